@@ -1,0 +1,1 @@
+"""Checkers: pure functions from a run's evidence to findings."""

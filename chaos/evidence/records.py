@@ -1,0 +1,120 @@
+"""The records of a run folder: operations, final reads, events. Values only, no I/O.
+
+Every time is ``t_s``: seconds of CLOCK_MONOTONIC, which all processes of one lab share, so
+operations of different load processes can be compared (docs/run-folder.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Outcome = Literal["ok", "fail", "info"]
+"""How an operation ended: it took effect, it did not, nobody knows (Jepsen, 06-refining)."""
+
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One unit of work of the ledger workload, from call to end.
+
+    ``acknowledged`` means that the storage layer said ``ok``. An operation whose load process died
+    before it ended has ``ended_s`` None and outcome ``info``.
+    """
+
+    id: str
+    site: str
+    worker: int
+    invoked_s: float
+    ended_s: float | None
+    outcome: Outcome
+    node: str | None = None
+    """The node that committed, as far as known (always, when ``ok``)."""
+    timeline: int | None = None
+    lsn: int | None = None
+    """WAL position, in bytes, read inside the transaction: a lower bound of its commit record."""
+    attempt_s: float | None = None
+    """When the attempt that ended the operation began (the last one, when it was retried)."""
+    attempts: int = 1
+    resolved: bool = False
+    """The commit was in doubt and its id row gave the answer."""
+    sqlstate: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stall:
+    """The event loop of a load process did not run for ``stall_s``: its latencies are not to be
+    believed around then."""
+
+    site: str
+    t_s: float
+    stall_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteHistory:
+    """What one site's load process wrote, in file order."""
+
+    site: str
+    operations: tuple[Operation, ...]
+    stalls: tuple[Stall, ...] = ()
+    complete: bool = True
+    """The process closed its history in good order (its last line says so)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRow:
+    """A row of the ledger as one node holds it. ``content`` is every column, as text."""
+
+    id: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalRead:
+    """All ledger rows of one node after quiesce, or why they could not be read."""
+
+    node: str
+    rows: tuple[LedgerRow, ...] = ()
+    timeline: int | None = None
+    lsn: int | None = None
+    is_primary: bool | None = None
+    error: str | None = None
+    """Set when the node could not be read; ``rows`` is then empty and proves nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineEnd:
+    """Timeline ``timeline`` ended at ``lsn`` (bytes), where the next one begins."""
+
+    timeline: int
+    lsn: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One line of ``events.jsonl``; ``kind`` decides which ``fields`` it has (docs/run-folder.md)."""
+
+    t_s: float
+    kind: str
+    fields: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+def parse_lsn(text: str) -> int:
+    """``"0/3000060"`` as bytes from the start of the WAL (PostgreSQL manual, 8.20 pg_lsn).
+
+    Raises:
+        ValueError: the text is not an LSN.
+    """
+    high, slash, low = text.partition("/")
+    if not slash:
+        raise ValueError(f"not an LSN: {text!r}")
+    return (int(high, 16) << 32) + int(low, 16)
+
+
+def format_lsn(lsn: int) -> str:
+    """The inverse of ``parse_lsn``."""
+    return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
