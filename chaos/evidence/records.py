@@ -96,7 +96,7 @@ class TimelineEnd:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One line of ``events.jsonl``; ``kind`` decides which ``fields`` it has (docs/run-folder.md)."""
+    """One line of ``events.jsonl``; ``kind`` decides on its ``fields`` (docs/run-folder.md)."""
 
     t_s: float
     kind: str

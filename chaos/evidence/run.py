@@ -54,6 +54,13 @@ class RunInfo:
             host.name for site in self.sites for host in site.hosts if "postgres" in host.roles
         )
 
+    @property
+    def client_sites(self) -> tuple[SiteInfo, ...]:
+        """The sites that have a load process, in the order of the topology."""
+        return tuple(
+            site for site in self.sites if any("client" in host.roles for host in site.hosts)
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:

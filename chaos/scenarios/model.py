@@ -22,6 +22,9 @@ class FaultStep:
     """Seconds after the fault phase begins."""
     process: str | None = None
     """For ``process-kill``: the process to kill (``postgres``)."""
+    heal_at_s: float | None = None
+    """When this fault alone is healed, in seconds after the fault phase begins; None: with all the
+    others, at the end of the fault phase. Only for faults that last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,33 @@
+# One command a target. Everything runs from .venv, which "setup" makes and keeps up to date.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev drill test check bench clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/run.stamp  ## the virtual environment, with what drills need
+
+drill: $(VENV)/run.stamp  ## raise three sites, lose the primary's host, say what happened
+	@$(BIN)/bascule drill $(DRILL)
+
+test: $(VENV)/dev.stamp  ## every test: unit, integration, drills, report in a browser
+	@$(BIN)/python -m pytest $(TEST)
+
+check: $(VENV)/dev.stamp  ## lint, format, types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: $(VENV)/dev.stamp  ## every measured claim again (about half an hour)
+	@$(BIN)/python benchmarks/all.py
+
+clean:  ## the virtual environment and the caches; never your runs
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+
+$(VENV)/run.stamp: locks/run.txt pyproject.toml scripts/setup.sh
+	@PYTHON="$(PYTHON)" sh scripts/setup.sh $(VENV) locks/run.txt && touch $@
+
+$(VENV)/dev.stamp: locks/dev.txt pyproject.toml scripts/setup.sh
+	@PYTHON="$(PYTHON)" sh scripts/setup.sh $(VENV) locks/dev.txt && touch $@ $(VENV)/run.stamp

@@ -1,0 +1,71 @@
+"""Replicas whose content differs from the primary's after quiesce, and nodes nobody could read."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from chaos.checkers.authority import authority, count, no_authority
+from chaos.evidence.records import FinalRead, Scalar
+from chaos.evidence.run import Run
+from chaos.verdict import Finding, FindingKind, Verdict
+
+
+def check(run: Run) -> list[Finding]:
+    """Compares every node with the primary, row by row, content included.
+
+    A node that could not be read is INVALID: a drill heals everything before quiesce and demands
+    recovery, so by then every node has to answer.
+    """
+    findings = [
+        Finding(
+            kind=FindingKind.UNREADABLE_NODE,
+            verdict=Verdict.INVALID,
+            summary=f"{read.node} could not be read after recovery: {read.error}",
+            evidence=({"node": read.node, "error": read.error},),
+        )
+        for read in run.final_reads
+        if read.error is not None
+    ]
+    primary = authority(run)
+    if primary is None:
+        return [*findings, no_authority(run, "whether the replicas are equal to it")]
+    for read in run.final_reads:
+        if read is primary or read.error is not None:
+            continue
+        differences = _differences(primary, read)
+        if differences:
+            findings.append(
+                Finding(
+                    kind=FindingKind.DIVERGENT_REPLICA,
+                    verdict=Verdict.INVALID,
+                    summary=f"{read.node} differs from the primary {primary.node} in "
+                    f"{count(len(differences), 'entry', 'entries')}.",
+                    evidence=tuple(differences),
+                )
+            )
+    return findings
+
+
+def _differences(primary: FinalRead, replica: FinalRead) -> list[dict[str, Scalar]]:
+    """What a replica lacks, has too much, or has otherwise; by id. The order of rows is free."""
+    if _are_equal(primary, replica):
+        return []
+    expected = Counter((row.id, row.content) for row in primary.rows)
+    found = Counter((row.id, row.content) for row in replica.rows)
+    missing_ids = {id_ for id_, _ in expected - found}
+    extra_ids = {id_ for id_, _ in found - expected}
+    words = {
+        **dict.fromkeys(missing_ids - extra_ids, "missing"),
+        **dict.fromkeys(extra_ids - missing_ids, "extra"),
+        **dict.fromkeys(missing_ids & extra_ids, "different content"),
+    }
+    return [{"node": replica.node, "id": id_, "difference": words[id_]} for id_ in sorted(words)]
+
+
+def _are_equal(one: FinalRead, other: FinalRead) -> bool:
+    """The quick way for the usual case: no id twice, and the same content by id.
+
+    False says nothing: two nodes with the same duplicates are told equal only row by row.
+    """
+    by_id, other_by_id = ({row.id: row.content for row in read.rows} for read in (one, other))
+    return by_id == other_by_id and len(one.rows) == len(by_id) == len(other.rows)

@@ -1,0 +1,42 @@
+"""Duplicates: one operation that took effect more than once."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from chaos.checkers.authority import count
+from chaos.evidence.records import Scalar
+from chaos.evidence.run import Run
+from chaos.verdict import Finding, FindingKind, Verdict
+
+
+def check(run: Run) -> list[Finding]:
+    """Names every id that stands more than once in a node's final read."""
+    found = duplicated(run)
+    if not found:
+        return []
+    ids = {id_ for _, id_ in found}
+    evidence: list[dict[str, Scalar]] = [
+        {"node": node, "id": id_, "rows": rows} for (node, id_), rows in sorted(found.items())
+    ]
+    return [
+        Finding(
+            kind=FindingKind.DUPLICATE,
+            verdict=Verdict.INVALID,
+            summary=f"{count(len(ids), 'entry', 'entries')} in the ledger more than once.",
+            evidence=tuple(evidence),
+        )
+    ]
+
+
+def duplicated(run: Run) -> dict[tuple[str, str], int]:
+    """``(node, id)`` to the number of rows, where that is more than one."""
+    suspects = [
+        read for read in run.final_reads if len({row.id for row in read.rows}) < len(read.rows)
+    ]
+    return {
+        (read.node, id_): rows
+        for read in suspects
+        for id_, rows in Counter(row.id for row in read.rows).items()
+        if rows > 1
+    }

@@ -1,0 +1,132 @@
+"""All checkers, and the one way to run them: ``judge``."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+
+from chaos.checkers import (
+    completeness,
+    dead_timeline,
+    divergence,
+    duplicates,
+    exits,
+    failover,
+    load,
+    lost,
+    phantom,
+    recovery,
+    service,
+    split_brain,
+    stalls,
+)
+from chaos.checkers.judgement import Checker, CheckResult, Judgement
+from chaos.evidence.run import Run
+from chaos.verdict import Finding, FindingKind, Verdict
+
+CHECKERS: tuple[Checker, ...] = (
+    Checker(
+        name="lost-entries",
+        question="Every acknowledged entry survived.",
+        check=lost.check,
+    ),
+    Checker(
+        name="phantom-entries",
+        question="Every entry in the ledger was written, and none was reported failed.",
+        check=phantom.check,
+    ),
+    Checker(
+        name="duplicates",
+        question="Every entry took effect once.",
+        check=duplicates.check,
+    ),
+    Checker(
+        name="split-brain",
+        question="Never did two primaries acknowledge writes at the same time.",
+        check=split_brain.check,
+    ),
+    Checker(
+        name="dead-timeline",
+        question="Nothing was acknowledged on WAL that did not survive.",
+        check=dead_timeline.check,
+    ),
+    Checker(
+        name="divergence",
+        question="All nodes hold the same content at the end.",
+        check=divergence.check,
+    ),
+    Checker(
+        name="service",
+        question="Every site was served, and again in time.",
+        check=service.check,
+    ),
+    Checker(
+        name="recovery",
+        question="The cluster became whole again in time.",
+        check=recovery.check,
+    ),
+    Checker(
+        name="failover",
+        question="The lead changed only as the scenario expects.",
+        check=failover.check,
+    ),
+    Checker(
+        name="processes",
+        question="No process died on its own.",
+        check=exits.check,
+    ),
+    Checker(
+        name="load",
+        question="The load that was asked for was there.",
+        check=load.check,
+    ),
+    Checker(
+        name="instrument",
+        question="No stall of the load processes blurs the measured outage.",
+        check=stalls.check,
+    ),
+    Checker(
+        name="completeness",
+        question="The evidence is whole.",
+        check=completeness.check,
+    ),
+)
+"""In the order of reports: what harms data first, the instrument last."""
+
+
+def judge(run: Run, checkers: Sequence[Checker] = CHECKERS) -> Judgement:
+    """Runs every checker over ``run``. Never raises: a checker that crashes says UNKNOWN.
+
+    Args:
+        run: The evidence.
+        checkers: Which ones; all by default.
+    """
+    return Judgement(results=tuple(_guarded(checker, run) for checker in checkers))
+
+
+def _guarded(checker: Checker, run: Run) -> CheckResult:
+    """One checker's answer; its crash is an answer too (Jepsen, ``check-safe``)."""
+    try:
+        findings = tuple(checker.check(run))
+    except Exception as crash:
+        findings = (_crashed(checker, crash),)
+    return CheckResult(name=checker.name, question=checker.question, findings=findings)
+
+
+def _crashed(checker: Checker, crash: Exception) -> Finding:
+    """The finding for a crash: where it happened, and what was raised."""
+    frames = traceback.extract_tb(crash.__traceback__)
+    where = frames[-1]
+    module = where.filename.rpartition("/")[2]
+    return Finding(
+        kind=FindingKind.CHECKER_CRASHED,
+        verdict=Verdict.UNKNOWN,
+        summary=f"The checker {checker.name} crashed: it says nothing about this run.",
+        evidence=(
+            {
+                "checker": checker.name,
+                "error": traceback.format_exception_only(crash)[-1].strip(),
+                "at": f"{module}:{where.lineno} in {where.name}",
+            },
+        ),
+    )

@@ -1,0 +1,33 @@
+"""The command ``bascule``: one file a subcommand."""
+
+from __future__ import annotations
+
+import sys
+
+from chaos.cli.main import bascule
+from chaos.errors import ChaosError
+from cluster.errors import ClusterError, PrerequisiteError
+
+USAGE = 2
+COULD_NOT_RUN = 3
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command; an error is one message on standard error, never a traceback."""
+    try:
+        bascule.main(standalone_mode=True)
+    except PrerequisiteError as error:
+        fail(error, COULD_NOT_RUN)
+    except (ChaosError, ClusterError) as error:
+        fail(error, USAGE)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"bascule: {where}{error.strerror or error}", file=sys.stderr)
+        sys.exit(COULD_NOT_RUN)
+
+
+def fail(error: Exception, code: int) -> None:
+    """Say what is wrong and leave."""
+    print(f"bascule: {error}", file=sys.stderr)
+    sys.exit(code)

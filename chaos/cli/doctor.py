@@ -1,0 +1,28 @@
+"""``bascule doctor``: is this machine fit for drills?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cluster.binaries import find_binaries
+from cluster.lab.prerequisites import check_prerequisites
+
+
+@click.command()
+@click.option(
+    "--pg-bindir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="PostgreSQL's programs. [default: the newest found]",
+)
+def doctor(*, pg_bindir: Path | None) -> None:
+    """Say whether this machine can run drills, and what it would run them with."""
+    check_prerequisites()
+    print("namespaces   allowed")
+    binaries = find_binaries(pg_bindir)
+    print(f"PostgreSQL   {binaries.postgres.version} in {binaries.pg_bindir}")
+    print(f"etcd         {binaries.etcd.version} at {binaries.etcd.path}")
+    for warning in binaries.warnings:
+        print(f"warning      {warning}")

@@ -1,0 +1,171 @@
+"""``bascule drill``: run one drill and say how it ended."""
+
+from __future__ import annotations
+
+import json
+import random
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from chaos.cli.verdict_text import exit_code, print_verdict
+from chaos.drill.outside import DrillEnd, DrillRequest, default_folder, run_drill
+from chaos.scenarios.load import load_scenario
+from cluster.topology.load import find_topology
+from cluster.topology.model import Durability
+
+COULD_NOT_RUN = 3
+INTERRUPTED = 130
+SEED_BITS = 31
+RATE_MAX = 5000.0
+WORKERS_MAX = 200
+
+
+@click.command()
+@click.argument("scenario", default="host-loss")
+@click.option(
+    "--topology",
+    "topology_name",
+    default="three-sites",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="A built-in topology (bascule topologies) or a TOML file.",
+)
+@click.option(
+    "--durability",
+    type=click.Choice(["quorum", "async"]),
+    help="When a commit is acknowledged: quorum waits for a replica. [default: the scenario's]",
+)
+@click.option("--ttl", "ttl_s", type=int, metavar="S", help="Patroni's ttl, at least 20.")
+@click.option("--loop-wait", "loop_wait_s", type=int, metavar="S", help="Patroni's loop_wait.")
+@click.option(
+    "--retry-timeout", "retry_timeout_s", type=int, metavar="S", help="Patroni's retry_timeout."
+)
+@click.option(
+    "--rate",
+    "rate_per_s",
+    type=click.FloatRange(0, RATE_MAX, min_open=True),
+    default=100.0,
+    show_default=True,
+    metavar="N",
+    help="Operations a second and site.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, WORKERS_MAX),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="Concurrent operations a site.",
+)
+@click.option(
+    "--deadline",
+    "deadline_s",
+    type=click.FloatRange(1, 600),
+    default=90.0,
+    show_default=True,
+    metavar="S",
+    help="How long an operation may try.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Varies the load's timing. [default: drawn, and reported]",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="The run folder, new or empty. [default: runs/<time>-<scenario>]",
+)
+@click.option(
+    "--pg-bindir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="PostgreSQL's programs. [default: the newest found]",
+)
+@click.option("--keep", is_flag=True, help="Keep the lab after the verdict, until Ctrl-C.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print verdict.json to standard output instead of words.",
+)
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def drill(  # noqa: PLR0913 (one argument an option)
+    *,
+    scenario: str,
+    topology_name: str,
+    durability: Durability | None,
+    ttl_s: int | None,
+    loop_wait_s: int | None,
+    retry_timeout_s: int | None,
+    rate_per_s: float,
+    workers: int,
+    deadline_s: float,
+    seed: int | None,
+    out: Path | None,
+    pg_bindir: Path | None,
+    keep: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Raise the sites, break them, and judge what happened.
+
+    SCENARIO is a built-in one (bascule scenarios) or a TOML file; without it, host-loss.
+
+    The verdict, the report and all the evidence are in the run folder. Progress goes to standard
+    error, the verdict to standard output.
+    """
+    what = load_scenario(scenario)
+    topology = find_topology(topology_name).with_settings(
+        durability=durability or what.durability,
+        ttl_s=ttl_s,
+        loop_wait_s=loop_wait_s,
+        retry_timeout_s=retry_timeout_s,
+    )
+    drawn = seed if seed is not None else random.SystemRandom().getrandbits(SEED_BITS)
+    request = DrillRequest(
+        scenario=what,
+        topology=topology,
+        seed=drawn,
+        rate_per_s=rate_per_s,
+        workers=workers,
+        deadline_s=deadline_s,
+        out=out or default_folder(what.name),
+        command=replay_command(sys.argv[1:], drawn),
+        pg_bindir=pg_bindir,
+        keep=keep,
+        display="none" if quiet else "live" if sys.stderr.isatty() else "lines",
+    )
+    end = run_drill(request)
+    if as_json:
+        print(json.dumps(end.verdict.to_json(), indent=2, ensure_ascii=False))
+    elif not keep:
+        print_verdict(end.folder, end.verdict)
+    for warning in end.warnings:
+        print(f"bascule: warning: {warning}", file=sys.stderr)
+    sys.exit(end_code(end))
+
+
+def replay_command(arguments: list[str], seed: int) -> str:
+    """The command that runs the same drill again: same words, same seed, its own folder."""
+    kept, skip = [], False
+    for word in arguments:
+        if skip or word in {"--keep", "--json", "--quiet"}:
+            skip = False
+        elif word in {"--seed", "--out"}:
+            skip = True
+        elif not word.startswith(("--seed=", "--out=")):
+            kept.append(word)
+    return shlex.join(["bascule", *kept, "--seed", str(seed)])
+
+
+def end_code(end: DrillEnd) -> int:
+    """The exit code of a drill."""
+    if end.stopped_by is not None:
+        return INTERRUPTED
+    return exit_code(end.verdict.verdict) if end.ran else COULD_NOT_RUN

@@ -1,0 +1,40 @@
+"""The command group, and what every subcommand shares."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import click
+
+from chaos.cli.check import check, report
+from chaos.cli.doctor import doctor
+from chaos.cli.drill import drill
+from chaos.cli.scenarios import scenarios
+from chaos.cli.topologies import topologies
+
+EPILOG = """\b
+Exit codes: 0 passed, 1 findings, 2 usage or configuration, 3 could not run,
+4 inconclusive, 130 interrupted.
+"""
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EPILOG,
+)
+@click.version_option(version("bascule"), prog_name="bascule")
+def bascule() -> None:
+    """Prove that a PostgreSQL cluster on several sites survives.
+
+    Raises the sites with real Patroni, PostgreSQL and etcd, sealed off on this machine and without
+    root, breaks them, and returns a verdict with its evidence.
+
+    \b
+    Begin with:
+      bascule drill            the loss of the primary's host
+      bascule scenarios        what else can be broken
+    """
+
+
+for command in (drill, scenarios, topologies, check, report, doctor):
+    bascule.add_command(command)

@@ -1,0 +1,104 @@
+"""A verdict in words, for a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from chaos.evidence.folder import read_run
+from chaos.evidence.verdict_file import VerdictFile
+from chaos.report.sentence import verdict_sentence
+from chaos.report.words import percent
+from chaos.timing import RTO_PHASES
+from chaos.verdict import Verdict
+
+STYLES = {
+    Verdict.VALID: "bold white on dark_green",
+    Verdict.UNKNOWN: "bold black on yellow",
+    Verdict.INVALID: "bold white on dark_red",
+}
+EXIT_CODES = {Verdict.VALID: 0, Verdict.INVALID: 1, Verdict.UNKNOWN: 4}
+PHASE_WORDS = {
+    "fault_to_leader_key_gone": "until the leader key was gone",
+    "to_new_leader_key": "until a new leader key",
+    "to_promoted": "until promoted",
+    "to_first_acknowledged": "until the first acknowledged write",
+}
+FINDINGS_SHOWN = 6
+
+
+def exit_code(verdict: Verdict) -> int:
+    """What a verdict means to a script."""
+    return EXIT_CODES[verdict]
+
+
+def print_verdict(folder: Path, verdict: VerdictFile) -> None:
+    """Say on standard output what was found."""
+    out = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    out.print()
+    sentence = verdict_sentence(read_run(folder), verdict)
+    word = f" {verdict.verdict.name} "
+    out.print(Text.assemble((word, STYLES[verdict.verdict]), "  ", (sentence, "bold")))
+    out.print()
+    out.print(facts(verdict))
+    for finding in verdict.findings[:FINDINGS_SHOWN]:
+        style = "red" if finding.verdict is Verdict.INVALID else "yellow"
+        out.print(Text.assemble(("  finding  ", style), f"{finding.kind}: {finding.summary}"))
+    if len(verdict.findings) > FINDINGS_SHOWN:
+        out.print(f"  and {len(verdict.findings) - FINDINGS_SHOWN} more findings")
+    out.print()
+    out.print(f"  report   {shown(folder / 'report.html')}")
+    out.print(f"  replay   {verdict.command}")
+
+
+def facts(verdict: VerdictFile) -> Table:
+    """The figures, one row each."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(min_width=16)
+    table.add_column()
+    table.add_row("  acknowledged", f"{verdict.acknowledged:,}")
+    lost_bytes = verdict.rpo.lost_wal_bytes
+    wal = f" ({lost_bytes:,} bytes of WAL)" if lost_bytes else ""
+    table.add_row("  lost", number(verdict.lost) + wal)
+    table.add_row("  duplicated", number(verdict.duplicated))
+    table.add_row("  split brain", "YES" if verdict.split_brain else "no")
+    if verdict.rto_s is not None:
+        predicted = verdict.rto_predicted_s
+        words = f"{verdict.rto_s:.1f} s"
+        if predicted is not None:
+            words += f" (predicted {predicted.low_s:.0f} to {predicted.high_s:.0f} s)"
+        table.add_row("  RTO", words)
+    for phase in RTO_PHASES:
+        if phase in verdict.rto_phases_s:
+            table.add_row("", f"{verdict.rto_phases_s[phase]:6.2f} s {PHASE_WORDS[phase]}")
+    for site in verdict.sites:
+        table.add_row(f"  {site.site}", site_words(verdict, site.site))
+    return table
+
+
+def site_words(verdict: VerdictFile, name: str) -> str:
+    """What one site got."""
+    site = next(site for site in verdict.sites if site.site == name)
+    share = verdict.availability.get(name)
+    parts = [] if share is None else [f"available {percent(share)}"]
+    if site.outage_s is not None:
+        parts.append(f"outage {site.outage_s:.1f} s")
+    if site.p50_ms is not None and site.p99_ms is not None:
+        parts.append(f"p50 {site.p50_ms:.1f} ms, p99 {site.p99_ms:.1f} ms before the fault")
+    return ", ".join(parts)
+
+
+def number(value: int | None) -> str:
+    """A count, or that nobody knows it."""
+    return "unknown" if value is None else f"{value:,}"
+
+
+def shown(path: Path) -> str:
+    """A path as short as it can be said from here."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

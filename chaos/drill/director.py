@@ -1,0 +1,256 @@
+"""The life of a drill: boot, preflight, steady state, faults, heal, recovery, quiesce, final read.
+
+The director runs inside the sealed lab, owns every task and process of the drill, and only gathers
+evidence: it judges nothing. Whatever ends it, what it knows by then is in the run folder.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from pathlib import Path
+
+import anyio
+
+from chaos.drill import ground
+from chaos.drill.board import Board
+from chaos.drill.loads import Loads, LoadSettings
+from chaos.drill.observer import Observer
+from chaos.drill.recorder import Recorder
+from chaos.drill.schedule import Schedule
+from chaos.errors import AbilityError, PreflightError
+from chaos.evidence.records import format_lsn
+from chaos.evidence.run import RunInfo
+from chaos.faults import FAULTS, Stage
+from cluster.binaries import Binaries
+from cluster.boot import raise_cluster
+from cluster.cluster import PatroniCluster
+from cluster.errors import BootError
+from cluster.lab.lab import Lab
+from cluster.substrate import UnitExit, missing_abilities
+from cluster.topology.model import Topology
+
+FIRST_WRITE_TIMEOUT_S = 20.0
+"""From the start of a load process to its first acknowledged write: a second when all is well."""
+HEAL_TIMEOUT_S = 20.0
+"""For healing on the way out, after an error or an interruption."""
+
+
+class Director:
+    """Runs one drill on a lab.
+
+    Args:
+        info: what was asked.
+        topology: what to raise.
+        binaries: the programs to raise it with.
+        folder: the run folder.
+        recorder: takes the evidence.
+    """
+
+    def __init__(
+        self,
+        info: RunInfo,
+        topology: Topology,
+        binaries: Binaries,
+        folder: Path,
+        recorder: Recorder,
+    ) -> None:
+        self._info = info
+        self._topology = topology
+        self._binaries = binaries
+        self._folder = folder
+        self._recorder = recorder
+        self._password = secrets.token_urlsafe(18)
+        self._booting = anyio.CancelScope()
+        self._died_at_boot: UnitExit | None = None
+
+    @property
+    def _board(self) -> Board:
+        return self._recorder.board
+
+    async def run(self, *, keep: anyio.Event | None = None) -> None:
+        """Run the drill to its end.
+
+        Args:
+            keep: when given, the lab stays up after the drill until this is set.
+
+        Raises:
+            ClusterError: the cluster could not be raised, or a fault not be brought about.
+            ChaosError: the cluster was not fit for the drill.
+        """
+        begin_s = time.monotonic()
+        logs = self._folder / "logs"
+        logs.mkdir(exist_ok=True)
+        self._recorder.phase("boot")
+        async with Lab(self._topology, logs=logs, on_exit=self._unit_exit) as lab:
+            self._require_abilities(lab)
+            self._boot_step("network", begin_s)
+            cluster = await self._raise(lab, logs, begin_s)
+            try:
+                await self._drill(cluster)
+                if keep is not None:
+                    await keep.wait()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await cluster.aclose()
+
+    def _require_abilities(self, lab: Lab) -> None:
+        needed = [need for step in self._info.scenario.faults for need in FAULTS[step.fault].needs]
+        missing = missing_abilities(lab, needed)
+        if missing:
+            raise AbilityError(f"this substrate cannot {', '.join(missing)}")
+
+    async def _raise(self, lab: Lab, logs: Path, begin_s: float) -> PatroniCluster:
+        """Raise the cluster; a process that dies meanwhile ends the attempt at once."""
+        with self._booting:
+            return await raise_cluster(
+                lab,
+                self._binaries,
+                config_folder=self._folder / "config",
+                logs=logs,
+                done=lambda step: self._boot_step(step, begin_s),
+            )
+        died = self._died_at_boot
+        assert died is not None
+        log = logs / f"{died.host}.{died.unit}.log"
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:]) if log.exists() else ""
+        raise BootError(
+            f"{died.unit} on {died.host} ended with {died.status} while the cluster was raised\n"
+            f"{tail}",
+            host=died.host,
+        )
+
+    def _boot_step(self, step: str, begin_s: float) -> None:
+        elapsed_s = time.monotonic() - begin_s
+        self._recorder.event("boot", step=step, elapsed_s=round(elapsed_s, 3))
+        self._recorder.say(f"{BOOT_WORDS[step]} after {elapsed_s:.1f} s")
+
+    def _unit_exit(self, unit: UnitExit) -> None:
+        self._recorder.unit_exit(unit)
+        if self._board.phase == "boot" and not unit.expected:
+            self._died_at_boot = unit
+            self._booting.cancel()
+
+    async def _drill(self, cluster: PatroniCluster) -> None:
+        observer = Observer(cluster, self._recorder)
+        loads = Loads(cluster, self._folder, self._board)
+        schedule = Schedule(self._info.scenario, Stage(cluster=cluster), self._recorder)
+        async with anyio.create_task_group() as watchers:
+            watchers.start_soon(observer.run)
+            watchers.start_soon(loads.follow)
+            try:
+                await self._preflight(cluster)
+                await self._steady(loads)
+                await self._faults(loads, schedule)
+                await self._recovery(cluster, schedule)
+                await self._quiesce(loads)
+                await self._final_read(cluster, loads)
+                self._recorder.phase("done")
+            finally:
+                # Whatever happened: nothing of ours stays broken.
+                with anyio.move_on_after(HEAL_TIMEOUT_S, shield=True):
+                    await schedule.heal_all()
+                watchers.cancel_scope.cancel()
+
+    async def _preflight(self, cluster: PatroniCluster) -> None:
+        """Refuse to break what is not whole; write down the settings that are in force."""
+        self._recorder.phase("preflight")
+        missing = await cluster.missing_of_whole()
+        if missing is not None:
+            raise PreflightError(f"the cluster is not whole before the drill: {missing}")
+        standbys = await ground.prepare(cluster, self._password)
+        primary = await cluster.primary()
+        found = None if primary is None else await cluster.rest[primary].configuration()
+        if found is None:
+            raise PreflightError("the primary does not answer GET /config")
+        self._recorder.event(
+            "settings",
+            ttl_s=found.ttl,
+            loop_wait_s=found.loop_wait,
+            retry_timeout_s=found.retry_timeout,
+            synchronous_mode=str(found.synchronous_mode).lower(),
+            synchronous_standby_names=standbys,
+        )
+
+    async def _steady(self, loads: Loads) -> None:
+        """Begin the load; the steady state begins when every site is served."""
+        settings = self._info.settings
+        begin_s = time.monotonic()
+        await loads.start(
+            LoadSettings(
+                rate_per_s=float(str(settings["rate_per_s"])),
+                workers=int(str(settings["workers"])),
+                seed=self._info.seed,
+                deadline_s=float(str(settings["deadline_s"])),
+                password=self._password,
+            )
+        )
+        unserved = await loads.wait_served_since(begin_s, timeout_s=FIRST_WRITE_TIMEOUT_S)
+        if unserved:
+            raise PreflightError(f"no write was acknowledged in {', '.join(unserved)}")
+        self._recorder.phase("steady")
+        self._recorder.say(f"steady state, measured for {self._info.scenario.steady_s:g} s")
+        await anyio.sleep(self._info.scenario.steady_s)
+
+    async def _faults(self, loads: Loads, schedule: Schedule) -> None:
+        """Strike, and hold out as long as the scenario says."""
+        scenario = self._info.scenario
+        self._recorder.phase("fault")
+        begin_s = time.monotonic()
+        await schedule.run()
+        if scenario.heal_when_service_is_back:
+            limit_s = scenario.expect.rto_s_max
+            unserved = await loads.wait_served_since(schedule.last_strike_s, timeout_s=limit_s)
+            if unserved:
+                words = f"not served {limit_s:g} s after the fault: {', '.join(unserved)}"
+                self._recorder.say(words, loud=True)
+            else:
+                back_s = time.monotonic() - schedule.last_strike_s
+                self._recorder.say(f"every site is served again {back_s:.1f} s after the fault")
+        await anyio.sleep(max(0.0, begin_s + scenario.fault_s - time.monotonic()))
+
+    async def _recovery(self, cluster: PatroniCluster, schedule: Schedule) -> None:
+        """Heal everything, and demand that the cluster becomes whole."""
+        scenario = self._info.scenario
+        self._recorder.phase("recovery")
+        begin_s = time.monotonic()
+        await schedule.heal_all()
+        missing = await cluster.wait_whole(timeout_s=scenario.recovery_s_max)
+        if missing is None:
+            primary = await cluster.primary()
+            member = None if primary is None else await cluster.rest[primary].member()
+            timeline = None if member is None else member.timeline
+            self._recorder.event("settled", timeline=timeline)
+            took_s = time.monotonic() - begin_s
+            self._recorder.say(f"the cluster is whole again after {took_s:.1f} s")
+        else:
+            self._recorder.event("not-whole", missing=missing)
+            self._recorder.say(f"the cluster is NOT whole: {missing}", loud=True)
+        await anyio.sleep(scenario.after_heal_s)
+
+    async def _quiesce(self, loads: Loads) -> None:
+        self._recorder.phase("quiesce")
+        await loads.stop()
+
+    async def _final_read(self, cluster: PatroniCluster, loads: Loads) -> None:
+        """Every node's ledger, and the history of the timelines."""
+        self._recorder.phase("final-read")
+        host = loads.reader_host
+        await ground.start_final_read(cluster, host, self._folder, self._password)
+        await cluster.substrate.wait_unit(host, ground.FINAL_READ_UNIT)
+        for entry in await cluster.history():
+            self._recorder.event(
+                "timeline",
+                timeline=entry.timeline,
+                end_lsn=format_lsn(entry.end_lsn),
+                reason=entry.reason,
+            )
+
+
+BOOT_WORDS = {
+    "network": "sites and hosts are up",
+    "dcs": "etcd has a quorum",
+    "primary": "there is a primary",
+    "replicas": "every replica streams",
+    "protected": "the durability asked for is in force",
+}

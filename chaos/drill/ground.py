@@ -1,0 +1,80 @@
+"""Lays the ground of a drill, and reads the ledger at its end: the only SQL that the director has.
+
+It goes over the nodes' consoles, so that it needs no place in the sites' network.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import psycopg
+
+from chaos.drill.loads import DBNAME, ROLE
+from chaos.errors import PreflightError
+from chaos.workloads import ledger
+from cluster.cluster import PatroniCluster
+from cluster.patroni import POSTGRES_PORT, SUPERUSER
+from cluster.relay import relay
+from cluster.substrate import Unit
+from replication import Credentials
+from replication.wire import Address, connect
+
+FINAL_READ_UNIT = "final-read"
+FINAL_READ_DEADLINE_S = 30.0
+
+
+async def prepare(cluster: PatroniCluster, password: str) -> str:
+    """Make the load's role and tables on the primary.
+
+    Args:
+        cluster: whole, with a primary.
+        password: for the load's role.
+
+    Returns:
+        The primary's ``synchronous_standby_names``, as it is in force.
+
+    Raises:
+        PreflightError: there is no primary, or it refused.
+    """
+    primary = await cluster.primary()
+    if primary is None:
+        raise PreflightError("there is no primary")
+    admin = Credentials(
+        user=SUPERUSER,
+        password=cluster.credentials.superuser,
+        dbname=DBNAME,
+        application_name="bascule-prepare",
+    )
+    try:
+        async with relay(cluster.substrate.console, primary, POSTGRES_PORT) as port:
+            address = Address(node=primary, host="127.0.0.1", port=port)
+            session = await connect(address, admin)
+            try:
+                await ledger.prepare(session, role=ROLE, password=password)
+                rows = await session.fetch("SHOW synchronous_standby_names")
+            finally:
+                await session.close()
+    except psycopg.Error as error:
+        raise PreflightError(f"the ledger could not be prepared on {primary}: {error}") from error
+    return str(rows[0][0])
+
+
+async def start_final_read(cluster: PatroniCluster, host: str, folder: Path, password: str) -> None:
+    """Start the process that reads the ledger of every node, on an application's host."""
+    substrate = cluster.substrate
+    config = {
+        "nodes": [
+            {"name": node, "host": substrate.address(node), "port": POSTGRES_PORT}
+            for node in cluster.rest
+        ],
+        "user": ROLE,
+        "password": password,
+        "dbname": DBNAME,
+        "out_dir": str(folder),
+        "deadline_s": FINAL_READ_DEADLINE_S,
+    }
+    argv = (sys.executable, "-m", "chaos.workloads.final_read")
+    unit = Unit(name=FINAL_READ_UNIT, argv=argv, stdin=json.dumps(config) + "\n")
+    await substrate.start_unit(host, unit)

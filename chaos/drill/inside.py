@@ -1,0 +1,128 @@
+"""The part of a drill that runs inside the lab: ``python -m chaos.drill.inside RUN [options]``.
+
+Started by ``chaos.drill.outside`` as the only command of the sealed namespaces. It reads what is
+asked from the run folder, and leaves the evidence there.
+
+Exit codes: 0 the drill ran to its end, 3 it could not, 130 it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import anyio
+import anyio.abc
+
+from chaos.drill.board import Board
+from chaos.drill.director import Director
+from chaos.drill.display import Display, make_display
+from chaos.drill.recorder import Recorder
+from chaos.errors import ChaosError
+from chaos.evidence.folder import EventLog, read_run_json
+from cluster.binaries import find_binaries
+from cluster.errors import ClusterError
+from cluster.topology.load import load_topology
+
+COULD_NOT_RUN = 3
+INTERRUPTED = 130
+
+
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    """Our own caller's words: no help for people is needed here."""
+    parser = argparse.ArgumentParser(prog="chaos.drill.inside")
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--pg-bindir", type=Path)
+    parser.add_argument("--display", choices=("live", "lines", "none"), default="lines")
+    parser.add_argument("--keep", action="store_true")
+    return parser.parse_args(arguments)
+
+
+async def run_inside(options: argparse.Namespace) -> int:
+    """Run the drill of a run folder; the exit code."""
+    folder: Path = options.run
+    info = read_run_json(folder)
+    topology = load_topology(folder / "topology.toml")
+    board = Board(
+        scenario=info.scenario.name, title=info.scenario.title, started_s=info.started_t_s
+    )
+    display = make_display(options.display, board)
+    with EventLog(folder, time.monotonic) as events:
+        recorder = Recorder(events, board)
+        director = Director(info, topology, find_binaries(options.pg_bindir), folder, recorder)
+        return await Inside(director, recorder, display, keep=options.keep).run()
+
+
+class Inside:
+    """A director, its display, and the signals that stop them."""
+
+    def __init__(
+        self, director: Director, recorder: Recorder, display: Display, *, keep: bool
+    ) -> None:
+        self._director = director
+        self._recorder = recorder
+        self._display = display
+        self._keep = anyio.Event() if keep else None
+        self._scope = anyio.CancelScope()
+        self._stopped_by: signal.Signals | None = None
+
+    async def run(self) -> int:
+        """Run to the end, an error or a signal; the exit code."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._watch_signals)
+            tasks.start_soon(self._display.run)
+            try:
+                code = await self._direct()
+            finally:
+                tasks.cancel_scope.cancel()
+        self._display.close()
+        return code
+
+    async def _direct(self) -> int:
+        try:
+            with self._scope:
+                await self._director.run(keep=self._keep)
+                return 0
+        except* (ChaosError, ClusterError) as errors:
+            reason = "; ".join(str(error) for error in leaves(errors))
+            self._recorder.event("interrupted", reason=reason)
+            self._recorder.say(f"could not run: {reason}", loud=True)
+            return_code = COULD_NOT_RUN
+        else:
+            assert self._stopped_by is not None
+            self._recorder.event("interrupted", reason=self._stopped_by.name)
+            return_code = INTERRUPTED
+        return return_code
+
+    async def _watch_signals(self) -> None:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for number in signals:
+                self._stopped_by = number
+                if self._keep is not None and self._recorder.board.phase == "done":
+                    self._keep.set()
+                else:
+                    self._recorder.say("stopping: healing and tearing down", loud=True)
+                    self._scope.cancel()
+
+
+def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    """The exceptions of a group, however deep they are nested."""
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+def main() -> int:
+    """Run; nothing but an exit code goes out."""
+    with suppress(KeyboardInterrupt):
+        return anyio.run(run_inside, parse_arguments(sys.argv[1:]))
+    return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

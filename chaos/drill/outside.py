@@ -1,0 +1,175 @@
+"""The part of a drill that runs outside the lab: prepare the run folder, enter, judge, report.
+
+What happens in the lab can be killed at any moment; what it left is judged here all the same.
+"""
+
+from __future__ import annotations
+
+import platform
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from chaos.drill.inside import COULD_NOT_RUN
+from chaos.drill.judge import judge_folder
+from chaos.errors import OutputError
+from chaos.evidence.folder import write_run_json
+from chaos.evidence.records import Scalar
+from chaos.evidence.run import HostInfo, RunInfo, SiteInfo
+from chaos.evidence.verdict_file import VerdictFile
+from chaos.scenarios.model import Scenario
+from cluster.binaries import Binaries, find_binaries
+from cluster.lab.enter import run_sealed
+from cluster.lab.prerequisites import check_prerequisites
+from cluster.topology.load import to_toml
+from cluster.topology.model import Topology
+
+LAB_PID = "lab.pid"
+"""While the lab lives, the run folder has the pid of its init, for ``nsenter``."""
+
+SUBSTRATE = {"name": "lab", "wan": "no delay", "data": "tmpfs"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillRequest:
+    """What one drill is asked to be; everything is resolved and checked."""
+
+    scenario: Scenario
+    topology: Topology
+    seed: int
+    rate_per_s: float
+    workers: int
+    deadline_s: float
+    out: Path
+    command: str
+    pg_bindir: Path | None = None
+    keep: bool = False
+    display: str = "lines"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillEnd:
+    """How a drill ended."""
+
+    folder: Path
+    verdict: VerdictFile
+    ran: bool
+    """It ran to its end; else it could not, or it was stopped."""
+    stopped_by: signal.Signals | None
+    warnings: tuple[str, ...] = field(default=())
+
+
+def run_drill(request: DrillRequest) -> DrillEnd:
+    """Run a drill and judge it.
+
+    Raises:
+        PrerequisiteError: this machine lacks something; nothing was begun.
+        OutputError: the run folder cannot be made, or is in use.
+    """
+    check_prerequisites()
+    binaries = find_binaries(request.pg_bindir)
+    folder = make_folder(request.out)
+    write_run_json(folder, run_info(request, binaries))
+    (folder / "topology.toml").write_text(to_toml(request.topology), encoding="utf-8")
+    command = [sys.executable, "-m", "chaos.drill.inside", str(folder)]
+    command += ["--display", request.display]
+    command += ["--pg-bindir", str(binaries.pg_bindir)]
+    command += ["--keep"] if request.keep else []
+    pid_file = folder / LAB_PID
+    try:
+        code, stopped_by = run_sealed(
+            command, started=lambda pid: pid_file.write_text(f"{pid}\n", encoding="ascii")
+        )
+    finally:
+        pid_file.unlink(missing_ok=True)
+    return DrillEnd(
+        folder=folder,
+        verdict=judge_folder(folder),
+        ran=code == 0,
+        # A lab that was kept for a look ends by a signal, as it should.
+        stopped_by=stopped_by if code not in (0, COULD_NOT_RUN) else None,
+        warnings=binaries.warnings,
+    )
+
+
+def make_folder(out: Path) -> Path:
+    """The run folder, new or empty.
+
+    Raises:
+        OutputError: something is in it, or it cannot be made.
+    """
+    folder = out.resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise OutputError(f"--out {out}: the folder is not empty; a run needs one of its own")
+    except OSError as error:
+        raise OutputError(f"--out {out}: {error.strerror or error}") from error
+    return folder
+
+
+def default_folder(scenario: str) -> Path:
+    """``runs/20261124-035000-host-loss``, with a number when that exists."""
+    base = Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{scenario}"
+    candidate, number = base, 1
+    while candidate.exists():
+        number += 1
+        candidate = base.with_name(f"{base.name}-{number}")
+    return candidate
+
+
+def run_info(request: DrillRequest, binaries: Binaries) -> RunInfo:
+    """What ``run.json`` says."""
+    cluster = request.topology.cluster
+    settings: Mapping[str, Scalar] = {
+        "durability": cluster.durability,
+        "ttl_s": cluster.ttl_s,
+        "loop_wait_s": cluster.loop_wait_s,
+        "retry_timeout_s": cluster.retry_timeout_s,
+        "maximum_lag_on_failover_bytes": cluster.maximum_lag_on_failover_bytes,
+        "synchronous_node_count": cluster.synchronous_node_count,
+        "primary_start_timeout_s": cluster.primary_start_timeout_s,
+        "rate_per_s": request.rate_per_s,
+        "workers": request.workers,
+        "deadline_s": request.deadline_s,
+    }
+    return RunInfo(
+        scenario=request.scenario,
+        command=request.command,
+        seed=request.seed,
+        started_at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z",
+        started_t_s=time.monotonic(),
+        topology=request.topology.name,
+        sites=tuple(
+            SiteInfo(
+                name=site.name,
+                hosts=tuple(HostInfo(name=host.name, roles=host.roles) for host in site.hosts),
+            )
+            for site in request.topology.sites
+        ),
+        settings=settings,
+        versions=versions(binaries),
+        substrate=SUBSTRATE,
+    )
+
+
+def versions(binaries: Binaries) -> dict[str, str]:
+    """Of everything that takes part."""
+    found = {
+        "bascule": version("bascule"),
+        "postgresql": binaries.postgres.version,
+        "patroni": version("patroni"),
+        "etcd": binaries.etcd.version,
+        "psycopg": version("psycopg"),
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+    }
+    with suppress(OSError):
+        found["system"] = platform.freedesktop_os_release()["PRETTY_NAME"]
+    return found

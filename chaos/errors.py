@@ -1,0 +1,70 @@
+"""Errors of ``chaos``: one root, fields beside the text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class ChaosError(Exception):
+    """Root of everything that ``chaos`` raises on purpose."""
+
+
+class RunFolderError(ChaosError):
+    """A run folder cannot be used.
+
+    Attributes:
+        folder: The folder that was asked for.
+    """
+
+    def __init__(self, message: str, *, folder: Path) -> None:
+        super().__init__(message)
+        self.folder = folder
+
+
+class NotARunFolderError(RunFolderError):
+    """What was given is no run folder: it is not there, or it has no ``run.json``."""
+
+
+class DamagedRunError(RunFolderError):
+    """``run.json`` cannot be understood, and without it nothing of the folder can.
+
+    Attributes:
+        file: The file, as a name inside the folder.
+        key: Where in the file (``scenario.faults[0].at_s``); empty for the whole file.
+    """
+
+    def __init__(self, message: str, *, folder: Path, file: str, key: str) -> None:
+        where = f"{folder / file}: {key}" if key else f"{folder / file}"
+        super().__init__(f"{where}: {message}", folder=folder)
+        self.file = file
+        self.key = key
+
+
+class FormatError(ChaosError):
+    """A value has not the form that its type asks for.
+
+    Attributes:
+        key: Where in the value (``faults[0].at_s``); empty for the value itself.
+        reason: What is wrong there.
+    """
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"{key}: {reason}" if key else reason)
+        self.key = key
+        self.reason = reason
+
+
+class AbilityError(ChaosError):
+    """The substrate cannot do what a fault needs."""
+
+
+class ScheduleError(ChaosError):
+    """A fault of the schedule has nobody to strike."""
+
+
+class PreflightError(ChaosError):
+    """The cluster is not fit for a drill: the message says what it lacks."""
+
+
+class OutputError(ChaosError):
+    """The run folder cannot be made where it was asked for."""

@@ -1,0 +1,156 @@
+"""The run folder (docs/run-folder.md): read whole to a ``Run``, and its small writers.
+
+Reading is tolerant where evidence may be cut short by a kill (that goes to ``Run.damage``, and the
+checkers say UNKNOWN) and strict where nothing could be said without it (``run.json``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from chaos.errors import DamagedRunError, FormatError, NotARunFolderError
+from chaos.evidence.decode import decode, encode
+from chaos.evidence.read_events import read_events
+from chaos.evidence.read_final import read_final
+from chaos.evidence.read_history import read_history
+from chaos.evidence.records import Event, FinalRead, Scalar
+from chaos.evidence.run import Run, RunInfo
+from chaos.evidence.verdict_file import VerdictFile
+
+FORMAT_VERSION = 1
+"""Of ``run.json`` and the files beside it."""
+
+RUN_JSON = "run.json"
+EVENTS = "events.jsonl"
+VERDICT = "verdict.json"
+
+
+def read_run(folder: Path) -> Run:
+    """All the evidence of a run folder.
+
+    Args:
+        folder: The run folder.
+
+    Raises:
+        NotARunFolderError: it does not exist, or it has no ``run.json``.
+        DamagedRunError: ``run.json`` cannot be understood; with the key.
+    """
+    info = read_run_json(folder)
+    damage: list[str] = []
+    events = read_events(folder / EVENTS, damage)
+    histories = tuple(
+        read_history(path, _middle(path, "history-"), damage)
+        for path in sorted(folder.glob("history-*.jsonl"))
+    )
+    reads: list[FinalRead] = []
+    for path in sorted(folder.glob("final-*.jsonl")):
+        read = read_final(path, _middle(path, "final-"), damage)
+        if read is not None:
+            reads.append(read)
+    return Run(
+        info=info,
+        events=events,
+        histories=histories,
+        final_reads=tuple(reads),
+        damage=tuple(damage),
+    )
+
+
+def read_run_json(folder: Path) -> RunInfo:
+    """What was asked. Raises like ``read_run``."""
+    path = folder / RUN_JSON
+    if not path.is_file():
+        raise NotARunFolderError(f"{folder} is no run folder: it has no {RUN_JSON}", folder=folder)
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DamagedRunError(str(error), folder=folder, file=RUN_JSON, key="") from error
+    if not isinstance(value, dict):
+        raise DamagedRunError("expected an object", folder=folder, file=RUN_JSON, key="")
+    version = value.pop("format_version", None)
+    if version != FORMAT_VERSION:
+        raise DamagedRunError(
+            f"this version reads format {FORMAT_VERSION}, found {version}",
+            folder=folder,
+            file=RUN_JSON,
+            key="format_version",
+        )
+    try:
+        return decode(RunInfo, value)
+    except FormatError as error:
+        raise DamagedRunError(error.reason, folder=folder, file=RUN_JSON, key=error.key) from error
+
+
+def write_run_json(folder: Path, info: RunInfo) -> None:
+    """Writes ``run.json`` into ``folder``, whole or not at all."""
+    encoded = encode(info)
+    assert isinstance(encoded, dict)  # a dataclass always encodes as one
+    _write_json(folder / RUN_JSON, {"format_version": FORMAT_VERSION, **encoded})
+
+
+def write_verdict(folder: Path, verdict: VerdictFile) -> None:
+    """Writes ``verdict.json`` into ``folder``, whole or not at all."""
+    _write_json(folder / VERDICT, verdict.to_json())
+
+
+class EventLog:
+    """Appends events to ``events.jsonl``, flushed line by line: a kill loses at most the last one.
+
+    Use it as a context manager, or call ``close``.
+    """
+
+    def __init__(self, folder: Path, clock_s: Callable[[], float]) -> None:
+        """Opens the log.
+
+        Args:
+            folder: The run folder; it must exist.
+            clock_s: Gives seconds of CLOCK_MONOTONIC.
+        """
+        self._clock_s = clock_s
+        self._file = (folder / EVENTS).open("a", encoding="utf-8")
+
+    def append(self, kind: str, *, at_s: float | None = None, **fields: Scalar) -> Event:
+        """Writes one event and returns it.
+
+        Args:
+            kind: One of the kinds of docs/run-folder.md.
+            at_s: When it happened, if that is not now.
+            fields: The fields of that kind.
+        """
+        t_s = round(self._clock_s() if at_s is None else at_s, 6)
+        event = Event(t_s=t_s, kind=kind, fields=fields)
+        line = {"t_s": t_s, "kind": kind, **fields}
+        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._file.flush()
+        return event
+
+    def close(self) -> None:
+        """Closes the file; a second call does nothing."""
+        self._file.close()
+
+    def __enter__(self) -> EventLog:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _middle(path: Path, prefix: str) -> str:
+    """``history-paris.jsonl`` -> ``paris``."""
+    return path.name.removeprefix(prefix).removesuffix(".jsonl")
+
+
+def _write_json(path: Path, value: object) -> None:
+    """Through a file beside it and a rename, so that a reader never sees half of it."""
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(beside, path)

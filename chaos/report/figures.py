@@ -1,0 +1,169 @@
+"""The key figures and the table of the sites, as texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chaos.evidence.run import Run
+from chaos.evidence.verdict_file import VerdictFile
+from chaos.report import course
+from chaos.report.outage_chart import predicted_words
+from chaos.report.words import count, counted, percent, seconds, size
+from chaos.timing import SiteTiming
+
+UNKNOWN = "not known"
+NONE = "–"
+"""A cell to which nothing belongs (no fault, no outage)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One key figure: what it is, its value, and a line that says what to hold it against, in parts
+    that are better not broken over lines."""
+
+    name: str
+    value: str
+    notes: tuple[str, ...] = ()
+    is_bad: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteRow:
+    """One row of the table of the sites."""
+
+    site: str
+    acknowledged: str
+    failed: str
+    in_doubt: str
+    rate: str
+    latency: str
+    outage: str
+    availability: str
+
+
+def key_figures(run: Run, verdict: VerdictFile) -> tuple[Figure, ...]:
+    """What a reader in a hurry wants to know, in order."""
+    return (
+        _acknowledged(verdict),
+        _in_doubt(verdict),
+        _lost(run, verdict),
+        Figure(
+            name="Duplicated",
+            value=UNKNOWN if verdict.duplicated is None else count(verdict.duplicated),
+            notes=("entries that took effect more than once",),
+            is_bad=bool(verdict.duplicated),
+        ),
+        _outage(run, verdict),
+        _availability(verdict),
+        Figure(
+            name="Split brain",
+            value="yes" if verdict.split_brain else "no",
+            notes=("two primaries that acknowledged at the same time",),
+            is_bad=verdict.split_brain,
+        ),
+        _failovers(run),
+    )
+
+
+def site_rows(verdict: VerdictFile) -> tuple[SiteRow, ...]:
+    """What each site got of the service."""
+    return tuple(_site_row(site) for site in verdict.sites)
+
+
+def _listed(parts: Sequence[str], mark: str) -> tuple[str, ...]:
+    """The parts, each but the last with ``mark`` at its end."""
+    return (*(f"{part}{mark}" for part in parts[:-1]), *parts[-1:])
+
+
+def _acknowledged(verdict: VerdictFile) -> Figure:
+    totals = verdict.operations
+    return Figure(
+        name="Acknowledged entries",
+        value=count(verdict.acknowledged),
+        notes=(f"of {count(totals.total)} asked for;", f"{count(totals.fail)} failed"),
+    )
+
+
+def _in_doubt(verdict: VerdictFile) -> Figure:
+    totals = verdict.operations
+    return Figure(
+        name="Commits in doubt",
+        value=count(totals.resolved + totals.info),
+        notes=(
+            f"{count(totals.resolved)} resolved by their id;",
+            f"{count(totals.info)} still open",
+        ),
+    )
+
+
+def _lost(run: Run, verdict: VerdictFile) -> Figure:
+    allowed = counted(run.info.scenario.expect.lost_max, "entry", "entries")
+    lost_bytes = verdict.rpo.lost_wal_bytes
+    wal = "WAL lost not known" if lost_bytes is None else f"at least {size(lost_bytes)} of WAL"
+    return Figure(
+        name="Lost (RPO)",
+        value=UNKNOWN if verdict.lost is None else count(verdict.lost),
+        notes=_listed([f"allowed: {allowed}", *([wal] if lost_bytes != 0 else [])], ";"),
+        is_bad=bool(verdict.lost),
+    )
+
+
+def _outage(run: Run, verdict: VerdictFile) -> Figure:
+    limit_s = run.info.scenario.expect.rto_s_max
+    unserved = [site.site for site in verdict.sites if not site.served_again]
+    if verdict.rto_s is not None:
+        value = seconds(verdict.rto_s)
+    else:
+        value = "not ended" if unserved and run.events_of("fault") else NONE
+    predicted = verdict.rto_predicted_s
+    notes = [f"predicted: {predicted_words(predicted)}"] if predicted else []
+    notes.append(f"allowed: {limit_s:g} s")
+    if not run.events_of("fault"):
+        notes.insert(0, "no fault struck")
+    return Figure(
+        name="Longest outage of a site (RTO)",
+        value=value,
+        notes=_listed(notes, ";"),
+        is_bad=value == "not ended" or (verdict.rto_s or 0.0) > limit_s,
+    )
+
+
+def _availability(verdict: VerdictFile) -> Figure:
+    known = [share for share in verdict.availability.values() if share is not None]
+    parts = [
+        f"{site}\u00a0{percent(share)}" if share is not None else f"{site} {UNKNOWN}"
+        for site, share in verdict.availability.items()
+    ]
+    return Figure(
+        name="Availability, lowest site",
+        value=percent(min(known)) if known else UNKNOWN,
+        notes=_listed(parts, ","),
+    )
+
+
+def _failovers(run: Run) -> Figure:
+    changes = course.failovers(run)
+    return Figure(
+        name="Changes of the primary",
+        value=count(len(changes)),
+        notes=_listed([f"{a} → {b}" for a, b in changes], ",") or ("the lead stayed where it was",),
+    )
+
+
+def _site_row(site: SiteTiming) -> SiteRow:
+    p50, p99 = (NONE if v is None else f"{v:.1f}" for v in (site.p50_ms, site.p99_ms))
+    if site.outage_s is not None:
+        outage = seconds(site.outage_s)
+    else:
+        outage = NONE if site.served_again else "not ended"
+    return SiteRow(
+        site=site.site,
+        acknowledged=count(site.ok),
+        failed=count(site.fail),
+        in_doubt=f"{count(site.resolved)} / {count(site.info)}",
+        rate=NONE if site.steady_rate_per_s is None else f"{site.steady_rate_per_s:.1f}",
+        latency=f"{p50} / {p99}",
+        outage=outage,
+        availability=UNKNOWN if site.availability is None else percent(site.availability),
+    )

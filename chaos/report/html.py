@@ -1,0 +1,218 @@
+"""``report.html``: one self-contained file, from the evidence and the verdict. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from functools import cache
+from importlib import resources
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from chaos.evidence.records import Scalar
+from chaos.evidence.run import Run
+from chaos.evidence.verdict_file import VerdictFile
+from chaos.report.chronicle import ENTRIES_MAX, Entry, chronicle
+from chaos.report.figures import Figure, SiteRow, key_figures, site_rows
+from chaos.report.findings import (
+    CheckView,
+    FindingView,
+    check_views,
+    finding_views,
+    findings_left_out,
+    is_whole,
+    summary_line,
+)
+from chaos.report.limits import limits
+from chaos.report.outage_chart import outage_chart, prediction_met
+from chaos.report.sentence import verdict_sentence
+from chaos.report.site_map import site_map
+from chaos.report.timeline_chart import timeline_chart
+from chaos.report.words import VERDICT_SYMBOL
+from chaos.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileLink:
+    """A file of the run folder and what it holds (docs/run-folder.md)."""
+
+    href: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Everything that the template sets. Texts are escaped there; ``Markup`` is drawn as it is."""
+
+    style: Markup
+    title: str
+    description: str
+    word: str
+    symbol: str
+    sentence: str
+    findings_in_words: str
+    started_at: str
+    scenario: str
+    topology: str
+    seed: int
+    figures: tuple[Figure, ...]
+    map_wide: Markup
+    map_narrow: Markup
+    timeline: Markup
+    outage_wide: Markup
+    outage_narrow: Markup
+    is_struck: bool
+    prediction_met: str
+    prediction_words: str
+    prediction_source: str
+    sites: tuple[SiteRow, ...]
+    findings: tuple[FindingView, ...]
+    findings_left_out: int
+    checks: tuple[CheckView, ...]
+    checks_passed: int
+    checks_verb: str
+    chronicle: tuple[Entry, ...]
+    chronicle_left_out: int
+    limits: tuple[str, ...]
+    damage: tuple[str, ...]
+    command: str
+    expectations: tuple[tuple[str, str], ...]
+    settings: tuple[tuple[str, str], ...]
+    in_force: tuple[tuple[str, str], ...]
+    versions: tuple[tuple[str, str], ...]
+    substrate: tuple[tuple[str, str], ...]
+    files: tuple[FileLink, ...]
+
+
+def render_html(run: Run, verdict: VerdictFile) -> str:
+    """The text of ``report.html``; the same evidence gives the same bytes."""
+    page = compose_page(run, verdict)
+    return _template().render({item.name: getattr(page, item.name) for item in fields(page)})
+
+
+def compose_page(run: Run, verdict: VerdictFile) -> Page:
+    """Gathers what the page shows."""
+    info = run.info
+    told = chronicle(run)
+    prediction = verdict.rto_predicted_s
+    return Page(
+        style=_style(),
+        title=info.scenario.title,
+        description=info.scenario.description,
+        word=verdict.verdict.word,
+        symbol=VERDICT_SYMBOL[verdict.verdict],
+        sentence=verdict_sentence(run, verdict),
+        findings_in_words=summary_line(verdict.findings),
+        started_at=utc(info.started_at),
+        scenario=info.scenario.name,
+        topology=info.topology,
+        seed=info.seed,
+        figures=key_figures(run, verdict),
+        map_wide=site_map(run, narrow=False),
+        map_narrow=site_map(run, narrow=True),
+        timeline=timeline_chart(run, verdict.sites),
+        outage_wide=outage_chart(verdict.rto_phases_s, prediction, narrow=False),
+        outage_narrow=outage_chart(verdict.rto_phases_s, prediction, narrow=True),
+        is_struck=bool(run.events_of("fault")),
+        # Over a record with gaps the outage may have gone on where nobody looked.
+        prediction_met=prediction_met(verdict.rto_phases_s, prediction)
+        if is_whole(verdict)
+        else "",
+        prediction_words=prediction.words if prediction else "",
+        prediction_source=prediction.source if prediction else "",
+        sites=site_rows(verdict),
+        findings=finding_views(verdict, info.started_t_s),
+        findings_left_out=findings_left_out(verdict),
+        checks=check_views(verdict),
+        checks_passed=sum(c.verdict is Verdict.VALID for c in verdict.checkers),
+        checks_verb="hold" if is_whole(verdict) else "found nothing",
+        chronicle=told[:ENTRIES_MAX],
+        chronicle_left_out=max(len(told) - ENTRIES_MAX, 0),
+        limits=limits(info.substrate),
+        damage=run.damage,
+        command=info.command,
+        expectations=_expectations(run),
+        settings=_pairs(info.settings),
+        in_force=_in_force(run),
+        versions=_pairs(info.versions),
+        substrate=_pairs(info.substrate),
+        files=_files(run),
+    )
+
+
+def utc(started_at: str) -> str:
+    """``2026-11-24 03:50:00 UTC``; a text that is no time stands as it is."""
+    try:
+        moment = datetime.fromisoformat(started_at)
+    except ValueError:
+        return started_at
+    if moment.utcoffset() is None:
+        return started_at
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _expectations(run: Run) -> tuple[tuple[str, str], ...]:
+    scenario = run.info.scenario
+    failover = {"must": "must happen", "may": "may happen", "must-not": "must not happen"}
+    return (
+        ("outage of a site", f"at most {scenario.expect.rto_s_max:g} s"),
+        ("lost entries", f"at most {scenario.expect.lost_max:,}"),
+        ("failover", failover[scenario.expect.failover]),
+        ("whole again after heal", f"within {scenario.recovery_s_max:g} s"),
+    )
+
+
+def _in_force(run: Run) -> tuple[tuple[str, str], ...]:
+    """What was found in force just before the steady state, if it was looked at."""
+    found = run.events_of("settings")
+    return _pairs(found[-1].fields) if found else ()
+
+
+def _pairs(values: Mapping[str, Scalar] | Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (name, "none" if value is None else str(value) or "(empty)")
+        for name, value in values.items()
+    )
+
+
+def _files(run: Run) -> tuple[FileLink, ...]:
+    sites = [history.site for history in run.histories]
+    nodes = [read.node for read in run.final_reads]
+    return (
+        FileLink(href="verdict.json", words="the verdict with the whole evidence"),
+        FileLink(href="run.json", words="what was asked, of what, with which versions"),
+        FileLink(href="topology.toml", words="the topology as it was used"),
+        FileLink(href="events.jsonl", words="what happened, in order"),
+        *(
+            FileLink(href=f"history-{quote(s)}.jsonl", words=f"every operation of {s}")
+            for s in sites
+        ),
+        *(
+            FileLink(href=f"final-{quote(n)}.jsonl", words=f"the ledger as {n} held it")
+            for n in nodes
+        ),
+        FileLink(href="config/", words="the configuration of every etcd and Patroni"),
+        FileLink(href="logs/", words="the log of every process"),
+        FileLink(href="junit.xml", words="the verdict for CI systems"),
+    )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("chaos", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2")
+
+
+@cache
+def _style() -> Markup:
+    """The style sheet, ours and without ``<``, so that it can stand in the page as it is."""
+    return Markup(resources.files("chaos.report").joinpath("report.css").read_text("utf-8"))

@@ -1,0 +1,107 @@
+"""JUnit XML, as CI systems read it: a test suite for the drill, a test case for each checker."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree as ET
+
+from chaos.checkers.judgement import CheckResult
+from chaos.checkers.registry import judge
+from chaos.evidence.run import Run
+from chaos.evidence.verdict_file import VerdictFile
+from chaos.report import course
+from chaos.report.sentence import verdict_sentence
+from chaos.verdict import Finding, Verdict
+
+EVIDENCE_LINES_MAX = 50
+"""CI systems keep these texts in memory; the whole evidence is in ``verdict.json``."""
+
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 cannot hold, not even escaped (section 2.2, Char)."""
+
+
+def render_junit(run: Run, verdict: VerdictFile) -> str:
+    """The text of ``junit.xml``.
+
+    INVALID findings are failures, UNKNOWN ones errors: the test could not be made. Which checker
+    said what is not in ``verdict``, so the checkers are asked again; they are pure.
+
+    Args:
+        run: The evidence.
+        verdict: What was concluded from it.
+    """
+    results = judge(run).results
+    failures = sum(result.verdict is Verdict.INVALID for result in results)
+    errors = sum(result.verdict is Verdict.UNKNOWN for result in results)
+    shared = {
+        "tests": str(len(results)),
+        "failures": str(failures),
+        "errors": str(errors),
+        "time": f"{course.end_s(run):.3f}",
+    }
+    root = ET.Element("testsuites", {"name": "bascule", **shared})
+    name = f"bascule.{_clean(verdict.scenario)}"
+    suite = ET.SubElement(
+        root,
+        "testsuite",
+        {"name": name, **shared, "skipped": "0", "timestamp": _clean(verdict.started_at)},
+    )
+    _properties(suite, run, verdict)
+    for result in results:
+        _case(suite, name, result)
+    ET.SubElement(suite, "system-out").text = _clean(verdict_sentence(run, verdict))
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _properties(suite: ET.Element, run: Run, verdict: VerdictFile) -> None:
+    values = {
+        "verdict": verdict.verdict.word,
+        "seed": str(verdict.seed),
+        "topology": verdict.topology,
+        "command": verdict.command,
+        "acknowledged": str(verdict.acknowledged),
+        "lost": _or_unknown(verdict.lost),
+        "duplicated": _or_unknown(verdict.duplicated),
+        "split_brain": "true" if verdict.split_brain else "false",
+        "rto_s": _or_unknown(None if verdict.rto_s is None else round(verdict.rto_s, 3)),
+        "rto_s_max": f"{run.info.scenario.expect.rto_s_max:g}",
+        **{f"rto_phase.{name}_s": f"{part:.3f}" for name, part in verdict.rto_phases_s.items()},
+        **{f"version.{name}": version for name, version in verdict.versions.items()},
+    }
+    properties = ET.SubElement(suite, "properties")
+    for name, value in values.items():
+        ET.SubElement(properties, "property", {"name": _clean(name), "value": _clean(value)})
+
+
+def _case(suite: ET.Element, class_name: str, result: CheckResult) -> None:
+    case = ET.SubElement(
+        suite,
+        "testcase",
+        {"classname": class_name, "name": f"{result.name}: {result.question}", "time": "0"},
+    )
+    tags = {Verdict.INVALID: "failure", Verdict.UNKNOWN: "error"}
+    for finding in result.findings:
+        if finding.verdict in tags:
+            attributes = {"type": finding.kind.value, "message": _clean(finding.summary)}
+            ET.SubElement(case, tags[finding.verdict], attributes).text = _evidence(finding)
+
+
+def _evidence(finding: Finding) -> str:
+    lines = [
+        ", ".join(f"{name}={value}" for name, value in proof.items())
+        for proof in finding.evidence[:EVIDENCE_LINES_MAX]
+    ]
+    more = len(finding.evidence) - len(lines)
+    if more > 0:
+        lines.append(f"... and {more:,} more in verdict.json")
+    return _clean("\n".join(lines))
+
+
+def _or_unknown(value: float | None) -> str:
+    return "" if value is None else str(value)
+
+
+def _clean(text: str) -> str:
+    """``text`` without characters that would make the file unreadable."""
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)

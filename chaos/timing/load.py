@@ -1,0 +1,160 @@
+"""When load was offered to a site, and the gaps in which it was not served. Pure."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
+from operator import sub
+
+from chaos.evidence.records import SiteHistory
+from chaos.evidence.run import Run
+from chaos.timing.model import Gap
+
+UNSERVED_S_MIN = 1.0
+"""A gap counts as time without service from here on. A checkpoint or a busy machine makes gaps of
+some tenths of a second, which no user would call an outage."""
+
+UNSERVED_INTERVALS_MIN = 10
+"""For slow loads: so many expected writes in a row must be missing (at 2 writes a second: 5 s)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """From ``begin_s`` to ``end_s``."""
+
+    begin_s: float
+    end_s: float
+
+    @property
+    def length_s(self) -> float:
+        """Its length; never negative."""
+        return max(0.0, self.end_s - self.begin_s)
+
+
+def phase_window(run: Run, phase: str) -> Window | None:
+    """From the first begin of ``phase`` to the begin of the next phase; None: not in the record.
+
+    A phase that is the last one of the record ends with the record's last event.
+    """
+    phases = run.events_of("phase")
+    for index, event in enumerate(phases):
+        if event.fields.get("phase") == phase:
+            later = phases[index + 1] if index + 1 < len(phases) else run.events[-1]
+            return Window(begin_s=event.t_s, end_s=max(event.t_s, later.t_s))
+    return None
+
+
+def load_window(run: Run) -> Window | None:
+    """From the begin of the steady phase to the end of the load (the quiesce phase).
+
+    Where the record lacks one of them, the first invocation and the last moment known of any
+    operation stand in. None: there was no load at all.
+    """
+    moments = [_span(history) for history in run.histories if history.operations]
+    if not moments:
+        return None
+    steady = phase_window(run, "steady")
+    quiesce = phase_window(run, "quiesce")
+    begin_s = steady.begin_s if steady else min(first for first, _ in moments)
+    end_s = quiesce.begin_s if quiesce else max(last for _, last in moments)
+    return Window(begin_s=begin_s, end_s=max(begin_s, end_s))
+
+
+def unserved_s_min(rate_per_s: float | None) -> float:
+    """From which length on a gap is time without service, at this rate a site.
+
+    Args:
+        rate_per_s: Operations asked for, a site and second; None where it is not known.
+
+    Returns:
+        Seconds: the larger of one second and ten expected intervals.
+    """
+    if not rate_per_s or rate_per_s <= 0:
+        return UNSERVED_S_MIN
+    return max(UNSERVED_S_MIN, UNSERVED_INTERVALS_MIN / rate_per_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteGaps:
+    """The stretches between one acknowledged write of a site and the next.
+
+    Kept as moments, not as gaps: there are as many as acknowledged writes, and few are asked for.
+    """
+
+    moments_s: tuple[float, ...]
+    """The begin of the load, then every acknowledgement, in ascending order; never empty."""
+    demand_end_s: float
+    """When the site's load no longer wanted service (``demand_end_s``)."""
+
+    @property
+    def open_gap(self) -> Gap | None:
+        """From the last acknowledgement to the end of the demand; None: served to the end.
+
+        A load that had everything acknowledged and then stopped was served to the end.
+        """
+        last_s = self.moments_s[-1]
+        if self.demand_end_s <= last_s:
+            return None
+        return Gap(from_s=last_s, to_s=self.demand_end_s, open=True)
+
+    def longest_closed(self, after_s: float = -math.inf) -> Gap | None:
+        """The longest gap between two moments that ends after ``after_s``."""
+        first = max(1, bisect_right(self.moments_s, after_s))
+        ends_s = self.moments_s[first:]
+        begins_s = self.moments_s[first - 1 : -1]
+        if not ends_s:
+            return None
+        lengths_s = list(map(sub, ends_s, begins_s))
+        index = lengths_s.index(max(lengths_s))
+        return Gap(from_s=begins_s[index], to_s=ends_s[index])
+
+    def longest(self) -> Gap | None:
+        """The longest of all, the open one included."""
+        candidates = [gap for gap in (self.longest_closed(), self.open_gap) if gap is not None]
+        return max(candidates, key=lambda gap: gap.gap_s, default=None)
+
+    def unserved_s(self, threshold_s: float) -> float:
+        """The sum of all gaps that are longer than ``threshold_s``."""
+        lengths_s = map(sub, self.moments_s[1:], self.moments_s)
+        closed_s: float = sum(length_s for length_s in lengths_s if length_s > threshold_s)
+        open_s = self.open_gap.gap_s if self.open_gap else 0.0
+        return closed_s + (open_s if open_s > threshold_s else 0.0)
+
+
+def site_gaps(history: SiteHistory, window: Window) -> SiteGaps:
+    """The gaps of one site from the begin of the load on."""
+    acknowledged = sorted(
+        operation.ended_s
+        for operation in history.operations
+        if operation.outcome == "ok"
+        and operation.ended_s is not None
+        and operation.ended_s >= window.begin_s
+    )
+    return SiteGaps(
+        moments_s=(window.begin_s, *acknowledged), demand_end_s=demand_end_s(history, window)
+    )
+
+
+def demand_end_s(history: SiteHistory, window: Window) -> float:
+    """The last moment at which the site's load wanted service.
+
+    An operation that never ended wanted it until the load's end. In a history that was cut short
+    such an operation proves nothing about the service (its process may have died), so there the
+    last moment on record counts.
+    """
+    if not history.operations:
+        return window.end_s
+    if history.complete and any(op.ended_s is None for op in history.operations):
+        return max(window.end_s, _span(history)[1])
+    return _span(history)[1]
+
+
+def _span(history: SiteHistory) -> tuple[float, float]:
+    """The first and the last moment of a history that has operations."""
+    first = min(operation.invoked_s for operation in history.operations)
+    last = max(
+        operation.invoked_s if operation.ended_s is None else operation.ended_s
+        for operation in history.operations
+    )
+    return first, last

@@ -1,0 +1,237 @@
+"""Puts the timing of a run together: outages by site, RTO and its phases, WAL lost. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from chaos.evidence.records import Operation, SiteHistory
+from chaos.evidence.run import Run
+from chaos.timing.failover import fault_of, rto_phases_s
+from chaos.timing.load import (
+    SiteGaps,
+    Window,
+    load_window,
+    phase_window,
+    site_gaps,
+    unserved_s_min,
+)
+from chaos.timing.model import Gap, Prediction, SiteTiming, Timing
+from chaos.timing.predict import predict
+from chaos.timing.settings import number_in_force
+
+STALL_S_MAX = 0.25
+"""Shorter stalls of a load process are not counted: some 10 ms are usual on two busy cores, and a
+quarter of a second is about a percent of the shortest failover by expiry (ttl 20)."""
+
+
+def measure(run: Run) -> Timing:
+    """Everything that is measured about the service in ``run``.
+
+    Pure: the same evidence gives the same numbers. Cost: some passes over all operations.
+    """
+    window = load_window(run)
+    if window is None:
+        return Timing(
+            load_begin_s=None,
+            load_end_s=None,
+            fault_s=None,
+            sites=(),
+            rto_s=None,
+            rto_site=None,
+            prediction=_prediction(run),
+            lost_wal_bytes=lost_wal_bytes(run),
+        )
+    order = {site.name: index for index, site in enumerate(run.info.sites)}
+    histories = sorted(run.histories, key=lambda history: order.get(history.site, len(order)))
+    threshold_s = unserved_s_min(number_in_force(run, "rate_per_s"))
+    steady = phase_window(run, "steady")
+    faults = run.events_of("fault")
+    sites: list[SiteTiming] = []
+    outages: dict[str, Gap | None] = {}
+    for history in histories:
+        found = site_gaps(history, window)
+        outage = outage_of(found, faults[0].t_s if faults else None, threshold_s)
+        sites.append(_measure_site(history, found, outage, window, steady, threshold_s))
+        outages[history.site] = outage
+    rto_site = _slowest(sites, outages)
+    fault = fault_of(outages[rto_site], faults) if rto_site else fault_of(None, faults)
+    slowest = next((site for site in sites if site.site == rto_site), None)
+    return Timing(
+        load_begin_s=window.begin_s,
+        load_end_s=window.end_s,
+        fault_s=fault.t_s if fault else None,
+        sites=tuple(sites),
+        rto_s=slowest.outage_s if slowest else None,
+        rto_site=rto_site,
+        rto_phases_s=(
+            rto_phases_s(run, fault.t_s, slowest.first_acknowledged_after_s)
+            if fault and slowest
+            else {}
+        ),
+        prediction=_prediction(run),
+        lost_wal_bytes=lost_wal_bytes(run),
+    )
+
+
+def outage_of(found: SiteGaps, first_fault_s: float | None, threshold_s: float) -> Gap | None:
+    """The outage of a site: its longest gap that contains or follows the first fault.
+
+    A gap that is still open when the load ends is the outage whatever else happened, if it is long
+    enough to count as time without service.
+
+    Args:
+        found: The gaps of the site.
+        first_fault_s: When the first fault struck; None where none did.
+        threshold_s: From which length on a gap is time without service.
+
+    Returns:
+        None when no fault struck, or nothing was acknowledged or wanted after it.
+    """
+    if first_fault_s is None:
+        return None
+    open_gap = found.open_gap
+    if open_gap and open_gap.to_s > first_fault_s and open_gap.gap_s > threshold_s:
+        return open_gap
+    return found.longest_closed(first_fault_s)
+
+
+def availability(found: SiteGaps, window: Window, threshold_s: float) -> float | None:
+    """Share of the load's time in which the site was served.
+
+    One minus the sum of the gaps that are longer than ``threshold_s``, over the time from the begin
+    of the steady phase to the end of the load. A gap that counts, counts whole.
+
+    Returns:
+        0 to 1; None when the load had no duration.
+    """
+    if window.length_s <= 0:
+        return None
+    return min(1.0, max(0.0, 1.0 - found.unserved_s(threshold_s) / window.length_s))
+
+
+def percentile(ordered: Sequence[float], share: float) -> float | None:
+    """The nearest-rank percentile of values in ascending order; None when there is none."""
+    if not ordered:
+        return None
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def lost_wal_bytes(run: Run) -> int | None:
+    """How much WAL was acknowledged and lies beyond the end of its timeline.
+
+    For every timeline that ended: the highest acknowledged LSN on it minus the LSN where it ended,
+    if positive; summed. A lower bound, because an operation's LSN is read before its commit record
+    is written. None when entries were acknowledged on a timeline that is neither the surviving one
+    nor a known ancestor of it: then there is no end to measure from.
+    """
+    final = surviving_timeline(run)
+    ends = {end.timeline: end.lsn for end in run.timeline_ends}
+    highest: dict[int, int] = {}
+    for history in run.histories:
+        for operation in history.operations:
+            timeline, lsn = operation.timeline, operation.lsn
+            if timeline == final or operation.outcome != "ok" or timeline is None or lsn is None:
+                continue
+            highest[timeline] = max(highest.get(timeline, 0), lsn)
+    if not highest.keys() <= ends.keys():
+        return None
+    return sum(max(0, lsn - ends[timeline]) for timeline, lsn in highest.items())
+
+
+def surviving_timeline(run: Run) -> int | None:
+    """The timeline of the cluster at the end; None when the record does not tell.
+
+    The later of what the last ``settled`` event says and what the primary's final read says:
+    timelines only grow, and the cluster may have failed over once more in between.
+    """
+    known = [
+        event.fields["timeline"]
+        for event in run.events_of("settled")[-1:]
+        if "timeline" in event.fields
+    ]
+    known += [read.timeline for read in run.final_reads if read.is_primary and not read.error]
+    return max((timeline for timeline in known if isinstance(timeline, int)), default=None)
+
+
+def _measure_site(  # noqa: PLR0913, PLR0917 - every argument is a value that the caller has at hand
+    history: SiteHistory,
+    found: SiteGaps,
+    outage: Gap | None,
+    window: Window,
+    steady: Window | None,
+    threshold_s: float,
+) -> SiteTiming:
+    outcomes = [operation.outcome for operation in history.operations]
+    still_open_s = found.open_gap.gap_s if found.open_gap else 0.0
+    latencies_ms = sorted(_steady_latencies_ms(history.operations, steady))
+    stalls_s = [stall.stall_s for stall in history.stalls if stall.stall_s > STALL_S_MAX]
+    return SiteTiming(
+        site=history.site,
+        operations=len(outcomes),
+        ok=outcomes.count("ok"),
+        fail=outcomes.count("fail"),
+        info=outcomes.count("info"),
+        resolved=sum(1 for op in history.operations if op.resolved and op.outcome == "ok"),
+        last_acknowledged_before_s=outage.from_s if outage else None,
+        first_acknowledged_after_s=outage.to_s if outage and not outage.open else None,
+        outage_s=outage.gap_s if outage and not outage.open else None,
+        served_again=bool(outcomes) and still_open_s <= threshold_s,
+        longest_gap=found.longest() if outcomes else None,
+        availability=availability(found, window, threshold_s),
+        steady_rate_per_s=_steady_rate_per_s(history.operations, steady),
+        p50_ms=percentile(latencies_ms, 0.50),
+        p99_ms=percentile(latencies_ms, 0.99),
+        stalls=len(stalls_s),
+        longest_stall_s=max(stalls_s, default=0.0),
+    )
+
+
+def _steady_latencies_ms(operations: Sequence[Operation], steady: Window | None) -> list[float]:
+    """Latencies of the acknowledged writes that were invoked in the steady phase."""
+    if steady is None:
+        return []
+    return [
+        (operation.ended_s - operation.invoked_s) * 1000
+        for operation in operations
+        if operation.outcome == "ok"
+        and operation.ended_s is not None
+        and steady.begin_s <= operation.invoked_s < steady.end_s
+    ]
+
+
+def _steady_rate_per_s(operations: Sequence[Operation], steady: Window | None) -> float | None:
+    """Writes that were acknowledged within the steady phase, a second of it."""
+    if steady is None or steady.length_s <= 0:
+        return None
+    acknowledged = sum(
+        1
+        for operation in operations
+        if operation.outcome == "ok"
+        and operation.ended_s is not None
+        and steady.begin_s <= operation.ended_s <= steady.end_s
+    )
+    return acknowledged / steady.length_s
+
+
+def _slowest(sites: Sequence[SiteTiming], outages: dict[str, Gap | None]) -> str | None:
+    """The site that waited longest: one that was never served again before all others."""
+    waiting = [(site, outages[site.site]) for site in sites]
+    struck = [(site, gap) for site, gap in waiting if gap is not None]
+    if not struck:
+        return None
+    return max(struck, key=lambda pair: (pair[1].open, pair[1].gap_s))[0].site
+
+
+def _prediction(run: Run) -> Prediction | None:
+    ttl_s = number_in_force(run, "ttl_s")
+    loop_wait_s = number_in_force(run, "loop_wait_s")
+    if ttl_s is None or loop_wait_s is None:
+        return None
+    scenario = run.info.scenario
+    return predict(
+        ttl_s=ttl_s,
+        loop_wait_s=loop_wait_s,
+        faults=scenario.faults,
+        heal_after_s=scenario.fault_s,
+    )

@@ -1,0 +1,107 @@
+"""What is measured about service: values only. How they are computed: the other modules here.
+
+Every ``*_s`` that is a moment is seconds of CLOCK_MONOTONIC (docs/run-folder.md); every ``*_s``
+that is a duration says so in its name (``outage_s``, ``gap_s``, ``rto_s``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+RtoPhase = Literal[
+    "fault_to_leader_key_gone", "to_new_leader_key", "to_promoted", "to_first_acknowledged"
+]
+"""The parts of an outage, in the order in which they follow each other."""
+
+RTO_PHASES: tuple[RtoPhase, ...] = (
+    "fault_to_leader_key_gone",
+    "to_new_leader_key",
+    "to_promoted",
+    "to_first_acknowledged",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A stretch in which a site had no acknowledged write.
+
+    ``open`` means that nothing was acknowledged any more until the load ended at ``to_s``.
+    """
+
+    from_s: float
+    to_s: float
+    open: bool = False
+
+    @property
+    def gap_s(self) -> float:
+        """Its length."""
+        return self.to_s - self.from_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteTiming:
+    """What one site got of the service."""
+
+    site: str
+    operations: int
+    ok: int
+    fail: int
+    info: int
+    resolved: int
+    """How many of ``ok`` were in doubt and then resolved by their id row."""
+    last_acknowledged_before_s: float | None
+    """Where the outage begins: the last acknowledged write before it. None: no fault struck."""
+    first_acknowledged_after_s: float | None
+    """Where the outage ends. None: no fault struck, or the site was never served again."""
+    outage_s: float | None
+    """Between those two. None where one of them is."""
+    served_again: bool
+    """False when the site was without service when the load ended."""
+    longest_gap: Gap | None
+    """The longest stretch of the whole load without acknowledged write; None: no load at all."""
+    availability: float | None
+    """Share of the load's time in which the site was served, 0 to 1 (``availability``)."""
+    steady_rate_per_s: float | None
+    """Acknowledged writes a second in the steady phase; None: that phase is not in the record."""
+    p50_ms: float | None
+    """Median latency of acknowledged writes that were invoked in the steady phase."""
+    p99_ms: float | None
+    stalls: int = 0
+    """How often the load process itself stood still for longer than ``STALL_S_MAX``."""
+    longest_stall_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """How long the outage should be, going by the settings, with the reason in words."""
+
+    low_s: float
+    high_s: float
+    words: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Everything that is measured about the service in one run."""
+
+    load_begin_s: float | None
+    """Begin of the steady phase, or of the load where that phase is not in the record."""
+    load_end_s: float | None
+    fault_s: float | None
+    """The fault that began the outage; None when none struck."""
+    sites: tuple[SiteTiming, ...]
+    """In the order of the topology; only sites with a load process."""
+    rto_s: float | None
+    """The longest ``outage_s``. None: no fault, or a site that was never served again."""
+    rto_site: str | None
+    """The site that waited for ``rto_s``."""
+    rto_phases_s: Mapping[RtoPhase, float] = field(default_factory=dict)
+    """The parts of the outage that happened, in order. They add up to the time from the fault to
+    the first acknowledged write of ``rto_site``."""
+    prediction: Prediction | None = None
+    lost_wal_bytes: int | None = 0
+    """WAL that was acknowledged and lies beyond the end of its timeline; a lower bound. None where
+    the record cannot tell."""

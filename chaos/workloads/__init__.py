@@ -1,0 +1,1 @@
+"""What loads the cluster during a drill, and what reads the result afterwards."""

@@ -1,0 +1,162 @@
+"""Raises a Patroni cluster on a substrate, phase by phase, quickly and without cheating.
+
+Patroni looks at its cluster every ``loop_wait`` seconds, and needs several looks until quorum
+commit is in force: with the default of 10 s that alone takes half a minute. So the cluster is
+raised with ``loop_wait`` 1, and the primary is asked to look at once (``PATCH /config`` has that
+effect, changed or not). When everything is in force, the settings that were asked for are set, the
+ordinary way, and read back. Nothing is done that Patroni would not do by itself
+(docs/decisions/0005-quick-boot.md).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio
+import httpcore
+
+from cluster import etcd, patroni
+from cluster.binaries import Binaries
+from cluster.cluster import POLL_S, PatroniCluster, find_primary, missing_of_members
+from cluster.errors import BootError
+from cluster.patroni import BOOT_LOOP_WAIT_S, Credentials
+from cluster.rest import ANSWER_TIMEOUT_S
+from cluster.substrate import Substrate
+
+StepReport = Callable[[str], None]
+"""Called with the name of each step when it is done: dcs, primary, replicas, protected."""
+
+STEP_TIMEOUT_S = 60.0
+"""Each step takes seconds; more means that it hangs."""
+NUDGE_S = 0.1
+HEALTHY = {"health": "true"}
+LOG_TAIL_LINES = 8
+
+
+async def raise_cluster(
+    substrate: Substrate,
+    binaries: Binaries,
+    *,
+    config_folder: Path,
+    logs: Path,
+    done: StepReport,
+) -> PatroniCluster:
+    """Start etcd and Patroni on the substrate's hosts and wait until the data is protected.
+
+    Args:
+        substrate: has the hosts, up and without processes.
+        binaries: the programs to run.
+        config_folder: where the generated configuration is kept.
+        logs: where the substrate writes the processes' logs, for the words of an error.
+        done: told of each finished step.
+
+    Raises:
+        BootError: a step did not end in ``STEP_TIMEOUT_S``; says what was missing, and what the
+            logs say.
+    """
+    cluster = PatroniCluster(substrate, binaries, Credentials(), config_folder)
+    cluster.write_configs()
+    with _step("the DCS has no quorum", logs):
+        # Patroni loads while etcd elects; it waits for etcd by itself.
+        for host in substrate.topology.hosts_with("postgres"):
+            await cluster.start_services(host.name, only="postgres")
+        await _start_etcd(cluster)
+    done("dcs")
+    with _step("no primary came up", logs):
+        while find_primary(await cluster.members()) is None:
+            await anyio.sleep(POLL_S)
+    done("primary")
+    with _step("the replicas do not stream", logs):
+        await _nudge_until(cluster, lambda: _streaming(cluster))
+    done("replicas")
+    with _step("the durability asked for is not in force", logs):
+        await _nudge_until(cluster, lambda: _whole(cluster))
+        await _set_loop_wait(cluster)
+    done("protected")
+    return cluster
+
+
+async def _start_etcd(cluster: PatroniCluster) -> None:
+    """Start etcd's members, and wait until each says that it is healthy (it knows a leader).
+
+    The first one goes ahead: a new member asks its peers whether the cluster exists already, and
+    one that is listening but not serving yet makes it wait for a second.
+    """
+    substrate = cluster.substrate
+    first, *others = substrate.topology.hosts_with("etcd")
+    async with httpcore.AsyncConnectionPool(network_backend=substrate.console) as pool:
+        await cluster.start_services(first.name, only="etcd")
+        while await _ask(pool, first.name, etcd.PEER_PORT, "/members") is None:
+            await anyio.sleep(POLL_S / 5)
+        for host in others:
+            await cluster.start_services(host.name, only="etcd")
+        for host in (first, *others):
+            while await _ask(pool, host.name, etcd.CLIENT_PORT, "/health") != HEALTHY:
+                await anyio.sleep(POLL_S / 2)
+
+
+async def _ask(
+    pool: httpcore.AsyncConnectionPool, host: str, port: int, path: str
+) -> object | None:
+    """What etcd answers on ``path``, as JSON; None while it does not answer well."""
+    url = f"http://{host}:{port}{path}"
+    try:
+        with anyio.fail_after(ANSWER_TIMEOUT_S):
+            answer = await pool.request("GET", url, headers={"Connection": "close"})
+    except (TimeoutError, httpcore.NetworkError, httpcore.ProtocolError):
+        return None
+    return json.loads(answer.content) if answer.status == 200 else None
+
+
+async def _streaming(cluster: PatroniCluster) -> bool:
+    return missing_of_members(await cluster.members(), synchronous=False) is None
+
+
+async def _whole(cluster: PatroniCluster) -> bool:
+    return await cluster.missing_of_whole() is None
+
+
+async def _nudge_until(cluster: PatroniCluster, condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for a condition, asking the primary to look again meanwhile."""
+    settings: dict[str, object] = {"loop_wait": BOOT_LOOP_WAIT_S}
+    nudged_s = 0.0
+    while not await condition():
+        primary = await cluster.primary()
+        if primary is not None and time.monotonic() - nudged_s > NUDGE_S:
+            await cluster.rest[primary].patch_configuration(settings)
+            nudged_s = time.monotonic()
+        await anyio.sleep(POLL_S / 2)
+
+
+async def _set_loop_wait(cluster: PatroniCluster) -> None:
+    """Put the topology's own settings in force, and read them back."""
+    wanted = patroni.dynamic_settings(cluster.substrate.topology.cluster)
+    while True:
+        primary = await cluster.primary()
+        if primary is not None:
+            await cluster.rest[primary].patch_configuration(wanted)
+            found = await cluster.rest[primary].configuration()
+            if found is not None and found.loop_wait == wanted["loop_wait"]:
+                return
+        await anyio.sleep(POLL_S)
+
+
+@contextmanager
+def _step(failure: str, logs: Path) -> Iterator[None]:
+    """Give a step its deadline, and its failure the words of the logs."""
+    try:
+        with anyio.fail_after(STEP_TIMEOUT_S):
+            yield
+    except TimeoutError as error:
+        tails = "\n".join(_tail(path) for path in sorted(logs.glob("*.log")))
+        raise BootError(f"{failure} after {STEP_TIMEOUT_S:.0f} s\n{tails}") from error
+
+
+def _tail(path: Path) -> str:
+    """The last lines of a log, indented below its name."""
+    lines = path.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+    return "\n".join([f"  {path.name}:", *(f"    {line}" for line in lines)])

@@ -1,0 +1,54 @@
+"""What can go wrong in ``cluster``: one root, and fields beside the text."""
+
+from __future__ import annotations
+
+from cluster.problem import Problem, describe
+
+
+class ClusterError(Exception):
+    """The root: nothing of this package raises anything else on purpose.
+
+    Args:
+        message: for people.
+        node: the node it is about, when there is one.
+        host: the host it is about, when there is one.
+    """
+
+    def __init__(self, message: str, *, node: str | None = None, host: str | None = None) -> None:
+        super().__init__(message)
+        self.node = node
+        self.host = host
+
+
+class PrerequisiteError(ClusterError):
+    """This machine lacks something; the message has the remedy."""
+
+
+class LabError(ClusterError):
+    """A command that builds or breaks the lab failed."""
+
+
+class HostError(ClusterError):
+    """A host did not do what it was asked."""
+
+
+class BootError(ClusterError):
+    """The cluster did not come up."""
+
+
+class PatroniError(ClusterError):
+    """Patroni refused, or answered what it should not."""
+
+
+class TopologyError(ClusterError):
+    """A topology cannot be used.
+
+    Args:
+        source: the file, or the name under which it was asked for.
+        problems: everything that is wrong with it, at least one.
+    """
+
+    def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
+        super().__init__(describe(source, problems))
+        self.source = source
+        self.problems = problems

@@ -1,0 +1,1 @@
+"""The embedded substrate: sites, hosts and links as namespaces of one machine, sealed, no root."""

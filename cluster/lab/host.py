@@ -1,0 +1,253 @@
+"""A host of the lab, seen from the director: its init, its units, its death.
+
+``LabHost`` owns one ``host_init.py`` at a time and is the only one that talks to it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import anyio
+import anyio.abc
+
+from cluster.errors import HostError
+from cluster.lab import host_init
+from cluster.substrate import Unit, UnitExit
+
+START_TIMEOUT_S = 15.0
+"""Namespaces and a bare interpreter: 0.1 s; more only on a machine that is badly overloaded."""
+DEATH_TIMEOUT_S = 10.0
+"""The kernel needs milliseconds to end a PID namespace."""
+
+
+class LabHost:
+    """One host: a network namespace that stays, and a PID namespace that lives and dies."""
+
+    def __init__(
+        self, name: str, *, disk: Path, logs: Path, on_exit: Callable[[UnitExit], None]
+    ) -> None:
+        self.name = name
+        self._disk = disk
+        self._logs = logs
+        self._on_exit = on_exit
+        self._process: anyio.abc.Process | None = None
+        self._init: int | None = None  # a pidfd
+        self._going_down = False
+        self._units: dict[str, _RunningUnit] = {}
+        self._up = anyio.Event()
+        self._asking = anyio.Lock()
+        self._answer: anyio.Event = anyio.Event()
+        self._answered: dict[str, object] = {}
+
+    @property
+    def is_up(self) -> bool:
+        """Its init is running."""
+        return self._process is not None and not self._going_down
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The units that are running."""
+        return tuple(name for name, unit in self._units.items() if not unit.gone.is_set())
+
+    async def start(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Power on. The task that reads the init's reports joins ``tasks``.
+
+        Raises:
+            HostError: the init did not come up.
+        """
+        self._going_down = False
+        self._up = anyio.Event()
+        self._process = await anyio.open_process(
+            self._command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        tasks.start_soon(self._listen, self._process)
+        with anyio.move_on_after(START_TIMEOUT_S):
+            await self._up.wait()
+        if not self._up.is_set() or self._process.returncode is not None:
+            raise HostError(f"host {self.name} did not come up", host=self.name)
+        self._init = os.pidfd_open(_only_child(self._process.pid))
+
+    def _command(self) -> list[str]:
+        """Enter the host's network, make its other namespaces, become its init."""
+        return [
+            *("nsenter", f"--net=/run/netns/{self.name}", "--"),
+            *("unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child"),
+            *("--mount-proc", "--"),
+            *(sys.executable, "-I", "-S", str(host_init.__file__), self.name),
+        ]
+
+    async def start_unit(self, unit: Unit) -> None:
+        """Start a process on this host.
+
+        Raises:
+            HostError: the host is down, or its init refused.
+        """
+        # Known before it runs: its death may be reported before its start is.
+        running = self._units[unit.name] = _RunningUnit()
+        running.pid = await self._ask(
+            op="start",
+            unit=unit.name,
+            argv=list(unit.argv),
+            env={**self._base_environment(), **unit.env, **unit.secrets},
+            log=str(self._logs / f"{self.name}.{unit.name}.log"),
+            stdin=unit.stdin,
+        )
+
+    async def stop_unit(self, name: str, *, timeout_s: float) -> int:
+        """SIGTERM, wait, SIGKILL; the exit status."""
+        unit = self._unit(name)
+        unit.stopping = True
+        for number, patience_s in ((signal.SIGTERM, timeout_s), (signal.SIGKILL, DEATH_TIMEOUT_S)):
+            if unit.gone.is_set():
+                break
+            with suppress(HostError):  # it may end in this very moment
+                await self.signal(unit.pid, number)
+            with anyio.move_on_after(patience_s):
+                await unit.gone.wait()
+        return unit.status
+
+    async def wait_exit(self, name: str) -> int:
+        """Wait until a unit ends by itself, which is expected of it; its exit status."""
+        unit = self._unit(name)
+        unit.stopping = True
+        await unit.gone.wait()
+        return unit.status
+
+    def pid_of(self, name: str) -> int:
+        """The pid of a unit, as the host knows it."""
+        return self._unit(name).pid
+
+    def _unit(self, name: str) -> _RunningUnit:
+        if name not in self._units:
+            raise HostError(f"no unit {name} on {self.name}", host=self.name)
+        return self._units[name]
+
+    async def signal(self, pid: int, number: int) -> None:
+        """Signal a process, by the pid that the host knows; after SIGKILL it is gone.
+
+        Raises:
+            HostError: there is no such process, or the host is down.
+        """
+        await self._ask(op="signal", pid=pid, signal=number)
+
+    def power_off(self) -> None:
+        """End everything on the host in one moment. Returns at once; see ``wait_down``."""
+        self._going_down = True
+        if self._init is not None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._init, signal.SIGKILL)
+
+    async def wait_down(self) -> None:
+        """Wait until no process of the host is left.
+
+        Raises:
+            HostError: something survived ``DEATH_TIMEOUT_S``.
+        """
+        if self._init is None or self._process is None:
+            return
+        try:
+            with anyio.fail_after(DEATH_TIMEOUT_S):
+                # A PID namespace's init is reported dead only after all its processes are.
+                await anyio.wait_readable(self._init)
+                await self._process.wait()
+        except TimeoutError as error:
+            raise HostError(f"host {self.name} did not die", host=self.name) from error
+        os.close(self._init)
+        self._init = None
+        self._process = None
+
+    async def _ask(self, **request: object) -> int:
+        """One question to the init, one answer: the pid it speaks of."""
+        async with self._asking:
+            if self._process is None or self._process.stdin is None or self._going_down:
+                raise HostError(f"host {self.name} is down", host=self.name)
+            self._answer, self._answered = anyio.Event(), {}
+            try:
+                with anyio.fail_after(START_TIMEOUT_S):
+                    await self._process.stdin.send(json.dumps(request).encode() + b"\n")
+                    await self._answer.wait()
+            except (TimeoutError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+                raise HostError(f"host {self.name} does not answer", host=self.name) from error
+            if self._answered.get("event") != "done":
+                why = self._answered.get("error", "the host went down")
+                what = request.get("unit", request.get("pid"))
+                words = f"{request['op']} {what} on {self.name}: {why}"
+                raise HostError(words, host=self.name)
+            return int(str(self._answered["pid"]))
+
+    def _base_environment(self) -> dict[str, str]:
+        """What every unit needs of our own environment; nothing else of it leaks into the lab.
+
+        Temporary files go to the host's own disk: hosts that share a ``/tmp`` collide there, and
+        what is in it would outlive the lab.
+        """
+        kept = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+        environment = {name: os.environ[name] for name in kept if name in os.environ}
+        fixed = {"LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1", "TMPDIR": str(self._disk)}
+        return {**fixed, **environment}
+
+    async def _listen(self, process: anyio.abc.Process) -> None:
+        """Follow the init's reports until it ends, then its units' deaths with it."""
+        assert process.stdout is not None
+        assert process.stderr is not None
+        pending = b""
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            async for chunk in process.stdout:
+                *lines, pending = (pending + chunk).split(b"\n")
+                for line in lines:
+                    self._hear(json.loads(line))
+        words = b"".join([chunk async for chunk in process.stderr]).decode(errors="replace")
+        if words.strip():
+            (self._logs / f"{self.name}.init.log").write_text(words)
+        self._up.set()
+        self._answer.set()
+        for unit in self.units:
+            self._unit_gone(unit, -signal.SIGKILL)
+        await process.wait()
+
+    def _hear(self, report: dict[str, object]) -> None:
+        match report["event"]:
+            case "up":
+                self._up.set()
+            case "exited":
+                self._unit_gone(str(report["unit"]), int(str(report["status"])))
+            case "done" | "refused":
+                self._answered = report
+                self._answer.set()
+
+    def _unit_gone(self, name: str, status: int) -> None:
+        unit = self._units[name]
+        unit.status = status
+        unit.gone.set()
+        self._on_exit(
+            UnitExit(
+                host=self.name,
+                unit=name,
+                status=status,
+                expected=unit.stopping or self._going_down,
+                t_s=time.monotonic(),
+            )
+        )
+
+
+class _RunningUnit:
+    """What is known of one process."""
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self.status = -signal.SIGKILL
+        self.gone = anyio.Event()
+        self.stopping = False
+
+
+def _only_child(pid: int) -> int:
+    """The one child of ``unshare --fork``: the host's init, by its pid in the lab."""
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])

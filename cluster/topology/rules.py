@@ -1,0 +1,83 @@
+"""What makes a topology impossible, beyond the type of every key. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cluster.problem import Problem
+from cluster.topology.model import Role, Topology
+from cluster.topology.settings import problems_of_settings
+
+SITES_MAX = 60
+HOSTS_MAX = 200
+"""The lab's addresses are 10.77.<site>.<host> (cluster/lab/network.py); beyond this no machine
+would raise them anyway."""
+
+RESERVED_HOSTS = ("wan", "localhost")
+ROUTER_PREFIX = "router-"
+"""Names of the lab's own namespaces (cluster/lab/network.py)."""
+
+_NEEDED: dict[Role, str] = {
+    "etcd": "without it nobody can be elected",
+    "postgres": "without it there is no cluster",
+    "client": "without it there is no load, and nothing to judge",
+}
+
+
+def problems_of_topology(topology: Topology) -> Iterator[Problem]:
+    """Everything that is wrong with a topology whose keys all have the right type."""
+    yield from _problems_of_size(topology)
+    yield from _problems_of_names(topology)
+    yield from _problems_of_roles(topology)
+    nodes = len(topology.nodes)
+    if nodes > 0:
+        yield from problems_of_settings(topology.cluster, node_count=nodes)
+
+
+def _problems_of_size(topology: Topology) -> Iterator[Problem]:
+    if len(topology.sites) > SITES_MAX:
+        words = f"expected at most {SITES_MAX} sites; found {len(topology.sites)}"
+        yield Problem(key="site", words=words)
+    if len(topology.hosts) > HOSTS_MAX:
+        words = f"expected at most {HOSTS_MAX} hosts in all sites; found {len(topology.hosts)}"
+        yield Problem(key="site", words=words)
+
+
+def _problems_of_names(topology: Topology) -> Iterator[Problem]:
+    """Sites and hosts share one space of names: commands name them alike."""
+    taken: dict[str, str] = {}
+    for place, name in _names(topology):
+        if name in taken:
+            words = (
+                f"{name} is already the name of {taken[name]}; every site and host needs its own"
+            )
+            yield Problem(key=f"{place}.name", words=words)
+        taken.setdefault(name, place)
+        is_host = ".host[" in place
+        if is_host and (name in RESERVED_HOSTS or name.startswith(ROUTER_PREFIX)):
+            words = (
+                f"{name} is reserved: a host may not be called {', '.join(RESERVED_HOSTS)} or "
+                f"{ROUTER_PREFIX}…, which the lab needs itself"
+            )
+            yield Problem(key=f"{place}.name", words=words)
+
+
+def _names(topology: Topology) -> Iterator[tuple[str, str]]:
+    """The place and the name of every site, then of every host."""
+    for number, site in enumerate(topology.sites):
+        yield f"site[{number}]", site.name
+    for number, site in enumerate(topology.sites):
+        for index, host in enumerate(site.hosts):
+            yield f"site[{number}].host[{index}]", host.name
+
+
+def _problems_of_roles(topology: Topology) -> Iterator[Problem]:
+    for role, why in _NEEDED.items():
+        if not topology.hosts_with(role):
+            yield Problem(key="site", words=f"no host has the role {role}: {why}")
+    if len(topology.hosts_with("etcd")) == 2:
+        yield Problem(
+            key="site",
+            words="2 hosts have the role etcd: a majority of 2 is both, so the loss of either "
+            "stops the cluster, which is worse than having 1; expected 1, 3 or more",
+        )

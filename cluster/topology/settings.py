@@ -1,0 +1,116 @@
+"""The settings of the cluster on a topology, and Patroni's rules for them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from cluster.problem import Problem
+
+Durability = Literal["quorum", "async"]
+
+TTL_S_MIN = 20
+LOOP_WAIT_S_MIN = 1
+RETRY_TIMEOUT_S_MIN = 3
+PRIMARY_START_TIMEOUT_S_MIN = 0
+"""Below these, Patroni raises the value by itself (patroni/config.py,
+``_validate_and_adjust_timeouts``): what is asked would not be what is in force."""
+SECONDS_MAX = 86_400
+"""More than a day is a slip of the unit."""
+
+MAXIMUM_LAG_ON_FAILOVER_BYTES = 1_048_576
+SYNCHRONOUS_NODE_COUNT = 1
+PRIMARY_START_TIMEOUT_S = 300
+"""Patroni's own defaults."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSettings:
+    """Patroni's dynamic configuration (Patroni docs, dynamic configuration).
+
+    Fields with a default have Patroni's own.
+    """
+
+    scope: str
+    durability: Durability
+    ttl_s: int
+    """Lifetime of the leader key: what a failover waits for."""
+    loop_wait_s: int
+    """Between two looks of Patroni at its cluster."""
+    retry_timeout_s: int
+    """How long Patroni retries the DCS and PostgreSQL before it gives up the lead."""
+    maximum_lag_on_failover_bytes: int = MAXIMUM_LAG_ON_FAILOVER_BYTES
+    """A replica that is further behind may not be promoted (asynchronous replication only)."""
+    synchronous_node_count: int = SYNCHRONOUS_NODE_COUNT
+    """How many replicas must have a commit before it is acknowledged (``quorum`` only)."""
+    primary_start_timeout_s: int = PRIMARY_START_TIMEOUT_S
+    """How long a crashed primary may take to restart before Patroni fails over."""
+
+
+def problems_of_settings(settings: ClusterSettings, *, node_count: int) -> Iterator[Problem]:
+    """What is wrong with the settings of a cluster of ``node_count`` PostgreSQL members."""
+    timing = [
+        *_problem_of_seconds("ttl_s", settings.ttl_s, TTL_S_MIN),
+        *_problem_of_seconds("loop_wait_s", settings.loop_wait_s, LOOP_WAIT_S_MIN),
+        *_problem_of_seconds("retry_timeout_s", settings.retry_timeout_s, RETRY_TIMEOUT_S_MIN),
+    ]
+    yield from timing or _problems_of_timing(settings)
+    yield from _problem_of_seconds(
+        "primary_start_timeout_s", settings.primary_start_timeout_s, PRIMARY_START_TIMEOUT_S_MIN
+    )
+    for key, found, minimum in (
+        ("maximum_lag_on_failover_bytes", settings.maximum_lag_on_failover_bytes, 0),
+        ("synchronous_node_count", settings.synchronous_node_count, 1),
+    ):
+        if found < minimum:
+            words = f"expected a whole number from {minimum} on; found {found}"
+            yield Problem(key=f"cluster.{key}", words=words)
+    if settings.durability == "quorum":
+        yield from _problems_of_quorum(settings, node_count)
+
+
+def _problem_of_seconds(key: str, found_s: int, minimum_s: int) -> Iterator[Problem]:
+    if not minimum_s <= found_s <= SECONDS_MAX:
+        yield Problem(
+            key=f"cluster.{key}",
+            words=f"expected {minimum_s} (Patroni's minimum) to {SECONDS_MAX} seconds; "
+            f"found {found_s}",
+        )
+
+
+def _problems_of_timing(settings: ClusterSettings) -> Iterator[Problem]:
+    """Patroni's rule: a primary must be able to give up before its key can expire."""
+    needed_s = settings.loop_wait_s + 2 * settings.retry_timeout_s
+    if needed_s <= settings.ttl_s:
+        return
+    remedies = [f"ttl_s = {needed_s}"]
+    # The same order in which Patroni itself would adjust them.
+    loop_wait_s = settings.ttl_s - 2 * settings.retry_timeout_s
+    if loop_wait_s >= LOOP_WAIT_S_MIN:
+        remedies.append(f"loop_wait_s = {loop_wait_s}")
+    retry_timeout_s = (settings.ttl_s - settings.loop_wait_s) // 2
+    if retry_timeout_s >= RETRY_TIMEOUT_S_MIN:
+        remedies.append(f"retry_timeout_s = {retry_timeout_s}")
+    yield Problem(
+        key="cluster",
+        words="expected loop_wait_s + 2 × retry_timeout_s to be at most ttl_s (Patroni); found "
+        f"{settings.loop_wait_s} + 2 × {settings.retry_timeout_s} = {needed_s} > "
+        f"{settings.ttl_s}; {' or '.join(remedies)} would do",
+    )
+
+
+def _problems_of_quorum(settings: ClusterSettings, node_count: int) -> Iterator[Problem]:
+    if node_count < 2:
+        yield Problem(
+            key="cluster.durability",
+            words="quorum needs at least 2 hosts with the role postgres, found "
+            f"{node_count}: alone, a primary could never acknowledge a commit",
+        )
+    elif settings.synchronous_node_count >= node_count:
+        yield Problem(
+            key="cluster.synchronous_node_count",
+            words=f"expected at most {node_count - 1} (the replicas of {node_count} hosts with "
+            f"the role postgres); found {settings.synchronous_node_count}: no commit could ever "
+            "be acknowledged",
+        )

@@ -1,0 +1,110 @@
+"""A unit of work: what its function receives, what it becomes, and its state on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from psycopg.rows import TupleRow
+
+from replication.outcomes import Failure, Phase
+from replication.unit_rows import Evidence
+from replication.wire import Params, Query, Session
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a statement gave: its rows, and how many rows it returned or changed."""
+
+    rows: Sequence[TupleRow]
+    rowcount: int
+
+
+class Transaction:
+    """What the function of a unit of work receives. Good only until the function returns."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def node(self) -> str:
+        """The member that the transaction runs on."""
+        return self._session.node
+
+    async def execute(self, query: Query, params: Params | None = None) -> Result:
+        """Run one statement; the deadline is that of ``Storage.run``.
+
+        Raises:
+            psycopg.Error: let it pass, so that the unit of work can be run again where that helps.
+        """
+        rows, rowcount = await self._session.execute(query, params)
+        return Result(rows=rows, rowcount=rowcount)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied(Generic[T]):
+    """A unit of work that took effect exactly once.
+
+    ``node``, ``timeline`` and ``lsn`` are those of the transaction that committed; ``lsn`` was
+    read inside it, so it is a lower bound of the commit record's. ``resolved``: the commit was in
+    doubt and the id row gave the answer. ``attempt_s`` is when, on the clock that was injected,
+    the transaction that committed was begun; ``attempts`` counts all that were begun.
+    """
+
+    value: T
+    node: str
+    timeline: int
+    lsn: str
+    attempts: int
+    attempt_s: float
+    elapsed_s: float
+    resolved: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt(Generic[T]):
+    """A transaction whose COMMIT is being sent: what ``Applied`` will say if it takes effect."""
+
+    value: T
+    node: str
+    evidence: Evidence
+    begun_s: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Unit(Generic[T]):
+    """A unit of work on its way: the only state that outlives an attempt."""
+
+    id: str
+    fn: Callable[[Transaction], Awaitable[T]]
+    started_s: float
+    row_attempt: int = 1
+    """The number that the next attempt writes into its id row (``unit_rows``)."""
+    attempts: int = 0
+    doubt: Attempt[T] | None = None
+    """The attempt whose COMMIT was sent and has no answer that could be believed."""
+    id_taken: bool = False
+    """An id row of another call stood in the way: what it says must be asked."""
+    node: str | None = None
+    failure: Failure | None = None
+
+    @property
+    def must_ask(self) -> bool:
+        """Whether it may have taken effect, by this call or another."""
+        return self.doubt is not None or self.id_taken
+
+    @property
+    def phase(self) -> Phase:
+        """Where the attempt that runs now is."""
+        return Phase.BODY if self.doubt is None else Phase.COMMIT
+
+    def next_attempt(self) -> None:
+        """The last one is void for certain: the next one may begin, under the next number."""
+        self.row_attempt += 1
+        self.doubt = None
+        self.id_taken = False

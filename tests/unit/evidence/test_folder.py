@@ -1,0 +1,227 @@
+"""The run folder: what is written is read back; what is damaged is said, not raised."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.tiny import POWER_CUT, op, run, scenario
+
+from chaos.errors import ChaosError, DamagedRunError, FormatError, NotARunFolderError
+from chaos.evidence.folder import EventLog, read_run, write_run_json, write_verdict
+from chaos.evidence.records import Stall, format_lsn, parse_lsn
+from chaos.evidence.scenario_json import scenario_from_dict, scenario_to_dict
+from chaos.evidence.verdict_file import build_verdict
+
+INVOKE = {"type": "invoke", "id": "paris-0-1", "worker": 0, "t_s": 1.0}
+OK = {
+    "type": "ok",
+    "id": "paris-0-1",
+    "t_s": 1.005,
+    "attempt_s": 1.001,
+    "attempts": 2,
+    "node": "db-orsay",
+    "timeline": 1,
+    "lsn": "0/3000060",
+    "resolved": True,
+}
+END = {"type": "end", "t_s": 9.0, "operations": 1}
+HEADER = {
+    "type": "header",
+    "t_s": 9.5,
+    "node": "db-paris",
+    "timeline": 2,
+    "lsn": "0/5000148",
+    "is_primary": True,
+}
+ROW = {"type": "row", "id": "paris-0-1", "content": "paris|0|1"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A run folder with ``run.json`` and one event."""
+    write_run_json(tmp_path, run(asked=scenario(faults=(POWER_CUT,))).info)
+    with EventLog(tmp_path, clock_s=lambda: 0.5) as log:
+        log.append("phase", phase="steady")
+    return tmp_path
+
+
+def _write(path: Path, *lines: object, torn: str = "") -> None:
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines) + torn)
+
+
+@given(st.integers(min_value=0, max_value=2**64 - 1))
+def test_lsns_are_read_as_they_are_written(lsn: int) -> None:
+    assert parse_lsn(format_lsn(lsn)) == lsn
+
+
+@pytest.mark.parametrize("text", ["", "0", "x/y", "0-3000060"])
+def test_what_is_no_lsn_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"LSN|literal"):
+        parse_lsn(text)
+
+
+def test_what_was_asked_is_read_back(folder: Path) -> None:
+    asked = run(asked=scenario(faults=(POWER_CUT,))).info
+    assert read_run(folder).info == asked
+
+
+def test_events_are_read_back_in_the_order_of_time(folder: Path) -> None:
+    with EventLog(folder, clock_s=lambda: 7.0) as log:
+        written = log.append("leader-key", holder=None, revision=3)
+        log.append("boot", at_s=0.1, step="dcs", elapsed_s=0.1)
+    events = read_run(folder).events
+    assert [event.kind for event in events] == ["boot", "phase", "leader-key"]
+    assert events[-1] == written
+
+
+def test_a_history_is_read_back(folder: Path) -> None:
+    waiting = {**INVOKE, "id": "paris-0-2", "t_s": 2.0}
+    stall = {"type": "stall", "t_s": 5.0, "stall_s": 0.31}
+    _write(folder / "history-paris.jsonl", INVOKE, waiting, OK, stall, END)
+    read = read_run(folder)
+    [history] = read.histories
+    acknowledged, open_ = history.operations
+    assert read.damage == ()
+    assert (history.site, history.complete) == ("paris", True)
+    assert (acknowledged.outcome, acknowledged.ended_s, acknowledged.resolved) == (
+        "ok",
+        1.005,
+        True,
+    )
+    assert (acknowledged.lsn, acknowledged.attempts) == (0x3000060, 2)
+    assert (open_.outcome, open_.ended_s) == ("info", None)
+    assert history.stalls == (Stall(site="paris", t_s=5.0, stall_s=0.31),)
+
+
+def test_a_last_line_that_is_cut_short_is_left_out_and_said(folder: Path) -> None:
+    _write(folder / "history-paris.jsonl", INVOKE, OK, torn='{"type": "invoke", "id": "paris-0-3"')
+    read = read_run(folder)
+    assert read.damage == ("history-paris.jsonl: line 3 is cut short",)
+    assert len(read.histories[0].operations) == 1
+    assert not read.histories[0].complete
+
+
+def test_a_last_number_that_may_have_lost_digits_is_not_believed(folder: Path) -> None:
+    _write(folder / "history-paris.jsonl", INVOKE, torn='{"type": "end", "t_s": 9.0}')
+    assert not read_run(folder).histories[0].complete
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ({**OK, "id": "other"}, "other ended without being invoked"),
+        (INVOKE, "was invoked before"),
+        ({**OK, "t_s": "soon"}, "t_s is no number"),
+        ({**OK, "lsn": "nowhere"}, "not an LSN"),
+        ({"type": "maybe"}, "unknown type"),
+        (["a", "list"], "no JSON object"),
+        ({**OK, "t_s": float("nan")}, "is no JSON"),
+    ],
+)
+def test_lines_that_make_no_sense_are_said(folder: Path, line: object, said: str) -> None:
+    _write(folder / "history-paris.jsonl", INVOKE, line, END)
+    [damage] = read_run(folder).damage
+    assert damage.startswith("history-paris.jsonl")
+    assert said in damage
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"t_s": 1.0, "kind": "timeline", "timeline": 1, "end_lsn": "x"},
+        {"t_s": 1.0, "kind": "child-exit", "host": "a"},
+        {"t_s": 1.0, "kind": "phase"},
+        {"kind": "phase", "phase": "steady"},
+        {"t_s": 1.0, "kind": "boot", "step": ["a"]},
+    ],
+)
+def test_events_that_no_checker_could_use_are_damage(folder: Path, event: object) -> None:
+    _write(folder / "events.jsonl", event)
+    read = read_run(folder)
+    assert read.events == ()
+    assert len(read.damage) == 1
+
+
+def test_a_cluster_may_have_settled_on_a_timeline_that_nobody_could_ask_for(folder: Path) -> None:
+    _write(folder / "events.jsonl", {"t_s": 1.0, "kind": "settled", "timeline": None})
+    read = read_run(folder)
+    assert (len(read.events), read.damage) == (1, ())
+
+
+def test_a_final_read_is_read_back(folder: Path) -> None:
+    _write(folder / "final-db-paris.jsonl", HEADER, ROW, {"type": "end", "rows": 1})
+    _write(
+        folder / "final-db-orsay.jsonl", {"type": "error", "node": "db-orsay", "error": "refused"}
+    )
+    orsay, paris = read_run(folder).final_reads
+    assert (paris.node, paris.is_primary, paris.timeline) == ("db-paris", True, 2)
+    assert [row.id for row in paris.rows] == ["paris-0-1"]
+    assert orsay.error == "refused"
+
+
+def test_a_final_read_that_is_not_whole_proves_nothing(folder: Path) -> None:
+    for lines in ([HEADER, ROW], [HEADER, {"type": "end", "rows": 1}], [ROW, END], []):
+        _write(folder / "final-db-paris.jsonl", *lines)
+        read = read_run(folder)
+        assert read.final_reads == ()
+        assert "final-db-paris.jsonl" in read.damage[0]
+
+
+def test_a_folder_without_events_is_damaged_not_refused(folder: Path) -> None:
+    (folder / "events.jsonl").unlink()
+    assert "events.jsonl: cannot be read" in read_run(folder).damage[0]
+
+
+def test_what_is_no_run_folder_is_refused(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(NotARunFolderError) as refusal:
+            read_run(path)
+        assert refusal.value.folder == path
+        assert isinstance(refusal.value, ChaosError)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "where"),
+    [
+        ("seed", "seven", "seed"),
+        ("sead", 7, "sead"),
+        ("format_version", 2, "format_version"),
+        ("scenario", {}, "scenario.name"),
+        ("sites", [{"name": "paris"}], "sites[0].hosts"),
+    ],
+)
+def test_a_damaged_run_json_says_where(folder: Path, key: str, value: object, where: str) -> None:
+    path = folder / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(DamagedRunError) as damage:
+        read_run(folder)
+    assert (damage.value.file, damage.value.key) == ("run.json", where)
+    assert where in str(damage.value)
+
+
+def test_a_run_json_that_is_no_json_says_so(folder: Path) -> None:
+    (folder / "run.json").write_text("{")
+    with pytest.raises(DamagedRunError):
+        read_run(folder)
+
+
+def test_a_scenario_comes_back_as_it_was() -> None:
+    asked = scenario(faults=(POWER_CUT,), failover="must")
+    assert scenario_from_dict(json.loads(json.dumps(scenario_to_dict(asked)))) == asked
+
+
+def test_an_unknown_key_of_a_scenario_names_the_nearest_one() -> None:
+    value = scenario_to_dict(scenario()) | {"stedy_s": 5.0}
+    with pytest.raises(FormatError, match="did you mean steady_s") as refusal:
+        scenario_from_dict(value)
+    assert refusal.value.key == "scenario.stedy_s"
+
+
+def test_the_verdict_is_written_whole_and_alone(folder: Path) -> None:
+    write_verdict(folder, build_verdict(run([op("a", 1.0)])))
+    assert json.loads((folder / "verdict.json").read_text())["acknowledged"] == 1
+    assert not list(folder.glob(".*"))
