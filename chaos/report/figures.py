@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from chaos.evidence.run import Run
 from chaos.evidence.verdict_file import VerdictFile
 from chaos.report import course
+from chaos.report.findings import is_whole
 from chaos.report.outage_chart import predicted_words
 from chaos.report.words import count, counted, percent, seconds, size
 from chaos.timing import SiteTiming
@@ -58,12 +59,19 @@ def key_figures(run: Run, verdict: VerdictFile) -> tuple[Figure, ...]:
         _availability(verdict),
         Figure(
             name="Split brain",
-            value="yes" if verdict.split_brain else "no",
+            value=_split_brain(verdict),
             notes=("two primaries that acknowledged at the same time",),
             is_bad=verdict.split_brain,
         ),
         _failovers(run),
     )
+
+
+def _split_brain(verdict: VerdictFile) -> str:
+    if verdict.split_brain:
+        return "yes"
+    # Not to have found one in half a record is not the same as that there was none.
+    return "no" if is_whole(verdict) else "none found"
 
 
 def site_rows(verdict: VerdictFile) -> tuple[SiteRow, ...]:
@@ -120,7 +128,7 @@ def _outage(run: Run, verdict: VerdictFile) -> Figure:
     notes = [f"predicted: {predicted_words(predicted)}"] if predicted else []
     notes.append(f"allowed: {limit_s:g} s")
     if not run.events_of("fault"):
-        notes.insert(0, "no fault struck")
+        notes.insert(0, "no fault on record")
     return Figure(
         name="Longest outage of a site (RTO)",
         value=value,
@@ -138,7 +146,8 @@ def _availability(verdict: VerdictFile) -> Figure:
     return Figure(
         name="Availability, lowest site",
         value=percent(min(known)) if known else UNKNOWN,
-        notes=_listed(parts, ","),
+        # Many sites do not fit here; the table of the sites has them all.
+        notes=_listed(parts, ",") if len(parts) <= 4 else (f"of {len(parts)} sites",),
     )
 
 
@@ -147,7 +156,7 @@ def _failovers(run: Run) -> Figure:
     return Figure(
         name="Changes of the primary",
         value=count(len(changes)),
-        notes=_listed([f"{a} → {b}" for a, b in changes], ",") or ("the lead stayed where it was",),
+        notes=_listed([f"{a} → {b}" for a, b in changes], ",") or ("none on record",),
     )
 
 

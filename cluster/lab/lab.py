@@ -1,7 +1,8 @@
 """The lab: a topology raised as namespaces of this machine. Runs inside the sealed namespaces.
 
 ``cluster.lab.enter`` made those and started us in them; here they are filled with the sites'
-network and hosts, and broken. Nothing needs to be undone at the end: the namespaces go with their init.
+network and hosts, and broken. Nothing needs to be undone at the end: the namespaces go with their
+init.
 """
 
 from __future__ import annotations

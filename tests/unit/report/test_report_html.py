@@ -198,6 +198,7 @@ def test_a_run_without_any_evidence_still_gives_a_report(host_loss: Reported) ->
     html = render_html(bare, build_verdict(bare))
     assert "UNKNOWN: the evidence cannot decide" in html
     assert "Nothing was found." not in html
+    assert "<strong>none found</strong>" in html, "silence about split brain is no proof"
 
 
 def test_many_sites_and_nodes_that_nothing_is_known_of(async_loss: Reported) -> None:
