@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cluster.problem import Problem, describe
+
 
 class ChaosError(Exception):
     """Root of everything that ``chaos`` raises on purpose."""
@@ -68,3 +70,17 @@ class PreflightError(ChaosError):
 
 class OutputError(ChaosError):
     """The run folder cannot be made where it was asked for."""
+
+
+class ScenarioError(ChaosError):
+    """A scenario cannot be used.
+
+    Attributes:
+        source: The file, or the name under which it was asked for.
+        problems: Everything that is wrong with it, at least one.
+    """
+
+    def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
+        super().__init__(describe(source, problems))
+        self.source = source
+        self.problems = problems

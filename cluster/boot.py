@@ -35,6 +35,8 @@ STEP_TIMEOUT_S = 60.0
 NUDGE_S = 0.1
 HEALTHY = {"health": "true"}
 LOG_TAIL_LINES = 8
+TRACEBACK = ("  ", "Traceback", "During handling", "multiprocessing.")
+"""How the lines of a Python traceback begin: nothing that an operator needs."""
 
 
 async def raise_cluster(
@@ -152,11 +154,12 @@ def _step(failure: str, logs: Path) -> Iterator[None]:
         with anyio.fail_after(STEP_TIMEOUT_S):
             yield
     except TimeoutError as error:
-        tails = "\n".join(_tail(path) for path in sorted(logs.glob("*.log")))
+        tails = "\n".join(log_tail(path) for path in sorted(logs.glob("*.log")))
         raise BootError(f"{failure} after {STEP_TIMEOUT_S:.0f} s\n{tails}") from error
 
 
-def _tail(path: Path) -> str:
-    """The last lines of a log, indented below its name."""
-    lines = path.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
-    return "\n".join([f"  {path.name}:", *(f"    {line}" for line in lines)])
+def log_tail(path: Path) -> str:
+    """The last lines of a log that say something, indented below its path."""
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    telling = [line for line in lines if line.strip() and not line.startswith(TRACEBACK)]
+    return "\n".join([f"  {path}:", *(f"    {line}" for line in telling[-LOG_TAIL_LINES:])])

@@ -114,21 +114,24 @@ class Table:
             return value
         return self._wrong(key, value, "true or false", False)
 
-    def integer(self, key: str, default: int | None = None) -> int:
-        """A whole number."""
+    def integer(self, key: str, default: int | None = None, *, minimum: int | None = None) -> int:
+        """A whole number, not below ``minimum``."""
         value = self._take(key, default)
-        if isinstance(value, int) and not isinstance(value, bool):
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        if isinstance(value, int) and is_whole and (minimum is None or value >= minimum):
             return value
-        return self._wrong(key, value, "a whole number", 0)
+        expected = "a whole number" if minimum is None else f"a whole number from {minimum} on"
+        return self._wrong(key, value, expected, 0)
 
     def number(
         self, key: str, *, minimum: float, maximum: float, default: float | None = None
     ) -> float:
         """A number between ``minimum`` and ``maximum``, both included."""
         value = self._take(key, default)
-        # ``bool`` is an ``int`` to Python, and NaN lies in no interval.
-        if type(value) in (int, float) and minimum <= value <= maximum:
-            return float(value)
+        # To Python ``true`` is a number too. NaN lies in no interval.
+        number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
+        if number is not None and minimum <= number <= maximum:
+            return float(number)
         return self._wrong(key, value, f"a number from {minimum:g} to {maximum:g}", minimum)
 
     def choice(self, key: str, allowed: Sequence[Word], default: Word | None = None) -> Word:

@@ -115,7 +115,12 @@ class Storage:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._owned.__aexit__(exc_type, exc, traceback)
+        # The task group must see a cancellation, but an ordinary error of the caller's block would
+        # come out of it wrapped in an ExceptionGroup, for no reason that the caller could know.
+        if isinstance(exc, Exception):
+            await self._owned.aclose()
+        else:
+            await self._owned.__aexit__(exc_type, exc, traceback)
 
     @property
     def primary(self) -> str | None:
@@ -315,8 +320,8 @@ class Storage:
         )
 
 
-_growing_pause = tenacity.wait_exponential_jitter(
-    initial=PAUSE_S_MIN, max=PAUSE_S_MAX, jitter=PAUSE_S_MIN
+_growing_pause = tenacity.wait_random_exponential(
+    multiplier=2 * PAUSE_S_MIN, min=PAUSE_S_MIN, max=PAUSE_S_MAX
 )
 
 

@@ -27,4 +27,4 @@ command -v unshare >/dev/null 2>&1 || need "the lab needs the program unshare." 
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 echo "setting up $venv from $lock" >&2
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -e .
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

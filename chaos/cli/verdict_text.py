@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from chaos.evidence.folder import read_run
@@ -41,11 +40,12 @@ def print_verdict(folder: Path, verdict: VerdictFile) -> None:
     """Say on standard output what was found."""
     out = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     out.print()
-    sentence = verdict_sentence(read_run(folder), verdict)
-    word = f" {verdict.verdict.name} "
-    out.print(Text.assemble((word, STYLES[verdict.verdict]), "  ", (sentence, "bold")))
+    word = verdict.verdict.name
+    sentence = verdict_sentence(read_run(folder), verdict).removeprefix(f"{word}: ")
+    out.print(Text.assemble((f" {word} ", STYLES[verdict.verdict]), "  ", (sentence, "bold")))
     out.print()
-    out.print(facts(verdict))
+    for line in facts(verdict):
+        out.print(line)
     for finding in verdict.findings[:FINDINGS_SHOWN]:
         style = "red" if finding.verdict is Verdict.INVALID else "yellow"
         out.print(Text.assemble(("  finding  ", style), f"{finding.kind}: {finding.summary}"))
@@ -56,29 +56,35 @@ def print_verdict(folder: Path, verdict: VerdictFile) -> None:
     out.print(f"  replay   {verdict.command}")
 
 
-def facts(verdict: VerdictFile) -> Table:
-    """The figures, one row each."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(min_width=16)
-    table.add_column()
-    table.add_row("  acknowledged", f"{verdict.acknowledged:,}")
+def facts(verdict: VerdictFile) -> list[str]:
+    """The figures, one line each."""
     lost_bytes = verdict.rpo.lost_wal_bytes
     wal = f" ({lost_bytes:,} bytes of WAL)" if lost_bytes else ""
-    table.add_row("  lost", number(verdict.lost) + wal)
-    table.add_row("  duplicated", number(verdict.duplicated))
-    table.add_row("  split brain", "YES" if verdict.split_brain else "no")
+    rows = [
+        ("acknowledged", f"{verdict.acknowledged:,}"),
+        ("lost", number(verdict.lost) + wal),
+        ("duplicated", number(verdict.duplicated)),
+        ("split brain", yes_or_no(verdict.split_brain)),
+    ]
     if verdict.rto_s is not None:
         predicted = verdict.rto_predicted_s
         words = f"{verdict.rto_s:.1f} s"
         if predicted is not None:
             words += f" (predicted {predicted.low_s:.0f} to {predicted.high_s:.0f} s)"
-        table.add_row("  RTO", words)
-    for phase in RTO_PHASES:
-        if phase in verdict.rto_phases_s:
-            table.add_row("", f"{verdict.rto_phases_s[phase]:6.2f} s {PHASE_WORDS[phase]}")
-    for site in verdict.sites:
-        table.add_row(f"  {site.site}", site_words(verdict, site.site))
-    return table
+        rows.append(("RTO", words))
+    rows += [
+        ("", f"{verdict.rto_phases_s[phase]:6.2f} s {PHASE_WORDS[phase]}")
+        for phase in RTO_PHASES
+        if phase in verdict.rto_phases_s
+    ]
+    rows += [(site.site, site_words(verdict, site.site)) for site in verdict.sites]
+    width = max(len(name) for name, _ in rows)
+    return [f"  {name:{width}}  {words}" for name, words in rows]
+
+
+def yes_or_no(value: bool | None) -> str:
+    """A split brain is shouted."""
+    return "unknown" if value is None else "YES" if value else "no"
 
 
 def site_words(verdict: VerdictFile, name: str) -> str:

@@ -23,7 +23,7 @@ from chaos.evidence.records import format_lsn
 from chaos.evidence.run import RunInfo
 from chaos.faults import FAULTS, Stage
 from cluster.binaries import Binaries
-from cluster.boot import raise_cluster
+from cluster.boot import log_tail, raise_cluster
 from cluster.cluster import PatroniCluster
 from cluster.errors import BootError
 from cluster.lab.lab import Lab
@@ -112,13 +112,9 @@ class Director:
             )
         died = self._died_at_boot
         assert died is not None
-        log = logs / f"{died.host}.{died.unit}.log"
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:]) if log.exists() else ""
-        raise BootError(
-            f"{died.unit} on {died.host} ended with {died.status} while the cluster was raised\n"
-            f"{tail}",
-            host=died.host,
-        )
+        tail = log_tail(logs / f"{died.host}.{died.unit}.log")
+        words = f"{died.unit} on {died.host} ended with {died.status} while the cluster was raised"
+        raise BootError(f"{words}\n{tail}", host=died.host)
 
     def _boot_step(self, step: str, begin_s: float) -> None:
         elapsed_s = time.monotonic() - begin_s

@@ -62,7 +62,6 @@ class LinesDisplay:
         self._board = board
         self._quiet = quiet
         self._printed = 0
-        self._phase = ""
 
     async def run(self) -> None:
         """Print what is new, until cancelled."""
@@ -84,9 +83,6 @@ class LinesDisplay:
         self._printed = board.noted
         for note in list(board.notes)[-fresh:] if fresh else []:
             self._line(clock(board, note.t_s), note.text)
-        if board.phase != self._phase:
-            self._phase = board.phase
-            self._line(clock(board, board.phase_since_s), f"phase: {board.phase}")
 
     def _print_rates(self) -> None:
         board = self._board

@@ -30,6 +30,7 @@ class Recorder:
         self.event("phase", phase=name)
         self.board.phase = name
         self.board.phase_since_s = time.monotonic()
+        self.say(f"phase: {name}")
 
     def unit_exit(self, unit: UnitExit) -> None:
         """A process ended."""

@@ -195,7 +195,15 @@ class LabHost:
         return {**fixed, **environment}
 
     async def _listen(self, process: anyio.abc.Process) -> None:
-        """Follow the init's reports until it ends, then its units' deaths with it."""
+        """Follow the init's reports until it ends, then its units' deaths with it.
+
+        Shielded: while a drill is being stopped its hosts must still answer, to be healed. It ends
+        with the init, and that ends with the lab at the latest.
+        """
+        with anyio.CancelScope(shield=True):
+            await self._follow(process)
+
+    async def _follow(self, process: anyio.abc.Process) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         pending = b""

@@ -98,10 +98,14 @@ class Lab:
         return await self._hosts[host].wait_exit(unit)
 
     async def kill_host(self, host: str) -> None:
-        """Power cut. The link goes first, so that no FIN or RST of the dying gets out."""
-        await network.set_link(self.topology, host, up=False)
-        self._hosts[host].power_off()
-        await self._hosts[host].wait_down()
+        """Power cut. The link goes first, so that no FIN or RST of the dying gets out.
+
+        Shielded: a host is dead or alive, never half of each.
+        """
+        with anyio.CancelScope(shield=True):
+            await network.set_link(self.topology, host, up=False)
+            self._hosts[host].power_off()
+            await self._hosts[host].wait_down()
 
     async def start_host(self, host: str) -> None:
         """Power on, link up, no unit running."""

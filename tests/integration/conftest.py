@@ -10,7 +10,7 @@ from support.local_postgres import LocalPostgres, local_postgres
 
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
-    """A PostgreSQL of our own on a free port of 127.0.0.1. Whoever changes a setting sets it back."""
+    """A PostgreSQL of our own on 127.0.0.1. Whoever changes a setting sets it back."""
     with local_postgres(tmp_path_factory.mktemp("postgres")) as server:
         yield server
 

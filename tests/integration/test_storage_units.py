@@ -53,9 +53,11 @@ async def server(postgres_server: LocalPostgres) -> LocalPostgres:
 
 @asynccontextmanager
 async def storage_on(server: LocalPostgres) -> AsyncIterator[tuple[Storage, Answers]]:
-    async with rest_api(primary=True) as answers:
-        async with Storage([answers.member(server)], CREDENTIALS) as storage:
-            yield storage, answers
+    async with (
+        rest_api(primary=True) as answers,
+        Storage([answers.member(server)], CREDENTIALS) as storage,
+    ):
+        yield storage, answers
 
 
 def adding(unit_id: str) -> Callable[[Transaction], Awaitable[None]]:
@@ -195,7 +197,9 @@ async def test_a_cancelled_synchronous_wait_is_never_ok(
             pid = await wait_backend(server, "wait_event = 'SyncRep'")
             server.query(psycopg.sql.SQL("SELECT {}(%s)").format(psycopg.sql.SQL(end)), (pid,))
             # The question is a commit too: it waits for the standby as well, twice if need be.
-            await wait_backend(server, "wait_event = 'SyncRep' AND query LIKE '%ON CONFLICT%'")
+            await wait_backend(
+                server, "wait_event = 'SyncRep' AND strpos(query, 'ON CONFLICT') > 0"
+            )
             assert entries(server, "a") == 1  # visible here, and yet not acknowledged
             assert not ended
     assert ended
@@ -316,10 +320,12 @@ async def test_a_silent_member_delays_nothing(server: LocalPostgres) -> None:
 
 
 async def test_no_primary_until_the_deadline(server: LocalPostgres) -> None:
-    async with rest_api(primary=False) as answers:
-        async with Storage([answers.member(server)], CREDENTIALS) as storage:
-            with pytest.raises(NoPrimary) as caught:
-                await storage.run(adding("a"), unit_id="a", deadline_s=1)
+    async with (
+        rest_api(primary=False) as answers,
+        Storage([answers.member(server)], CREDENTIALS) as storage,
+    ):
+        with pytest.raises(NoPrimary) as caught:
+            await storage.run(adding("a"), unit_id="a", deadline_s=1)
     assert caught.value.attempts == 0
     assert 2 <= answers.asked <= 12
 
@@ -346,6 +352,16 @@ async def test_the_functions_own_error_comes_through_and_rolls_back(server: Loca
             await storage.run(changes_its_mind, unit_id="a", deadline_s=5)
         assert entries(server, "a") == 0
         await storage.run(adding("a"), unit_id="a", deadline_s=5)
+
+
+async def test_errors_leave_the_context_as_they_are(server: LocalPostgres) -> None:
+    async def in_a_block_of_its_own() -> None:
+        async with storage_on(server) as (storage, _):
+            await storage.run(adding("a"), unit_id="a", deadline_s=5)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await in_a_block_of_its_own()
 
 
 async def test_a_swallowed_error_is_no_commit(server: LocalPostgres) -> None:

@@ -140,7 +140,7 @@ class LocalPostgres:
         with psycopg.connect(self.conninfo(password=PASSWORD), autocommit=True) as connection:
             connection.execute("SET synchronous_commit = local")
             cursor = connection.execute(query, params)
-            return cursor.fetchall() if cursor.description else []
+            return [] if cursor.description is None else cursor.fetchall()
 
     def set(self, name: LiteralString, value: str) -> None:
         """``ALTER SYSTEM``, in force when this returns."""

@@ -1,0 +1,56 @@
+"""What the benchmarks share: medians with ranges, drills run and read, the machine named."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+DRILL_TIMEOUT_S = 300.0
+
+
+def machine() -> str:
+    """What the numbers were taken on."""
+    memory_gib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    return (
+        f"{os.cpu_count()} cores, {memory_gib:.0f} GiB, Linux {platform.release()},"
+        f" Python {platform.python_version()}"
+    )
+
+
+def spread(values: Sequence[float], unit: str, digits: int = 2) -> str:
+    """``4.02 s (3.81 to 4.60)``: the median and the range."""
+    if not values:
+        return "did not happen"
+    median = statistics.median(values)
+    low, high = min(values), max(values)
+    return f"{median:.{digits}f} {unit} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def drill(*arguments: str) -> dict[str, Any]:
+    """Run ``bascule drill`` to its verdict; what ``verdict.json`` says.
+
+    Raises:
+        RuntimeError: it did not run.
+    """
+    with tempfile.TemporaryDirectory(prefix="bascule-bench-") as folder:
+        command = [sys.executable, "-m", "chaos", "drill", *arguments]
+        command += ["--json", "--quiet", "--out", str(Path(folder) / "run")]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=DRILL_TIMEOUT_S, check=False
+        )
+        if not done.stdout.startswith("{"):
+            raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
+        return dict(json.loads(done.stdout))
+
+
+def tell(words: str) -> None:
+    """Progress, on standard error."""
+    print(words, file=sys.stderr, flush=True)

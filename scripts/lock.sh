@@ -1,0 +1,10 @@
+#!/bin/sh
+# Writes the pinned, hashed packages of locks/ again, for every Python from 3.11 on. Needs uv.
+set -eu
+cd "$(dirname "$0")/.."
+compile() {
+    uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+        --no-emit-index-url pyproject.toml locks/build.in "$@"
+}
+compile -o locks/run.txt
+compile --extra dev -c locks/run.txt -o locks/dev.txt
