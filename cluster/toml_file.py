@@ -12,7 +12,7 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -57,8 +57,11 @@ class Document:
             values = tomllib.loads(text)
         except RecursionError as error:
             raise self._refusal([Problem(key="", words="nested too deeply")]) from error
-        except ValueError as error:  # TOMLDecodeError, and integers too long for Python
+        except tomllib.TOMLDecodeError as error:
             raise self._refusal([_syntax_problem(str(error))]) from error
+        except ValueError as error:  # Python reads at most 4300 digits
+            words = "no valid TOML: a number has too many digits"
+            raise self._refusal([Problem(key="", words=words)]) from error
         self.root = Table(values, "", self._tables)
 
     def settle(self, more: Iterable[Problem] = ()) -> None:
@@ -170,18 +173,18 @@ class Table:
         # What the missing table lacks in turn is not worth a line each.
         return self._wrong(key, value, f"a table [{self._at(key)}]", Table({}, "", []))
 
-    def tables(self, key: str, *, optional: bool = False) -> list[Table]:
-        """The tables ``[[key]]``, at least one unless ``optional``."""
+    def tables(self, key: str, *, optional: bool = False) -> Iterator[Table]:
+        """The tables ``[[key]]``, at least one unless ``optional``, each made when its turn comes:
+        the problems of the first are then told before those of the second."""
         value = self._take(key, [] if optional else None)
         items = value if isinstance(value, list) else [None]
         if all(isinstance(item, dict) for item in items) and (items or optional):
-            return [
-                Table(item, f"{self._at(key)}[{index}]", self._tables)
-                for index, item in enumerate(items)
-            ]
-        headings = re.sub(r"\[\d+\]", "", self._at(key))
-        expected = f"{'' if optional else 'one or more '}tables [[{headings}]]"
-        return self._wrong(key, value, expected, [])
+            for index, item in enumerate(items):
+                yield Table(item, f"{self._at(key)}[{index}]", self._tables)
+            return
+        heading = re.sub(r"\[\d+\]", "", self._at(key))
+        expected = f"{'' if optional else 'one or more '}tables [[{heading}]]"
+        self._wrong(key, value, expected, None)
 
     def problems(self) -> list[Problem]:
         """Everything that was wrong with this table: its values, then its keys."""
@@ -214,8 +217,10 @@ class Table:
         self, key: str, value: object, expected: str, neutral: Neutral, *, hint: str = ""
     ) -> Neutral:
         """Note a problem; returns ``neutral``, to read on with."""
-        found = "this key is missing" if value is _MISSING else f"found {show(value)}"
-        words = f"expected {expected}; {found}{hint}"
+        if value is _MISSING:
+            words = f"missing key; expected {expected}"
+        else:
+            words = f"expected {expected}; found {show(value)}{hint}"
         self._problems.append(Problem(key=self._at(key), words=words))
         return neutral
 
@@ -232,7 +237,7 @@ def read_text(path: Path, refuse: Refusal) -> str:
     """
     try:
         if path.is_dir():
-            raise refuse(str(path), (Problem(key="", words="expected a file, found a folder"),))
+            raise refuse(str(path), (Problem(key="", words="expected a file; found a folder"),))
         if path.exists() and not path.is_file():
             raise refuse(str(path), (Problem(key="", words="expected an ordinary file"),))
         # Some editors begin a file with a byte order mark; it says nothing.
@@ -240,7 +245,7 @@ def read_text(path: Path, refuse: Refusal) -> str:
     except FileNotFoundError as error:
         raise refuse(str(path), (Problem(key="", words="there is no such file"),)) from error
     except UnicodeDecodeError as error:
-        words = f"expected UTF-8, found byte 0x{error.object[error.start]:02x} at {error.start}"
+        words = f"expected UTF-8; found 0x{error.object[error.start]:02x} at byte {error.start}"
         raise refuse(str(path), (Problem(key="", words=words),)) from error
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         reason = getattr(error, "strerror", None) or str(error)

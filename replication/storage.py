@@ -149,6 +149,12 @@ class Storage:
         """
         unit = Unit(id=unit_id, fn=fn, started_s=self._clock())
         with anyio.move_on_after(deadline_s):
+            # Nearly all units end with their first step. It is taken without tenacity, whose
+            # bookkeeping costs a fifth of the client's share of a small write (cProfile).
+            try:
+                return await self._step(unit)
+            except _Again as again:
+                await anyio.sleep(_first_pause_s(again.action))
             return await self._stepping(self._step, unit)
         raise self._missed(unit, deadline_s)
 
@@ -325,9 +331,14 @@ _growing_pause = tenacity.wait_random_exponential(
 )
 
 
+def _first_pause_s(action: Action) -> float:
+    """How long to wait after the first step, with jitter."""
+    return (BACK_OFF_S if action is Action.BACK_OFF else PAUSE_S_MIN) * random.uniform(0.5, 1.5)
+
+
 def _pause_of(state: tenacity.RetryCallState) -> float:
     """How long tenacity waits before the next step."""
     error = None if state.outcome is None else state.outcome.exception()
     if isinstance(error, _Again) and error.action is Action.BACK_OFF:
-        return BACK_OFF_S * random.uniform(0.5, 1.5)
+        return _first_pause_s(error.action)
     return _growing_pause(state)

@@ -144,7 +144,7 @@ def drill(  # noqa: PLR0913 (one argument an option)
     end = run_drill(request)
     if as_json:
         print(json.dumps(end.verdict.to_json(), indent=2, ensure_ascii=False))
-    elif not keep:
+    else:
         print_verdict(end.folder, end.verdict)
     for warning in end.warnings:
         print(f"bascule: warning: {warning}", file=sys.stderr)

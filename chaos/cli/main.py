@@ -9,6 +9,7 @@ import click
 from chaos.cli.check import check, report
 from chaos.cli.doctor import doctor
 from chaos.cli.drill import drill
+from chaos.cli.enter import enter
 from chaos.cli.scenarios import scenarios
 from chaos.cli.topologies import topologies
 
@@ -36,5 +37,5 @@ def bascule() -> None:
     """
 
 
-for command in (drill, scenarios, topologies, check, report, doctor):
+for command in (drill, scenarios, topologies, check, report, enter, doctor):
     bascule.add_command(command)

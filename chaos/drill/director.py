@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
@@ -29,6 +30,8 @@ from cluster.errors import BootError
 from cluster.lab.lab import Lab
 from cluster.substrate import UnitExit, missing_abilities
 from cluster.topology.model import Topology
+
+Afterwards = Callable[[PatroniCluster], Awaitable[None]]
 
 FIRST_WRITE_TIMEOUT_S = 20.0
 """From the start of a load process to its first acknowledged write: a second when all is well."""
@@ -68,11 +71,11 @@ class Director:
     def _board(self) -> Board:
         return self._recorder.board
 
-    async def run(self, *, keep: anyio.Event | None = None) -> None:
+    async def run(self, *, afterwards: Afterwards | None = None) -> None:
         """Run the drill to its end.
 
         Args:
-            keep: when given, the lab stays up after the drill until this is set.
+            afterwards: awaited when the drill is done, while the lab is still up.
 
         Raises:
             ClusterError: the cluster could not be raised, or a fault not be brought about.
@@ -88,8 +91,8 @@ class Director:
             cluster = await self._raise(lab, logs, begin_s)
             try:
                 await self._drill(cluster)
-                if keep is not None:
-                    await keep.wait()
+                if afterwards is not None:
+                    await afterwards(cluster)
             finally:
                 with anyio.CancelScope(shield=True):
                     await cluster.aclose()

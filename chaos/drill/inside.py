@@ -21,11 +21,15 @@ import anyio.abc
 from chaos.drill.board import Board
 from chaos.drill.director import Director
 from chaos.drill.display import Display, make_display
+from chaos.drill.judge import judge_folder
 from chaos.drill.recorder import Recorder
 from chaos.errors import ChaosError
-from chaos.evidence.folder import EventLog, read_run_json
+from chaos.evidence.folder import EventLog, read_run, read_run_json
+from chaos.report.sentence import verdict_sentence
 from cluster.binaries import find_binaries
+from cluster.cluster import PatroniCluster
 from cluster.errors import ClusterError
+from cluster.lab.look import how_to_look, leave_passwords
 from cluster.topology.load import load_topology
 
 COULD_NOT_RUN = 3
@@ -54,21 +58,29 @@ async def run_inside(options: argparse.Namespace) -> int:
     with EventLog(folder, time.monotonic) as events:
         recorder = Recorder(events, board)
         director = Director(info, topology, find_binaries(options.pg_bindir), folder, recorder)
-        return await Inside(director, recorder, display, keep=options.keep).run()
+        inside = Inside(director, recorder, display, folder=folder, keep=options.keep)
+        return await inside.run()
 
 
 class Inside:
     """A director, its display, and the signals that stop them."""
 
     def __init__(
-        self, director: Director, recorder: Recorder, display: Display, *, keep: bool
+        self,
+        director: Director,
+        recorder: Recorder,
+        display: Display,
+        *,
+        folder: Path,
+        keep: bool,
     ) -> None:
         self._director = director
         self._recorder = recorder
         self._display = display
-        self._keep = anyio.Event() if keep else None
+        self._folder = folder
+        self._keep = keep
+        self._looked = anyio.Event()
         self._scope = anyio.CancelScope()
-        self._stopped_by: signal.Signals | None = None
 
     async def run(self) -> int:
         """Run to the end, an error or a signal; the exit code."""
@@ -85,25 +97,33 @@ class Inside:
     async def _direct(self) -> int:
         try:
             with self._scope:
-                await self._director.run(keep=self._keep)
+                await self._director.run(afterwards=self._hold if self._keep else None)
                 return 0
-        except* (ChaosError, ClusterError) as errors:
+        except* (ChaosError, ClusterError, OSError) as errors:
             reason = "; ".join(str(error) for error in leaves(errors))
-            self._recorder.event("interrupted", reason=reason)
             self._recorder.say(f"could not run: {reason}", loud=True)
+            with suppress(OSError):  # it may be the disk that is full
+                self._recorder.event("interrupted", reason=reason)
             return_code = COULD_NOT_RUN
         else:
-            assert self._stopped_by is not None
-            self._recorder.event("interrupted", reason=self._stopped_by.name)
+            self._recorder.event("interrupted", reason="stopped by a signal")
             return_code = INTERRUPTED
         return return_code
 
+    async def _hold(self, cluster: PatroniCluster) -> None:
+        """Keep the lab up for a look, until a signal."""
+        verdict = judge_folder(self._folder)
+        self._recorder.say(verdict_sentence(read_run(self._folder), verdict), loud=True)
+        leave_passwords(cluster.credentials)
+        for line in how_to_look(self._folder, cluster.substrate.topology):
+            self._recorder.say(line, loud=True)
+        await self._looked.wait()
+
     async def _watch_signals(self) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async for number in signals:
-                self._stopped_by = number
-                if self._keep is not None and self._recorder.board.phase == "done":
-                    self._keep.set()
+            async for _ in signals:
+                if self._keep and self._recorder.board.phase == "done":
+                    self._looked.set()
                 else:
                     self._recorder.say("stopping: healing and tearing down", loud=True)
                     self._scope.cancel()

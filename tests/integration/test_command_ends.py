@@ -54,7 +54,7 @@ def test_a_signal_leaves_nothing_but_honest_evidence(tmp_path: Path, number: int
     assert "UNKNOWN" in output
     wait_gone(lab)
     assert surroundings() == before
-    assert [event["reason"] for event in events(run, "interrupted")] == ["SIGTERM"]
+    assert [event["reason"] for event in events(run, "interrupted")] == ["stopped by a signal"]
     assert json.loads((run / "verdict.json").read_text())["verdict"] == "unknown"
     assert not (run / "lab.pid").exists()
 

@@ -1,0 +1,175 @@
+"""The five scenarios to their verdict, on real Patroni, PostgreSQL and etcd.
+
+What is acknowledged and what is there is counted here a second time, independently of the checkers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from jsonschema import Draft202012Validator
+from support.commands import bascule, events
+
+from .conftest import Drilled
+
+pytestmark = pytest.mark.slow
+
+Drill = Callable[[str], Drilled]
+SITES = ("paris", "orsay", "saint-cloud")
+VALID_SCENARIOS = ("host-loss", "process-crash", "switchover", "steady")
+SCENARIOS = (*VALID_SCENARIOS, "async-loss")
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def acknowledged(folder: Path) -> set[str]:
+    return {
+        line["id"]
+        for site in SITES
+        for line in lines(folder / f"history-{site}.jsonl")
+        if line["type"] == "ok"
+    }
+
+
+def on_the_primary(folder: Path) -> set[str]:
+    for path in folder.glob("final-*.jsonl"):
+        found = lines(path)
+        if found[0].get("is_primary"):
+            return {line["id"] for line in found if line["type"] == "row"}
+    raise AssertionError("no final read of a primary")
+
+
+@pytest.mark.parametrize("scenario", VALID_SCENARIOS)
+def test_nothing_is_lost_under_quorum(drilled: Drill, scenario: str) -> None:
+    run = drilled(scenario)
+    assert run.exit_code == 0, run.output + run.errors
+    assert run.verdict["verdict"] == "valid"
+    assert run.verdict["findings"] == []
+    assert run.verdict["lost"] == run.verdict["duplicated"] == 0
+    assert run.verdict["split_brain"] is False
+    assert acknowledged(run.folder) <= on_the_primary(run.folder)
+    assert run.verdict["acknowledged"] == len(acknowledged(run.folder)) > 1000
+    assert "VALID" in run.output
+
+
+def test_host_loss_fails_over_and_the_host_comes_back(drilled: Drill) -> None:
+    run = drilled("host-loss")
+    struck = events(run.folder, "fault")[0]["target"]
+    holders = [event["holder"] for event in events(run.folder, "leader-key")]
+    assert holders[0] == struck
+    assert None in holders
+    assert holders[-1] not in (struck, None)
+    roles = {event["node"]: event["role"] for event in events(run.folder, "role")}
+    assert roles[str(struck)] == "replica"
+    assert set(run.verdict["rto_phases_s"]) == {
+        "fault_to_leader_key_gone",
+        "to_new_leader_key",
+        "to_promoted",
+        "to_first_acknowledged",
+    }
+    # ttl is 20, renewed every 5 seconds: nobody can know before 15 seconds have passed.
+    assert 14 < run.verdict["rto_s"] < 60
+    assert all(0.2 < share < 0.95 for share in run.verdict["availability"].values())
+
+
+def test_process_crash_is_an_outage_and_loses_nothing(drilled: Drill) -> None:
+    run = drilled("process-crash")
+    assert 0.1 < run.verdict["rto_s"] < 60
+    assert "kill -9" in str(events(run.folder, "fault")[0]["detail"])
+
+
+def test_switchover_takes_seconds(drilled: Drill) -> None:
+    run = drilled("switchover")
+    assert 0.1 < run.verdict["rto_s"] < 15
+    assert len(events(run.folder, "timeline")) == 1
+
+
+def test_steady_finds_nothing_and_nobody_fails_over(drilled: Drill) -> None:
+    run = drilled("steady")
+    assert run.verdict["rto_s"] is None
+    assert len(events(run.folder, "leader-key")) == 1
+    assert events(run.folder, "timeline") == []
+    assert all(share == 1 for share in run.verdict["availability"].values())
+
+
+def test_async_loss_is_seen_and_every_lost_entry_is_named(drilled: Drill) -> None:
+    """The proof that the instrument can see."""
+    run = drilled("async-loss")
+    assert run.exit_code == 1, run.output + run.errors
+    assert run.verdict["verdict"] == "invalid"
+    missing = acknowledged(run.folder) - on_the_primary(run.folder)
+    assert missing
+    assert run.verdict["lost"] == len(missing)
+    named = [
+        proof["id"]
+        for finding in run.verdict["findings"]
+        if finding["kind"] == "lost-acknowledged-write"
+        for proof in finding["evidence"]
+    ]
+    assert sorted(named) == sorted(missing)
+    assert run.verdict["rpo"]["lost_wal_bytes"] > 0
+    assert "INVALID" in run.output
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_run_folder_is_complete(drilled: Drill, scenario: str) -> None:
+    run = drilled(scenario)
+    names = {path.name for path in run.folder.iterdir()}
+    assert {"run.json", "topology.toml", "events.jsonl", "verdict.json"} <= names
+    assert {"report.html", "junit.xml", "config", "logs"} <= names
+    assert {f"history-{site}.jsonl" for site in SITES} <= names
+    assert {f"final-db-{site}.jsonl" for site in SITES} <= names
+    assert len(list((run.folder / "config").glob("*.yml"))) == 6
+    phases = [event["phase"] for event in events(run.folder, "phase")]
+    assert phases == [
+        *("boot", "preflight", "steady", "fault", "recovery", "quiesce", "final-read", "done")
+    ]
+    settings = events(run.folder, "settings")[0]
+    asked = json.loads((run.folder / "run.json").read_text())["settings"]
+    assert (settings["ttl_s"], settings["loop_wait_s"]) == (asked["ttl_s"], asked["loop_wait_s"])
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_verdict_and_junit_are_well_formed(drilled: Drill, scenario: str) -> None:
+    run = drilled(scenario)
+    schema = json.loads((files("chaos.evidence") / "verdict.schema.json").read_text())
+    Draft202012Validator(schema).validate(run.verdict)
+    suite = ElementTree.parse(run.folder / "junit.xml").getroot()
+    assert suite.iter("testcase")
+    failures = list(suite.iter("failure"))
+    assert bool(failures) == (run.verdict["verdict"] == "invalid")
+
+
+@pytest.mark.parametrize("scenario", ["host-loss", "async-loss"])
+def test_check_and_report_derive_the_same_again(drilled: Drill, scenario: str) -> None:
+    run = drilled(scenario)
+    before = {name: (run.folder / name).read_bytes() for name in ("verdict.json", "report.html")}
+    for name in before:
+        (run.folder / name).unlink()
+    checked = bascule("check", str(run.folder))
+    assert checked.returncode == run.exit_code
+    for name, content in before.items():
+        assert (run.folder / name).read_bytes() == content
+    (run.folder / "report.html").unlink()
+    assert bascule("report", str(run.folder)).returncode == 0
+    assert (run.folder / "report.html").read_bytes() == before["report.html"]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_no_secret_is_in_the_run_folder(drilled: Drill, scenario: str) -> None:
+    """Passwords are 24 characters of the URL-safe alphabet; none may follow the word."""
+    run = drilled(scenario)
+    for path in run.folder.rglob("*"):
+        if path.is_file():
+            text = path.read_text(errors="replace")
+            assert "SCRAM-SHA-256$" not in text, path
+            for word in ("password=", "PASSWORD '", '"password"', "PATRONI_SUPERUSER_PASSWORD"):
+                assert word not in text, f"{path}: {word}"

@@ -1,0 +1,109 @@
+"""The house keeps its shape: imports go one way, without cycles, and modules stay small."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from support.imports import ALLOWED, find_cycle, find_imports, find_sources, rule_breaks
+
+ROOT = Path(__file__).parents[2]
+BARE_MODULES = ("cluster.lab.lab_init", "cluster.lab.host_init")
+"""Run by ``python -I -S``, where nothing is installed."""
+LINES_MAX = 500
+
+
+def write_tree(root: Path, tree: dict[str, str]) -> Path:
+    for name, text in tree.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def breaks_in(root: Path) -> list[str]:
+    return rule_breaks(find_imports(find_sources(root, ALLOWED)))
+
+
+def cycle_in(root: Path) -> list[str]:
+    return find_cycle(find_imports(find_sources(root, ALLOWED)))
+
+
+def test_packages_import_one_way() -> None:
+    assert breaks_in(ROOT) == []
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    assert cycle_in(ROOT) == []
+
+
+def test_every_package_was_looked_at() -> None:
+    """A check that finds no modules would find no breach either."""
+    tops = {source.name.partition(".")[0] for source in find_sources(ROOT, ALLOWED)}
+    assert tops == set(ALLOWED)
+
+
+@pytest.mark.parametrize("name", BARE_MODULES)
+def test_scripts_of_a_bare_interpreter_need_only_the_standard_library(name: str) -> None:
+    sources = [source for source in find_sources(ROOT, ALLOWED) if source.name == name]
+    imported = {one.imported.partition(".")[0] for one in find_imports(sources)}
+    assert imported
+    assert imported <= sys.stdlib_module_names
+
+
+def test_no_module_is_too_long() -> None:
+    paths = [source.path for source in find_sources(ROOT, [*ALLOWED, "tests"])]
+    too_long = [
+        str(path.relative_to(ROOT))
+        for path in paths
+        if len(path.read_text(encoding="utf-8").splitlines()) > LINES_MAX
+    ]
+    assert too_long == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import chaos",
+        "import chaos.verdict",
+        "import chaos.verdict as v",
+        "from chaos import verdict",
+        "from chaos.verdict import Verdict",
+        "from ..chaos import verdict",
+        "def late():\n    from chaos import verdict",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import chaos",
+        "argv = ['python', '-m', 'chaos.verdict']",
+        "import replication",
+    ],
+)
+def test_the_check_sees_a_breach(tmp_path: Path, statement: str) -> None:
+    tree = {
+        "chaos/verdict.py": "",
+        "replication/__init__.py": "",
+        "cluster/good.py": "import os\nfrom cluster import bad\n",
+        "cluster/bad.py": statement,
+    }
+    root = write_tree(tmp_path, tree)
+    assert len(breaks_in(root)) == 1
+    assert breaks_in(root)[0].startswith("cluster.bad:")
+
+
+def test_the_check_allows_what_is_allowed(tmp_path: Path) -> None:
+    tree = {
+        "chaos/drill.py": "import os, chaos.verdict\nimport replication\nfrom cluster import a\n",
+        "chaos/verdict.py": "",
+        "replication/__init__.py": "",
+        "cluster/a.py": "words = 'replication'\n",
+    }
+    assert breaks_in(write_tree(tmp_path, tree)) == []
+
+
+def test_the_check_sees_a_cycle(tmp_path: Path) -> None:
+    tree = {
+        "cluster/a.py": "from cluster import b",
+        "cluster/b.py": "def late():\n    from .c import thing",
+        "cluster/c.py": "import cluster.a",
+        "cluster/d.py": "import cluster.a",
+    }
+    assert set(cycle_in(write_tree(tmp_path, tree))) == {"cluster.a", "cluster.b", "cluster.c"}

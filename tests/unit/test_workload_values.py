@@ -1,0 +1,156 @@
+"""The load's arithmetic, its config and the lines of its history."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chaos.evidence.read_history import read_history
+from chaos.workloads import final_read, history, load
+from chaos.workloads.history import HistoryFile
+from chaos.workloads.pacing import BACKLOG_S_MAX, pacers
+from replication import Applied, NotApplied, Unknown
+
+
+def test_workers_alternate_and_keep_the_rate() -> None:
+    first, second = pacers(start_s=10.0, rate_per_s=100, workers=2, seed=1, site="paris")
+    interval_s = 0.02
+    for slot in range(500):
+        due_s = 10.0 + slot * interval_s
+        assert 0 <= first.delay_s(due_s) <= 0.1 * interval_s
+        assert 0.5 * interval_s <= second.delay_s(due_s) <= 0.6 * interval_s
+    assert first.skipped == second.skipped == 0
+
+
+def test_a_short_delay_is_caught_up() -> None:
+    (pacer,) = pacers(start_s=0.0, rate_per_s=10, workers=1, seed=1, site="paris")
+    late_s = BACKLOG_S_MAX - 0.02
+    at_once = 0
+    while pacer.delay_s(late_s) == 0.0:
+        at_once += 1
+    assert at_once == 5
+    assert pacer.skipped == 0
+
+
+def test_an_outage_is_not_caught_up() -> None:
+    (pacer,) = pacers(start_s=0.0, rate_per_s=100, workers=1, seed=1, site="paris")
+    assert 0 < pacer.delay_s(20.0) <= 0.011
+    assert pacer.skipped == 2001
+    assert pacer.delay_s(20.01) <= 0.011
+
+
+@given(st.lists(st.floats(0, 5), max_size=50), st.floats(1, 1000), st.integers(1, 8))
+def test_a_delay_is_never_negative_nor_longer_than_two_intervals(
+    pauses_s: list[float], rate_per_s: float, workers: int
+) -> None:
+    for pacer in pacers(start_s=0.0, rate_per_s=rate_per_s, workers=workers, seed=3, site="paris"):
+        now_s = 0.0
+        for pause_s in pauses_s:
+            delay_s = pacer.delay_s(now_s)
+            assert 0.0 <= delay_s <= 2 * pacer.interval_s + 1e-9
+            now_s += delay_s + pause_s
+
+
+def test_the_same_seed_gives_the_same_schedule() -> None:
+    one, same, other = (
+        [pacers(start_s=0.0, rate_per_s=9, workers=1, seed=seed, site="x")[0].delay_s(0.0)]
+        for seed in (1, 1, 2)
+    )
+    assert one == same != other
+
+
+def test_the_lines_are_what_the_reader_reads(tmp_path: Path) -> None:
+    applied = Applied(
+        value=None,
+        node="db-a",
+        timeline=2,
+        lsn="0/3000060",
+        attempts=3,
+        attempt_s=1.5,
+        elapsed_s=1.0,
+        resolved=True,
+    )
+    failed = NotApplied(
+        "no", unit_id="x-0-1", node=None, sqlstate="57P01", elapsed_s=1.0, attempts=4
+    )
+    unknown = Unknown(
+        "who knows", unit_id="x-0-2", node="db-a", sqlstate=None, elapsed_s=1.0, attempts=1
+    )
+    path = tmp_path / "history-x.jsonl"
+    with HistoryFile(path) as file:
+        for n in range(4):
+            file.write(history.invoke_line(f"x-0-{n}", worker=0, t_s=float(n)))
+        file.write(history.ok_line("x-0-0", applied, t_s=2.0))
+        file.write(history.failed_line("x-0-1", failed, outcome="fail", t_s=2.1))
+        file.write(history.failed_line("x-0-2", unknown, outcome="info", t_s=2.2))
+        file.write(history.info_line("x-0-3", reason="still open", t_s=2.3))
+        file.write(history.stall_line(t_s=2.4, stall_s=0.2))
+        file.write(history.end_line(t_s=2.5, operations=4))
+    damage: list[str] = []
+    read = read_history(path, "x", damage)
+    assert damage == []
+    assert read.complete
+    assert [operation.outcome for operation in read.operations] == ["ok", "fail", "info", "info"]
+    ok, fail, info, open_ = read.operations
+    assert (ok.node, ok.timeline, ok.lsn, ok.attempts) == ("db-a", 2, 0x3000060, 3)
+    assert (ok.attempt_s, ok.resolved) == (1.5, True)
+    assert (fail.sqlstate, fail.attempts, fail.error) == ("57P01", 4, "NotApplied: no")
+    assert (info.error, open_.error) == ("Unknown: who knows", "still open")
+    assert [stall.stall_s for stall in read.stalls] == [0.2]
+
+
+def test_a_history_is_never_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "history-x.jsonl"
+    path.write_text("evidence\n")
+    with pytest.raises(FileExistsError):
+        HistoryFile(path)
+    assert path.read_text() == "evidence\n"
+
+
+LOAD_CONFIG: dict[str, object] = {
+    "site": "paris",
+    "members": [{"name": "db-a", "rest_url": "http://10.0.0.1:8008", "host": "h", "port": 5432}],
+    "user": "u",
+    "password": "hidden",
+    "dbname": "d",
+    "rate_per_s": 100,
+    "workers": 2,
+    "seed": 7,
+    "deadline_s": 60,
+    "history_path": "history-paris.jsonl",
+}
+
+
+def test_a_load_config() -> None:
+    config = load.parse_config(json.dumps(LOAD_CONFIG))
+    assert config.members[0].name == "db-a"
+    assert config.drain_s == load.DRAIN_S
+    assert "hidden" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    "change", [{"rate_per_s": 0}, {"workers": 0}, {"deadline_s": -1}, {"rate": 5}, {"members": 1}]
+)
+def test_a_load_config_that_is_no_good(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"config|rate_per_s"):
+        load.parse_config(json.dumps(LOAD_CONFIG | change))
+
+
+def test_a_final_read_config() -> None:
+    document = {
+        "nodes": [{"name": "db-a", "host": "h", "port": 5432}],
+        "user": "u",
+        "password": "hidden",
+        "dbname": "d",
+        "out_dir": ".",
+        "deadline_s": 9,
+    }
+    config = final_read.parse_config(json.dumps(document))
+    assert config.nodes[0].node == "db-a"
+    assert "hidden" not in repr(config)
+    with pytest.raises(ValueError, match="config"):
+        final_read.parse_config(json.dumps(document | {"nodes": [{}]}))
