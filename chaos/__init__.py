@@ -1,1 +1,1 @@
-"""Breaks a cluster on purpose and judges what happened: drills, checkers, verdicts, reports, CLI."""
+"""Breaks a cluster on purpose and judges what happened: drills, checkers, reports, the command."""

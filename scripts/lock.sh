@@ -4,7 +4,8 @@ set -eu
 cd "$(dirname "$0")/.."
 compile() {
     uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-        --no-emit-index-url pyproject.toml locks/build.in "$@"
+        --no-emit-index-url locks/build.in "$@"
 }
-compile -o locks/run.txt
-compile --extra dev -c locks/run.txt -o locks/dev.txt
+compile -o locks/build.txt
+compile -c locks/build.txt pyproject.toml -o locks/run.txt
+compile -c locks/run.txt --extra dev pyproject.toml -o locks/dev.txt

@@ -26,5 +26,10 @@ command -v unshare >/dev/null 2>&1 || need "the lab needs the program unshare." 
 
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 echo "setting up $venv from $lock" >&2
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+install() {
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-build-isolation "$@"
+}
+# First what builds, pinned like the rest: two of Patroni's own dependencies come as source only.
+install --require-hashes -r "$(dirname "$lock")/build.txt"
+install --require-hashes --use-pep517 -r "$lock"
+install --no-deps -e .

@@ -136,7 +136,7 @@ def drill(  # noqa: PLR0913 (one argument an option)
         workers=workers,
         deadline_s=deadline_s,
         out=out or default_folder(what.name),
-        command=replay_command(sys.argv[1:], drawn),
+        command=replay_command(sys.argv[1:], scenario, drawn),
         pg_bindir=pg_bindir,
         keep=keep,
         display="none" if quiet else "live" if sys.stderr.isatty() else "lines",
@@ -151,9 +151,11 @@ def drill(  # noqa: PLR0913 (one argument an option)
     sys.exit(end_code(end))
 
 
-def replay_command(arguments: list[str], seed: int) -> str:
+def replay_command(arguments: list[str], scenario: str, seed: int) -> str:
     """The command that runs the same drill again: same words, same seed, its own folder."""
     kept, skip = [], False
+    if scenario not in arguments:
+        arguments = ["drill", scenario, *arguments[1:]]
     for word in arguments:
         if skip or word in {"--keep", "--json", "--quiet"}:
             skip = False

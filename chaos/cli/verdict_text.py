@@ -91,7 +91,7 @@ def site_words(verdict: VerdictFile, name: str) -> str:
     """What one site got."""
     site = next(site for site in verdict.sites if site.site == name)
     share = verdict.availability.get(name)
-    parts = [] if share is None else [f"available {percent(share)}"]
+    parts = [] if share is None else [f"served {percent(share)} of the drill"]
     if site.outage_s is not None:
         parts.append(f"outage {site.outage_s:.1f} s")
     if site.p50_ms is not None and site.p99_ms is not None:

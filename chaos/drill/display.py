@@ -138,12 +138,19 @@ def sites_table(board: Board, now_s: float) -> Table:
         table.add_column(column, justify="right" if justify == "right" else "left", min_width=14)
     table.add_column("by")
     for name, site in board.sites.items():
-        silent_s = 0.0 if site.last_ok_s is None else now_s - site.last_ok_s
-        waiting = silent_s > WAITING_S
-        rate = f"waiting {silent_s:.1f} s" if waiting else f"{site.rate_per_s:.0f}/s"
-        style = "bold red" if waiting else "green"
-        table.add_row(name, f"{site.ok}", Text(rate, style=style), site.node or "")
+        loaded = board.phase in LOADED_PHASES
+        table.add_row(name, f"{site.ok}", rate_text(site, now_s, loaded=loaded), site.node or "")
     return table
+
+
+def rate_text(site: SiteBoard, now_s: float, *, loaded: bool) -> Text:
+    """What a site gets now, in its colour."""
+    silent_s = 0.0 if site.last_ok_s is None else now_s - site.last_ok_s
+    if not loaded:
+        return Text("no load", style="dim")
+    if silent_s > WAITING_S:
+        return Text(f"waiting {silent_s:.1f} s", style="bold red")
+    return Text(f"{site.rate_per_s:.0f}/s", style="green")
 
 
 def nodes_table(board: Board) -> Table:

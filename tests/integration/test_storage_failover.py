@@ -76,6 +76,7 @@ async def write_through_a_failover(
         anyio.create_task_group() as group,
     ):
         await storage.run(adding("first"), unit_id="first", deadline_s=5)
+        await wait_rows(replica, "SELECT 1 FROM pg_class WHERE relname = 'ledger'", 1)
         await wait_rows(replica, "SELECT 1 FROM bascule.ledger", 1)
         if not replicated:
             replica.set("primary_conninfo", "")

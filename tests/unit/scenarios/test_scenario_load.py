@@ -100,7 +100,8 @@ def test_defaults(tmp_path: Path) -> None:
         (HEAD + CUT.replace("link-cut", "link-cutt") + EXPECT, "(did you mean link-cut?)"),
         (
             HEAD + CUT.replace("replicas", "replica") + EXPECT,
-            'fault[0].target: expected primary or replicas; found "replica" (did you mean replicas?)',
+            'fault[0].target: expected primary or replicas; found "replica" (did you mean '
+            "replicas?)",
         ),
         (
             HEAD + CUT + "heal_at = 9\n" + EXPECT,

@@ -158,8 +158,8 @@ def test_problems_come_in_the_order_of_the_tables() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a = ", "line 1, column 5: no valid TOML: Invalid value"),
-        ("a = 1\na = 2", "line 2, column 6: no valid TOML: Cannot overwrite a value"),
+        ("a = \n", "line 1, column 5: no valid TOML: Invalid value"),
+        ("a = 1\na = 2\n", "line 2, column 6: no valid TOML: Cannot overwrite a value"),
         ("[a\n", "line 1, column 3: no valid TOML"),
         ('a = "x', "end of document: no valid TOML"),
         (f"a = {'[' * 5000}", "nested too deeply"),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from cluster.errors import TopologyError
 from cluster.topology.advice import advice
 from cluster.topology.load import (
+    DURABILITIES,
     builtin_topologies,
     find_topology,
     load_builtin,
@@ -20,11 +21,12 @@ from cluster.topology.load import (
     to_toml,
     topology_source,
 )
-from cluster.topology.model import ClusterSettings, Durability, Host, Role, Site, Topology
+from cluster.topology.model import ClusterSettings, Host, Role, Site, Topology
 from cluster.topology.rules import problems_of_topology
 from cluster.topology.settings import problems_of_settings
 
 EVERYTHING: tuple[Role, ...] = ("etcd", "postgres", "client")
+TWO_EACH: tuple[tuple[Role, ...], ...] = (EVERYTHING, ("postgres",))
 SETTINGS = ClusterSettings(
     scope="w", durability="quorum", ttl_s=20, loop_wait_s=5, retry_timeout_s=5
 )
@@ -47,6 +49,31 @@ def topology(
             for letter, site in zip(letters, sites, strict=False)
         ),
     )
+
+
+TITLES = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters=[*map(chr, range(32)), "\x7f"]),
+    min_size=1,
+    max_size=200,
+)
+
+
+@st.composite
+def topologies(draw: st.DrawFn) -> Topology:
+    """Right in every type, and within the rules or just outside of them."""
+    roles = st.lists(st.sampled_from(EVERYTHING), min_size=1, unique=True).map(tuple)
+    sites = draw(
+        st.lists(st.lists(roles, min_size=1, max_size=4).map(tuple), min_size=1, max_size=8)
+    )
+    settings = ClusterSettings(
+        scope="w",
+        durability=draw(st.sampled_from(DURABILITIES)),
+        ttl_s=draw(st.integers(19, 60)),
+        loop_wait_s=draw(st.integers(0, 40)),
+        retry_timeout_s=draw(st.integers(2, 20)),
+        synchronous_node_count=draw(st.integers(0, 4)),
+    )
+    return replace(topology(*sites, settings=settings), title=draw(TITLES))
 
 
 THREE = topology((EVERYTHING,), (EVERYTHING,), (EVERYTHING,))
@@ -112,49 +139,10 @@ class TestToToml:
             path.write_text(to_toml(one), encoding="utf-8")
             assert load_topology(path) == one
 
-    @given(
-        title=st.text(
-            st.characters(
-                exclude_categories=["Cs"], exclude_characters=[*map(chr, range(32)), "\x7f"]
-            ),
-            min_size=1,
-            max_size=200,
-        ),
-        sites=st.lists(
-            st.lists(
-                st.lists(st.sampled_from(EVERYTHING), min_size=1, unique=True).map(tuple),
-                min_size=1,
-                max_size=4,
-            ).map(tuple),
-            min_size=1,
-            max_size=8,
-        ),
-        durability=st.sampled_from(["quorum", "async"]),
-        ttl_s=st.integers(19, 60),
-        loop_wait_s=st.integers(0, 40),
-        retry_timeout_s=st.integers(2, 20),
-        count=st.integers(0, 4),
-    )
-    def test_what_the_rules_allow_is_read_back_and_nothing_else_is_read(  # noqa: PLR0913 (@given)
-        self,
-        tmp_path_factory: pytest.TempPathFactory,
-        title: str,
-        sites: list[tuple[tuple[Role, ...], ...]],
-        durability: Durability,
-        ttl_s: int,
-        loop_wait_s: int,
-        retry_timeout_s: int,
-        count: int,
+    @given(topologies())
+    def test_what_the_rules_allow_is_read_back_and_nothing_else_is_read(
+        self, tmp_path_factory: pytest.TempPathFactory, one: Topology
     ) -> None:
-        settings = ClusterSettings(
-            scope="w",
-            durability=durability,
-            ttl_s=ttl_s,
-            loop_wait_s=loop_wait_s,
-            retry_timeout_s=retry_timeout_s,
-            synchronous_node_count=count,
-        )
-        one = replace(topology(*sites, settings=settings), title=title)
         path = tmp_path_factory.getbasetemp() / "generated.toml"
         path.write_text(to_toml(one), encoding="utf-8", newline="")
         if problems := words_of(one):
@@ -233,7 +221,7 @@ class TestSettings:
             ({"primary_start_timeout_s": -1}, "cluster.primary_start_timeout_s: expected 0"),
             (
                 {"maximum_lag_on_failover_bytes": -1},
-                "cluster.maximum_lag_on_failover_bytes: expected a whole number from 0 on; found -1",
+                "maximum_lag_on_failover_bytes: expected a whole number from 0 on; found -1",
             ),
             (
                 {"synchronous_node_count": 0},
@@ -241,14 +229,14 @@ class TestSettings:
             ),
             (
                 {"synchronous_node_count": 3},
-                "cluster.synchronous_node_count: expected at most 2 (the replicas of 3 hosts with the "
-                "role postgres); found 3: no commit could ever be acknowledged",
+                "cluster.synchronous_node_count: expected at most 2 (the replicas of 3 hosts with "
+                "the role postgres); found 3: no commit could ever be acknowledged",
             ),
             (
                 {"loop_wait_s": 11},
-                "cluster: expected loop_wait_s + 2 × retry_timeout_s to be at most ttl_s (Patroni); "
-                "found 11 + 2 × 5 = 21 > 20; ttl_s = 21 or loop_wait_s = 10 or retry_timeout_s = 4 "
-                "would do",
+                "cluster: expected loop_wait_s + 2 × retry_timeout_s to be at most ttl_s "
+                "(Patroni); found 11 + 2 × 5 = 21 > 20; ttl_s = 21 or loop_wait_s = 10 or "
+                "retry_timeout_s = 4 would do",
             ),
             (
                 {"retry_timeout_s": 10},
@@ -323,7 +311,7 @@ class TestAdvice:
                 "without site a one PostgreSQL is left",
             ),
             (
-                topology(*[(EVERYTHING, ("postgres",))] * 3),
+                topology(TWO_EACH, TWO_EACH, TWO_EACH),
                 "synchronous_node_count = 2 forces a copy elsewhere",
             ),
             (
