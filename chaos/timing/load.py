@@ -19,6 +19,10 @@ UNSERVED_INTERVALS_MIN = 10
 """For slow loads: so many expected writes in a row must be missing (at 2 writes a second: 5 s)."""
 
 
+LOAD_PROCESS = "load"
+"""Name of the load process in ``child-exit`` events (docs/run-folder.md)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
     """From ``begin_s`` to ``end_s``."""
@@ -48,8 +52,9 @@ def phase_window(run: Run, phase: str) -> Window | None:
 def load_window(run: Run) -> Window | None:
     """From the begin of the steady phase to the end of the load (the quiesce phase).
 
-    Where the record lacks one of them, the first invocation and the last moment known of any
-    operation stand in. None: there was no load at all.
+    Where the record lacks the begin, the first invocation stands in. A run that was broken off
+    has no quiesce phase: its load ended when the last load process died, or, where the record does
+    not say when that was, not before the last moment on record. None: there was no load at all.
     """
     moments = [_span(history) for history in run.histories if history.operations]
     if not moments:
@@ -57,8 +62,33 @@ def load_window(run: Run) -> Window | None:
     steady = phase_window(run, "steady")
     quiesce = phase_window(run, "quiesce")
     begin_s = steady.begin_s if steady else min(first for first, _ in moments)
-    end_s = quiesce.begin_s if quiesce else max(last for _, last in moments)
+    end_s = quiesce.begin_s if quiesce else _broken_off_s(run, max(last for _, last in moments))
     return Window(begin_s=begin_s, end_s=max(begin_s, end_s))
+
+
+def was_broken_off(run: Run) -> bool:
+    """The load was not brought to its end by the drill: it ended when the drill did."""
+    return phase_window(run, "quiesce") is None
+
+
+def load_exit_s(run: Run, site: str) -> float | None:
+    """When the load process of a site ended; None where the record does not say."""
+    hosts = {host.name for one in run.info.sites if one.name == site for host in one.hosts}
+    exits_s = [
+        event.t_s
+        for event in run.events_of("child-exit")
+        if event.fields.get("process") == LOAD_PROCESS and event.fields.get("host") in hosts
+    ]
+    return max(exits_s, default=None)
+
+
+def _broken_off_s(run: Run, last_operation_s: float) -> float:
+    """When the load of a run without quiesce phase ended, as far as the record tells."""
+    exits_s = [load_exit_s(run, history.site) for history in run.histories]
+    known_s = [exit_s for exit_s in exits_s if exit_s is not None]
+    if known_s and len(known_s) == len(exits_s):
+        return max(last_operation_s, *known_s)
+    return max([last_operation_s, *(event.t_s for event in run.events[-1:])])
 
 
 def unserved_s_min(rate_per_s: float | None) -> float:
@@ -122,8 +152,14 @@ class SiteGaps:
         return closed_s + (open_s if open_s > threshold_s else 0.0)
 
 
-def site_gaps(history: SiteHistory, window: Window) -> SiteGaps:
-    """The gaps of one site from the begin of the load on."""
+def site_gaps(history: SiteHistory, window: Window, ended_s: float) -> SiteGaps:
+    """The gaps of one site from the begin of the load on.
+
+    Args:
+        history: What the site's load process wrote.
+        window: The time of the load.
+        ended_s: Until when the site's load wanted service (``demand_end_s``).
+    """
     acknowledged = sorted(
         operation.ended_s
         for operation in history.operations
@@ -131,23 +167,28 @@ def site_gaps(history: SiteHistory, window: Window) -> SiteGaps:
         and operation.ended_s is not None
         and operation.ended_s >= window.begin_s
     )
-    return SiteGaps(
-        moments_s=(window.begin_s, *acknowledged), demand_end_s=demand_end_s(history, window)
-    )
+    return SiteGaps(moments_s=(window.begin_s, *acknowledged), demand_end_s=ended_s)
 
 
-def demand_end_s(history: SiteHistory, window: Window) -> float:
+def demand_end_s(run: Run, history: SiteHistory, window: Window) -> float:
     """The last moment at which the site's load wanted service.
 
-    An operation that never ended wanted it until the load's end. In a history that was cut short
-    such an operation proves nothing about the service (its process may have died), so there the
-    last moment on record counts.
+    An operation that never ended wanted it until its load process ended. That is the end of the
+    load, where the process closed its history or the whole run was broken off. A history that was
+    cut short in a run that went on is one whose process died alone: there the moment of its death
+    counts, and where that is not known the last moment on record.
     """
     if not history.operations:
         return window.end_s
-    if history.complete and any(op.ended_s is None for op in history.operations):
-        return max(window.end_s, _span(history)[1])
-    return _span(history)[1]
+    last_s = _span(history)[1]
+    if all(op.ended_s is not None for op in history.operations):
+        return last_s
+    if history.complete:
+        return max(window.end_s, last_s)
+    exit_s = load_exit_s(run, history.site)
+    if exit_s is None and was_broken_off(run):
+        exit_s = window.end_s
+    return last_s if exit_s is None else max(exit_s, last_s)
 
 
 def _span(history: SiteHistory) -> tuple[float, float]:

@@ -1,0 +1,1 @@
+"""Topologies: sites, hosts and the settings of the cluster on them."""
