@@ -37,6 +37,7 @@ class FindingKind(enum.StrEnum):
     STUCK_CLUSTER = "stuck-cluster"
     UNEXPECTED_EXIT = "unexpected-exit"
     UNREADABLE_NODE = "unreadable-node"
+    SETTINGS_NOT_IN_FORCE = "settings-not-in-force"
     LOAD_TOO_LOW = "load-too-low"
     STALLED_LOAD = "stalled-load"
     INCOMPLETE_EVIDENCE = "incomplete-evidence"

@@ -33,7 +33,6 @@ StepReport = Callable[[str], None]
 STEP_TIMEOUT_S = 60.0
 """Each step takes seconds; more means that it hangs."""
 NUDGE_S = 0.1
-HEALTHY = {"health": "true"}
 LOG_TAIL_LINES = 8
 TRACEBACK = ("  ", "Traceback", "During handling", "multiprocessing.")
 """How the lines of a Python traceback begin: nothing that an operator needs."""
@@ -97,8 +96,13 @@ async def _start_etcd(cluster: PatroniCluster) -> None:
         for host in others:
             await cluster.start_services(host.name, only="etcd")
         for host in (first, *others):
-            while await _ask(pool, host.name, etcd.CLIENT_PORT, "/health") != HEALTHY:
+            while not is_healthy(await _ask(pool, host.name, etcd.CLIENT_PORT, "/health")):
                 await anyio.sleep(POLL_S / 2)
+
+
+def is_healthy(answer: object) -> bool:
+    """``{"health": "true"}``; from etcd 3.5 on there is a ``reason`` beside it."""
+    return isinstance(answer, dict) and answer.get("health") == "true"
 
 
 async def _ask(

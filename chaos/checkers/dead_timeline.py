@@ -4,11 +4,20 @@ A promotion ends the old timeline at a point of the WAL and begins a new one the
 wrote on the old timeline from that point on is on a dead branch: whoever was told ``ok`` there was
 told wrong, even if the entry should have been written again since (PostgreSQL manual, 26.3.6
 Timelines).
+
+Every lost entry is named once, by the checker for lost entries. Here stands what they have in
+common: the branch, its fork, who acknowledged on it, how much. Entries that were acknowledged on a
+dead branch and are nevertheless in the ledger (written again since) are named here, because nobody
+else names them.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
 from chaos.checkers.authority import count
+from chaos.checkers.lost import lost_operations
 from chaos.evidence.records import Operation, Scalar, format_lsn
 from chaos.evidence.run import Run
 from chaos.timing.measure import surviving_timeline
@@ -18,8 +27,9 @@ from chaos.verdict import Finding, FindingKind, Verdict
 def check(run: Run) -> list[Finding]:
     """Holds every acknowledged operation against the history of the surviving timeline.
 
-    An operation's LSN is read before its commit record is written, so an operation close below the
-    end may be dead as well; the checker for lost entries finds that one.
+    An operation's LSN is read before its commit record is written, so that an operation close below
+    the fork may have been committed beyond it: it counts where it is lost and nothing proves that
+    its commit lies before the fork (``_committed_before``).
     """
     acknowledged = [
         operation
@@ -30,6 +40,8 @@ def check(run: Run) -> list[Finding]:
     timelines = {operation.timeline for operation in acknowledged}
     surviving = surviving_timeline(run)
     ends = {end.timeline: end.lsn for end in run.timeline_ends}
+    lost = {operation.id for operation in lost_operations(run) or ()}
+    proved_s = _committed_before(acknowledged, ends)
     if surviving is None:
         if len(timelines) <= 1:
             return []
@@ -45,7 +57,8 @@ def check(run: Run) -> list[Finding]:
             if not operation.resolved:
                 open_questions.append(operation)
         elif timeline in ends and lsn is not None:
-            if lsn >= ends[timeline]:
+            straddles = operation.id in lost and (operation.ended_s or 0.0) >= proved_s[timeline]
+            if lsn >= ends[timeline] or straddles:
                 dead.append(operation)
         elif timeline < surviving and not _ancestry_is_whole(run, surviving, ends):
             open_questions.append(operation)
@@ -53,7 +66,7 @@ def check(run: Run) -> list[Finding]:
             dead.append(operation)
     findings = []
     if dead:
-        findings.append(_finding(dead, surviving, ends))
+        findings.append(_finding(run, dead, surviving, ends))
     # Operations without a timeline matter only where there was more than one.
     if open_questions and len(timelines | {surviving} | set(ends)) > 1:
         findings.append(_undecided(open_questions, "where their timeline ended is not on record"))
@@ -71,17 +84,82 @@ def _ancestry_is_whole(run: Run, surviving: int, ends: dict[int, int]) -> bool:
     return bool(ends) and not damaged and (not settled or settled[-1] in {None, surviving})
 
 
-def _finding(dead: list[Operation], surviving: int, ends: dict[int, int]) -> Finding:
+def _committed_before(
+    acknowledged: Sequence[Operation], ends: Mapping[int, int]
+) -> Mapping[int, float]:
+    """For each timeline that ended: what was acknowledged before this moment lies before the fork.
+
+    The latest begin of an attempt that read an LSN before the fork: whatever had been acknowledged
+    by then had its commit record written at an even lower LSN.
+    """
+    moments_s: dict[int, float] = defaultdict(lambda: float("-inf"))
+    for operation in acknowledged:
+        timeline, lsn, attempt_s = operation.timeline, operation.lsn, operation.attempt_s
+        if timeline is None or lsn is None or attempt_s is None or operation.resolved:
+            continue
+        if timeline in ends and lsn < ends[timeline]:
+            moments_s[timeline] = max(moments_s[timeline], attempt_s)
+    return moments_s
+
+
+def _finding(
+    run: Run, dead: Sequence[Operation], surviving: int, ends: Mapping[int, int]
+) -> Finding:
+    """One row a branch; then every entry that no other finding names."""
+    lost_operations_ = lost_operations(run)
+    lost = None if lost_operations_ is None else {operation.id for operation in lost_operations_}
+    branches: dict[tuple[int, str], list[Operation]] = defaultdict(list)
+    for operation in dead:
+        branches[operation.timeline or 0, operation.node or "?"].append(operation)
+    unnamed = [operation for operation in dead if lost is None or operation.id not in lost]
+    summary = (
+        f"{count(len(dead), 'entry was', 'entries were')} acknowledged on WAL that is not in the "
+        f"history of the surviving timeline {surviving}"
+    )
+    if lost is None:
+        summary += "; who of them survived is not known."
+    elif not unnamed:
+        summary += "; all of them are lost."
+    else:
+        summary += (
+            f"; {len(dead) - len(unnamed):,} of them are lost, "
+            f"{len(unnamed):,} are in the ledger all the same."
+        )
     return Finding(
         kind=FindingKind.DEAD_TIMELINE,
         verdict=Verdict.INVALID,
-        summary=f"{count(len(dead), 'entry was', 'entries were')} acknowledged on WAL that is not "
-        f"in the history of the surviving timeline {surviving}.",
-        evidence=tuple(
-            {**_evidence(operation), "timeline_ended_at": _lsn(ends.get(operation.timeline or 0))}
-            for operation in dead
+        summary=summary,
+        evidence=(
+            *(
+                _branch(node, timeline, operations, ends.get(timeline), lost)
+                for (timeline, node), operations in sorted(branches.items())
+            ),
+            *(_evidence(operation) for operation in unnamed),
         ),
     )
+
+
+def _branch(
+    node: str,
+    timeline: int,
+    operations: Sequence[Operation],
+    fork: int | None,
+    lost: set[str] | None,
+) -> dict[str, Scalar]:
+    """What one node acknowledged on one dead branch: how much, from where to where, and when."""
+    lsns = [operation.lsn for operation in operations if operation.lsn is not None]
+    ended_s = [operation.ended_s for operation in operations if operation.ended_s is not None]
+    return {
+        "timeline": timeline,
+        "acknowledged_by": node,
+        "timeline_ended_at": _lsn(fork),
+        "entries": len(operations),
+        "lost_entries": None if lost is None else sum(op.id in lost for op in operations),
+        "first_lsn": _lsn(min(lsns, default=None)),
+        "last_lsn": _lsn(max(lsns, default=None)),
+        "first_acknowledged_s": min(ended_s, default=None),
+        "last_acknowledged_s": max(ended_s, default=None),
+    }
 
 
 def _undecided(operations: list[Operation], why: str) -> Finding:

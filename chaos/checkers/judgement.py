@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from chaos.evidence.run import Run
 from chaos.verdict import Finding, Verdict, merge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Something that the evidence lacks."""
+
+    what: str
+    """In words, without a full stop."""
+    part: str
+    """The part of the run folder in which it should be."""
+
+
+class Need(Protocol):
+    """A pure function from evidence to what of it is missing (``chaos/checkers/needs.py``)."""
+
+    def __call__(self, run: Run) -> Iterable[Gap]:
+        """Every gap; nothing when all is there."""
+        ...
 
 
 class Check(Protocol):
@@ -26,6 +45,8 @@ class Checker:
     question: str
     """What it makes sure of, as a sentence that is true when it finds nothing."""
     check: Check
+    needs: tuple[Need, ...] = ()
+    """What it has to see before its silence means anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +56,13 @@ class CheckResult:
     name: str
     question: str
     findings: tuple[Finding, ...]
+    unseen: tuple[Gap, ...] = field(default=())
+    """What it would have needed and the evidence lacks: so far it could not look."""
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of its findings."""
-        return merge(self.findings)
+        """The worst of its findings; at least UNKNOWN where it could not look."""
+        return max(merge(self.findings), Verdict.UNKNOWN if self.unseen else Verdict.VALID)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,5 +79,9 @@ class Judgement:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of all findings."""
-        return merge(finding for result in self.results for finding in result.findings)
+        """The worst of all answers."""
+        return max((result.verdict for result in self.results), default=Verdict.VALID)
+
+    def result(self, name: str) -> CheckResult | None:
+        """The answer of one checker; None when it was not asked."""
+        return next((result for result in self.results if result.name == name), None)

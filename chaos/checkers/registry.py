@@ -14,13 +14,15 @@ from chaos.checkers import (
     failover,
     load,
     lost,
+    needs,
     phantom,
     recovery,
     service,
+    settings,
     split_brain,
     stalls,
 )
-from chaos.checkers.judgement import Checker, CheckResult, Judgement
+from chaos.checkers.judgement import Checker, CheckResult, Gap, Judgement
 from chaos.evidence.run import Run
 from chaos.verdict import Finding, FindingKind, Verdict
 
@@ -29,61 +31,79 @@ CHECKERS: tuple[Checker, ...] = (
         name="lost-entries",
         question="Every acknowledged entry survived.",
         check=lost.check,
+        needs=(needs.histories, needs.one_primary),
     ),
     Checker(
         name="phantom-entries",
         question="Every entry in the ledger was written, and none was reported failed.",
         check=phantom.check,
+        needs=(needs.histories, needs.final_reads),
     ),
     Checker(
         name="duplicates",
         question="Every entry took effect once.",
         check=duplicates.check,
+        needs=(needs.final_reads,),
     ),
     Checker(
         name="split-brain",
         question="Never did two primaries acknowledge writes at the same time.",
         check=split_brain.check,
+        needs=(needs.histories,),
     ),
     Checker(
         name="dead-timeline",
         question="Nothing was acknowledged on WAL that did not survive.",
         check=dead_timeline.check,
+        needs=(needs.histories, needs.which_timeline_survived, needs.whole_events),
     ),
     Checker(
         name="divergence",
         question="All nodes hold the same content at the end.",
         check=divergence.check,
+        needs=(needs.final_reads, needs.one_primary),
     ),
     Checker(
         name="service",
         question="Every site was served, and again in time.",
         check=service.check,
+        needs=(needs.histories, needs.steady_state, needs.faults_struck, needs.load_to_its_end),
     ),
     Checker(
         name="recovery",
         question="The cluster became whole again in time.",
         check=recovery.check,
+        needs=(needs.recovery_over,),
     ),
     Checker(
         name="failover",
         question="The lead changed only as the scenario expects.",
         check=failover.check,
+        needs=(needs.steady_state, needs.faults_struck, needs.whole_events, needs.who_led),
     ),
     Checker(
         name="processes",
         question="No process died on its own.",
         check=exits.check,
+        needs=(needs.whole_events,),
+    ),
+    Checker(
+        name="settings",
+        question="What was asked for was in force.",
+        check=settings.check,
+        needs=(needs.settings_found,),
     ),
     Checker(
         name="load",
         question="The load that was asked for was there.",
         check=load.check,
+        needs=(needs.histories, needs.steady_state),
     ),
     Checker(
         name="instrument",
         question="No stall of the load processes blurs the measured outage.",
         check=stalls.check,
+        needs=(needs.histories,),
     ),
     Checker(
         name="completeness",
@@ -106,11 +126,15 @@ def judge(run: Run, checkers: Sequence[Checker] = CHECKERS) -> Judgement:
 
 def _guarded(checker: Checker, run: Run) -> CheckResult:
     """One checker's answer; its crash is an answer too (Jepsen, ``check-safe``)."""
+    unseen: tuple[Gap, ...] = ()
     try:
+        unseen = tuple(dict.fromkeys(gap for need in checker.needs for gap in need(run)))
         findings = tuple(checker.check(run))
     except Exception as crash:
         findings = (_crashed(checker, crash),)
-    return CheckResult(name=checker.name, question=checker.question, findings=findings)
+    return CheckResult(
+        name=checker.name, question=checker.question, findings=findings, unseen=unseen
+    )
 
 
 def _crashed(checker: Checker, crash: Exception) -> Finding:

@@ -15,11 +15,13 @@ def check(run: Run) -> list[Finding]:
 
     A drill that broke off may have done so while the service was still on its way back: there only
     a gap beyond the limit counts. A gap beyond the limit that stalls of the load process itself
-    could explain is left to the checker for stalls, which says UNKNOWN.
+    could explain is left to the checker for stalls, which says UNKNOWN. A history that was cut
+    short cannot prove that nothing was acknowledged after its last line: UNKNOWN as well.
     """
     limit_s = run.info.scenario.expect.rto_s_max
     came_to_its_end = phase_window(run, "quiesce") is not None
     stalls = {history.site: history.stalls for history in run.histories}
+    whole = {history.site for history in run.histories if history.complete}
     findings = []
     for site in measure(run).sites:
         gap = site.longest_gap
@@ -30,7 +32,8 @@ def check(run: Run) -> list[Finding]:
             continue
         summary = _complaint(site, gap, blur_s, limit_s)
         if summary is not None:
-            findings.append(_finding(site, gap, limit_s, summary))
+            decided = site.site in whole or not gap.open
+            findings.append(_finding(site, gap, limit_s, summary, decided=decided))
     return findings
 
 
@@ -38,7 +41,7 @@ def _complaint(site: SiteTiming, gap: Gap, blur_s: float, limit_s: float) -> str
     """What is wrong with the service of a site; None when nothing is."""
     if site.ok == 0:
         return f"{site.site} had not one write acknowledged."
-    if not site.served_again:
+    if site.served_again is False:
         return f"{site.site} was without service when the load ended."
     if site.steady_rate_per_s == 0:
         return f"{site.site} had no write acknowledged in the steady phase, before any fault."
@@ -50,10 +53,10 @@ def _complaint(site: SiteTiming, gap: Gap, blur_s: float, limit_s: float) -> str
     return None
 
 
-def _finding(site: SiteTiming, gap: Gap, limit_s: float, summary: str) -> Finding:
+def _finding(site: SiteTiming, gap: Gap, limit_s: float, summary: str, *, decided: bool) -> Finding:
     return Finding(
         kind=FindingKind.SERVICE_NOT_KEPT,
-        verdict=Verdict.INVALID,
+        verdict=Verdict.INVALID if decided else Verdict.UNKNOWN,
         summary=summary,
         evidence=(
             {

@@ -72,6 +72,10 @@ def facts(verdict: VerdictFile) -> list[str]:
         if predicted is not None:
             words += f" (predicted {predicted.low_s:.0f} to {predicted.high_s:.0f} s)"
         rows.append(("RTO", words))
+    elif False in (again := {site.served_again for site in verdict.sites}):
+        rows.append(("RTO", "not ended"))
+    elif None in again:
+        rows.append(("RTO", "unknown"))
     rows += [
         ("", f"{verdict.rto_phases_s[phase]:6.2f} s {PHASE_WORDS[phase]}")
         for phase in RTO_PHASES
@@ -91,9 +95,11 @@ def site_words(verdict: VerdictFile, name: str) -> str:
     """What one site got."""
     site = next(site for site in verdict.sites if site.site == name)
     share = verdict.availability.get(name)
-    parts = [] if share is None else [f"served {percent(share)} of the drill"]
+    parts = ["service unknown" if share is None else f"served {percent(share)} of the drill"]
     if site.outage_s is not None:
         parts.append(f"outage {site.outage_s:.1f} s")
+    elif site.served_again is False:
+        parts.append("without service at the end")
     if site.p50_ms is not None and site.p99_ms is not None:
         parts.append(f"p50 {site.p50_ms:.1f} ms, p99 {site.p99_ms:.1f} ms before the fault")
     return ", ".join(parts)

@@ -22,6 +22,7 @@ def read_history(path: Path, site: str, damage: list[str]) -> SiteHistory:
     ended: dict[str, Fields] = {}
     stalls: list[Stall] = []
     complete = False
+    written: int | None = None
     for number, line in read_lines(path, damage):
         try:
             kind = line.get("type")
@@ -36,10 +37,13 @@ def read_history(path: Path, site: str, damage: list[str]) -> SiteHistory:
                 )
             elif kind == "end":
                 complete = True
+                written = fields.integer_or_none("operations")
             else:
                 damage.append(f"{path.name}: line {number} has an unknown type")
         except ValueError as error:
             damage.append(f"{path.name}: line {number}: {error}")
+    if written is not None and written != len(begun):
+        damage.append(f"{path.name}: {len(begun)} operations, its end says {written}")
     for id_ in ended.keys() - begun.keys():
         damage.append(f"{path.name}: {id_} ended without being invoked")
     operations: list[Operation] = []

@@ -53,6 +53,8 @@ class CheckerSummary:
     question: str
     verdict: Verdict
     findings: int
+    unseen: tuple[str, ...] = ()
+    """What it could not look at, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +70,17 @@ class VerdictFile:
     command: str
     acknowledged: int
     lost: int | None
-    """Acknowledged entries that are not on the primary; None where no primary could be read."""
+    """Acknowledged entries that are not on the primary. None where the evidence cannot tell: no
+    primary could be read, or none is missing of those on record and some may not be on record."""
     duplicated: int | None
-    """Ids that stand more than once on some node; None where no node could be read."""
-    split_brain: bool
-    """Proved: two primaries acknowledged in overlapping windows."""
+    """Ids that stand more than once on some node; None where none was found and not every node
+    could be read."""
+    split_brain: bool | None
+    """Proved: two primaries acknowledged in overlapping windows. None where that can neither be
+    proved nor excluded."""
     rto_s: float | None
-    """The longest outage of a site; None: no fault struck, or a site was never served again."""
+    """The longest outage of a site; None: no fault struck, a site was never served again, or of one
+    that cannot be told."""
     rto_phases_s: Mapping[RtoPhase, float]
     rto_predicted_s: Prediction | None
     availability: Mapping[str, float | None]
@@ -132,8 +138,7 @@ def build_verdict(run: Run) -> VerdictFile:
 
 def assemble(run: Run, judgement: Judgement, timing: Timing) -> VerdictFile:
     """Puts the answer together from what was judged and measured already."""
-    lost = lost_operations(run)
-    lost_entries = None if lost is None else len(lost)
+    lost_entries = _lost(run, judgement)
     totals = _totals(timing)
     return VerdictFile(
         format_version=FORMAT_VERSION,
@@ -145,21 +150,25 @@ def assemble(run: Run, judgement: Judgement, timing: Timing) -> VerdictFile:
         command=run.info.command,
         acknowledged=totals.ok,
         lost=lost_entries,
-        duplicated=_duplicated(run),
-        split_brain=any(f.kind is FindingKind.SPLIT_BRAIN for f in judgement.findings),
+        duplicated=_duplicated(run, judgement),
+        split_brain=_split_brain(judgement),
         rto_s=timing.rto_s,
         rto_phases_s=timing.rto_phases_s,
         rto_predicted_s=timing.prediction,
         availability={site.site: site.availability for site in timing.sites},
         sites=timing.sites,
         operations=totals,
-        rpo=Rpo(lost_entries=lost_entries, lost_wal_bytes=timing.lost_wal_bytes),
+        rpo=Rpo(
+            lost_entries=lost_entries,
+            lost_wal_bytes=_unless_unproved(timing.lost_wal_bytes, judgement, "dead-timeline"),
+        ),
         checkers=tuple(
             CheckerSummary(
                 name=result.name,
                 question=result.question,
                 verdict=result.verdict,
                 findings=len(result.findings),
+                unseen=tuple(gap.what for gap in result.unseen),
             )
             for result in judgement.results
         ),
@@ -179,11 +188,33 @@ def _totals(timing: Timing) -> OperationTotals:
     )
 
 
-def _duplicated(run: Run) -> int | None:
-    """How many ids are there more than once; None when there is no node to look at."""
-    if all(read.error is not None for read in run.final_reads):
-        return None
-    return len({id_ for _, id_ in duplicated(run)})
+def _lost(run: Run, judgement: Judgement) -> int | None:
+    """How many acknowledged entries are lost for certain; None instead of an unproved nought."""
+    lost = lost_operations(run)
+    return None if lost is None else _unless_unproved(len(lost), judgement, "lost-entries")
+
+
+def _duplicated(run: Run, judgement: Judgement) -> int | None:
+    """How many ids are there more than once; None instead of an unproved nought."""
+    return _unless_unproved(len({id_ for _, id_ in duplicated(run)}), judgement, "duplicates")
+
+
+def _split_brain(judgement: Judgement) -> bool | None:
+    """Found, or excluded, or neither."""
+    if any(finding.kind is FindingKind.SPLIT_BRAIN for finding in judgement.findings):
+        return True
+    return None if _could_not_look(judgement, "split-brain") else False
+
+
+def _unless_unproved(number: int | None, judgement: Judgement, checker: str) -> int | None:
+    """``number``; None where it is nought and the checker could not look."""
+    return None if not number and _could_not_look(judgement, checker) else number
+
+
+def _could_not_look(judgement: Judgement, checker: str) -> bool:
+    """The checker's answer is UNKNOWN, or it was not asked: its silence is no answer."""
+    result = judgement.result(checker)
+    return result is None or result.verdict is Verdict.UNKNOWN
 
 
 def _rounded(number: float | None) -> float | None:
@@ -229,6 +260,7 @@ def _checker_json(checker: CheckerSummary) -> Json:
         "question": checker.question,
         "verdict": checker.verdict.word,
         "findings": checker.findings,
+        "unseen": list(checker.unseen),
     }
 
 

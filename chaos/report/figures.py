@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from chaos.evidence.run import Run
 from chaos.evidence.verdict_file import VerdictFile
 from chaos.report import course
-from chaos.report.findings import is_whole
 from chaos.report.outage_chart import predicted_words
 from chaos.report.words import count, counted, percent, seconds, size
 from chaos.timing import SiteTiming
@@ -59,19 +58,12 @@ def key_figures(run: Run, verdict: VerdictFile) -> tuple[Figure, ...]:
         _availability(verdict),
         Figure(
             name="Split brain",
-            value=_split_brain(verdict),
+            value={True: "yes", False: "no", None: UNKNOWN}[verdict.split_brain],
             notes=("two primaries that acknowledged at the same time",),
-            is_bad=verdict.split_brain,
+            is_bad=bool(verdict.split_brain),
         ),
         _failovers(run),
     )
-
-
-def _split_brain(verdict: VerdictFile) -> str:
-    if verdict.split_brain:
-        return "yes"
-    # Not to have found one in half a record is not the same as that there was none.
-    return "no" if is_whole(verdict) else "none found"
 
 
 def site_rows(verdict: VerdictFile) -> tuple[SiteRow, ...]:
@@ -119,11 +111,15 @@ def _lost(run: Run, verdict: VerdictFile) -> Figure:
 
 def _outage(run: Run, verdict: VerdictFile) -> Figure:
     limit_s = run.info.scenario.expect.rto_s_max
-    unserved = [site.site for site in verdict.sites if not site.served_again]
+    again = {site.served_again for site in verdict.sites}
     if verdict.rto_s is not None:
         value = seconds(verdict.rto_s)
+    elif not run.events_of("fault"):
+        value = NONE
+    elif False in again:
+        value = "not ended"
     else:
-        value = "not ended" if unserved and run.events_of("fault") else NONE
+        value = UNKNOWN if None in again or not again else NONE
     predicted = verdict.rto_predicted_s
     notes = [f"predicted: {predicted_words(predicted)}"] if predicted else []
     notes.append(f"allowed: {limit_s:g} s")
@@ -165,7 +161,7 @@ def _site_row(site: SiteTiming) -> SiteRow:
     if site.outage_s is not None:
         outage = seconds(site.outage_s)
     else:
-        outage = NONE if site.served_again else "not ended"
+        outage = {True: NONE, False: "not ended", None: UNKNOWN}[site.served_again]
     return SiteRow(
         site=site.site,
         acknowledged=count(site.ok),

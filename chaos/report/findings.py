@@ -15,7 +15,17 @@ EVIDENCE_SHOWN_MAX = 25
 
 FINDINGS_SHOWN_MAX = 40
 
-_MOMENTS = frozenset({"t_s", "acknowledged_s", "begin_s", "from_s", "to_s"})
+_MOMENTS = frozenset(
+    {
+        "t_s",
+        "acknowledged_s",
+        "first_acknowledged_s",
+        "last_acknowledged_s",
+        "begin_s",
+        "from_s",
+        "to_s",
+    }
+)
 """Fields of evidence that are moments of CLOCK_MONOTONIC (``chaos/checkers``). They are shown as
 seconds since the start of the run, like everything else in the report."""
 
@@ -61,18 +71,15 @@ def findings_left_out(verdict: VerdictFile) -> int:
 
 def check_views(verdict: VerdictFile) -> tuple[CheckView, ...]:
     """Every checker that looked at the run, in the order of the registry."""
-    whole = is_whole(verdict)
-    return tuple(_check_view(checker, whole) for checker in verdict.checkers)
+    return tuple(_check_view(checker) for checker in verdict.checkers)
 
 
 def is_whole(verdict: VerdictFile) -> bool:
-    """The evidence has no gap that a checker complained of.
-
-    Where it has one, a checker without findings only did not find anything in what there is: that
-    is not the same as a statement that holds, and the report must not say so.
-    """
+    """The evidence has no gap: every checker saw what it needs."""
     gaps = {FindingKind.INCOMPLETE_EVIDENCE, FindingKind.UNREADABLE_NODE}
-    return not any(finding.kind in gaps for finding in verdict.findings)
+    return not any(checker.unseen for checker in verdict.checkers) and not any(
+        finding.kind in gaps for finding in verdict.findings
+    )
 
 
 def _finding_view(finding: Finding, started_t_s: float) -> FindingView:
@@ -106,10 +113,9 @@ def _heading_of(finding: Finding) -> str:
     return words[0].upper() + words[1:]
 
 
-def _check_view(checker: CheckerSummary, whole: bool) -> CheckView:
-    silent = not checker.findings and not whole
+def _check_view(checker: CheckerSummary) -> CheckView:
     if not checker.findings:
-        answer = "holds" if whole else "nothing found in the evidence there is"
+        answer = "could not be looked at" if checker.unseen else "holds"
     else:
         words = {
             Verdict.VALID: "holds, with",
@@ -118,11 +124,16 @@ def _check_view(checker: CheckerSummary, whole: bool) -> CheckView:
         }
         number = counted(checker.findings, "finding", "findings")
         answer = f"{words[checker.verdict]} {number}"
+        if checker.unseen:
+            answer += "; could not be looked at in full"
+    if checker.unseen:
+        more = len(checker.unseen) - 1
+        answer += f": {checker.unseen[0]}" + (f", and {more} more" if more else "")
     return CheckView(
         name=checker.name,
         question=checker.question,
-        word="silent" if silent else checker.verdict.word,
-        symbol="–" if silent else VERDICT_SYMBOL[checker.verdict],
+        word=checker.verdict.word,
+        symbol=VERDICT_SYMBOL[checker.verdict],
         answer=answer,
     )
 

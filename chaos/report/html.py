@@ -128,7 +128,7 @@ def compose_page(run: Run, verdict: VerdictFile) -> Page:
         findings_left_out=findings_left_out(verdict),
         checks=check_views(verdict),
         checks_passed=sum(c.verdict is Verdict.VALID for c in verdict.checkers),
-        checks_verb="hold" if is_whole(verdict) else "found nothing",
+        checks_verb="hold",
         chronicle=told[:ENTRIES_MAX],
         chronicle_left_out=max(len(told) - ENTRIES_MAX, 0),
         limits=limits(info.substrate),

@@ -16,6 +16,9 @@ from chaos.verdict import Finding, Verdict
 EVIDENCE_LINES_MAX = 50
 """CI systems keep these texts in memory; the whole evidence is in ``verdict.json``."""
 
+NOT_LOOKED_AT = "not-looked-at"
+"""Type of the error of a checker to which evidence was missing; its findings have their own."""
+
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold, not even escaped (section 2.2, Char)."""
 
@@ -23,7 +26,8 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 def render_junit(run: Run, verdict: VerdictFile) -> str:
     """The text of ``junit.xml``.
 
-    INVALID findings are failures, UNKNOWN ones errors: the test could not be made. Which checker
+    INVALID findings are failures, UNKNOWN ones errors: the test could not be made. So are checkers
+    that could not look. Which checker
     said what is not in ``verdict``, so the checkers are asked again; they are pure.
 
     Args:
@@ -63,7 +67,7 @@ def _properties(suite: ET.Element, run: Run, verdict: VerdictFile) -> None:
         "acknowledged": str(verdict.acknowledged),
         "lost": _or_unknown(verdict.lost),
         "duplicated": _or_unknown(verdict.duplicated),
-        "split_brain": "true" if verdict.split_brain else "false",
+        "split_brain": {True: "true", False: "false", None: ""}[verdict.split_brain],
         "rto_s": _or_unknown(None if verdict.rto_s is None else round(verdict.rto_s, 3)),
         "rto_s_max": f"{run.info.scenario.expect.rto_s_max:g}",
         **{f"rto_phase.{name}_s": f"{part:.3f}" for name, part in verdict.rto_phases_s.items()},
@@ -85,6 +89,14 @@ def _case(suite: ET.Element, class_name: str, result: CheckResult) -> None:
         if finding.verdict in tags:
             attributes = {"type": finding.kind.value, "message": _clean(finding.summary)}
             ET.SubElement(case, tags[finding.verdict], attributes).text = _evidence(finding)
+    if result.unseen:
+        gaps = [gap.what for gap in result.unseen]
+        attributes = {
+            "type": NOT_LOOKED_AT,
+            "message": _clean(f"Could not be looked at: {gaps[0]}"),
+        }
+        lines = [*gaps[:EVIDENCE_LINES_MAX], *(["..."] if len(gaps) > EVIDENCE_LINES_MAX else [])]
+        ET.SubElement(case, "error", attributes).text = _clean("\n".join(lines))
 
 
 def _evidence(finding: Finding) -> str:

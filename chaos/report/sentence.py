@@ -113,6 +113,7 @@ _INVALID_WORDS = {
     FindingKind.MISSING_FAILOVER: "the cluster did not fail over where it must",
     FindingKind.STUCK_CLUSTER: "the cluster was not whole again in time",
     FindingKind.UNEXPECTED_EXIT: "a process died that nobody had killed",
+    FindingKind.SETTINGS_NOT_IN_FORCE: "commits were not protected as was asked for",
 }
 
 

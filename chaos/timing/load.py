@@ -71,13 +71,21 @@ def was_broken_off(run: Run) -> bool:
     return phase_window(run, "quiesce") is None
 
 
-def load_exit_s(run: Run, site: str) -> float | None:
-    """When the load process of a site ended; None where the record does not say."""
+def load_exit_s(run: Run, site: str, *, expected: bool | None = None) -> float | None:
+    """When the load process of a site ended; None where the record does not say.
+
+    Args:
+        run: The evidence.
+        site: The site.
+        expected: Only ends that were expected, or only others; None: any.
+    """
     hosts = {host.name for one in run.info.sites if one.name == site for host in one.hosts}
     exits_s = [
         event.t_s
         for event in run.events_of("child-exit")
-        if event.fields.get("process") == LOAD_PROCESS and event.fields.get("host") in hosts
+        if event.fields.get("process") == LOAD_PROCESS
+        and event.fields.get("host") in hosts
+        and expected in {None, event.fields.get("expected")}
     ]
     return max(exits_s, default=None)
 
@@ -174,9 +182,9 @@ def demand_end_s(run: Run, history: SiteHistory, window: Window) -> float:
     """The last moment at which the site's load wanted service.
 
     An operation that never ended wanted it until its load process ended. That is the end of the
-    load, where the process closed its history or the whole run was broken off. A history that was
-    cut short in a run that went on is one whose process died alone: there the moment of its death
-    counts, and where that is not known the last moment on record.
+    load, where the process closed its history or the whole run was broken off; and the moment of
+    its death, where it died alone. A history that is cut short though its process ended as it
+    should has lost lines, and says nothing about service after the last one.
     """
     if not history.operations:
         return window.end_s
@@ -185,10 +193,10 @@ def demand_end_s(run: Run, history: SiteHistory, window: Window) -> float:
         return last_s
     if history.complete:
         return max(window.end_s, last_s)
-    exit_s = load_exit_s(run, history.site)
-    if exit_s is None and was_broken_off(run):
-        exit_s = window.end_s
-    return last_s if exit_s is None else max(exit_s, last_s)
+    if was_broken_off(run):
+        exit_s = load_exit_s(run, history.site)
+        return max(window.end_s if exit_s is None else exit_s, last_s)
+    return max(load_exit_s(run, history.site, expected=False) or last_s, last_s)
 
 
 def _span(history: SiteHistory) -> tuple[float, float]:

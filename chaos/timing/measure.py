@@ -11,6 +11,7 @@ from chaos.timing.failover import fault_of, rto_phases_s
 from chaos.timing.load import (
     SiteGaps,
     Window,
+    demand_end_s,
     load_window,
     phase_window,
     site_gaps,
@@ -18,7 +19,7 @@ from chaos.timing.load import (
 )
 from chaos.timing.model import Gap, Prediction, SiteTiming, Timing
 from chaos.timing.predict import predict
-from chaos.timing.settings import number_in_force
+from chaos.timing.settings import commits_wait_for_standby, number_in_force
 
 STALL_S_MAX = 0.25
 """Shorter stalls of a load process are not counted: some 10 ms are usual on two busy cores, and a
@@ -36,7 +37,7 @@ def measure(run: Run) -> Timing:
             load_begin_s=None,
             load_end_s=None,
             fault_s=None,
-            sites=(),
+            sites=tuple(_unheard(site.name) for site in run.info.client_sites),
             rto_s=None,
             rto_site=None,
             prediction=_prediction(run),
@@ -50,22 +51,29 @@ def measure(run: Run) -> Timing:
     sites: list[SiteTiming] = []
     outages: dict[str, Gap | None] = {}
     for history in histories:
-        found = site_gaps(history, window)
-        outage = outage_of(found, faults[0].t_s if faults else None, threshold_s)
+        found = site_gaps(history, window, demand_end_s(run, history, window))
+        outage = outage_of(
+            found, faults[0].t_s if faults else None, threshold_s, whole=history.complete
+        )
         sites.append(_measure_site(history, found, outage, window, steady, threshold_s))
         outages[history.site] = outage
     rto_site = _slowest(sites, outages)
     fault = fault_of(outages[rto_site], faults) if rto_site else fault_of(None, faults)
     slowest = next((site for site in sites if site.site == rto_site), None)
+    unheard = [site.name for site in run.info.client_sites if site.name not in outages]
+    sites += [_unheard(site) for site in unheard]
+    sites.sort(key=lambda site: order.get(site.site, len(order)))
+    # The longest outage of all sites is not known while that of one is not.
+    all_told = not any(site.served_again is None for site in sites)
     return Timing(
         load_begin_s=window.begin_s,
         load_end_s=window.end_s,
         fault_s=fault.t_s if fault else None,
         sites=tuple(sites),
-        rto_s=slowest.outage_s if slowest else None,
+        rto_s=slowest.outage_s if slowest and all_told else None,
         rto_site=rto_site,
         rto_phases_s=(
-            rto_phases_s(run, fault.t_s, slowest.first_acknowledged_after_s)
+            rto_phases_s(run, fault.t_s, slowest.first_acknowledged_after_s if all_told else None)
             if fault and slowest
             else {}
         ),
@@ -74,16 +82,21 @@ def measure(run: Run) -> Timing:
     )
 
 
-def outage_of(found: SiteGaps, first_fault_s: float | None, threshold_s: float) -> Gap | None:
+def outage_of(
+    found: SiteGaps, first_fault_s: float | None, threshold_s: float, *, whole: bool = True
+) -> Gap | None:
     """The outage of a site: its longest gap that contains or follows the first fault.
 
     A gap that is still open when the load ends is the outage whatever else happened, if it is long
-    enough to count as time without service.
+    enough to count as time without service. Where the history was cut short, any gap that is open
+    at its end may have become the outage: then only a gap that did end and was long enough to be
+    noticed is one.
 
     Args:
         found: The gaps of the site.
         first_fault_s: When the first fault struck; None where none did.
         threshold_s: From which length on a gap is time without service.
+        whole: The load process closed its history.
 
     Returns:
         None when no fault struck, or nothing was acknowledged or wanted after it.
@@ -93,7 +106,10 @@ def outage_of(found: SiteGaps, first_fault_s: float | None, threshold_s: float) 
     open_gap = found.open_gap
     if open_gap and open_gap.to_s > first_fault_s and open_gap.gap_s > threshold_s:
         return open_gap
-    return found.longest_closed(first_fault_s)
+    closed = found.longest_closed(first_fault_s)
+    if whole or (closed is not None and closed.gap_s > threshold_s):
+        return closed
+    return open_gap if open_gap and open_gap.to_s > first_fault_s else None
 
 
 def availability(found: SiteGaps, window: Window, threshold_s: float) -> float | None:
@@ -123,9 +139,12 @@ def lost_wal_bytes(run: Run) -> int | None:
     For every timeline that ended: the highest acknowledged LSN on it minus the LSN where it ended,
     if positive; summed. A lower bound, because an operation's LSN is read before its commit record
     is written. None when entries were acknowledged on a timeline that is neither the surviving one
-    nor a known ancestor of it: then there is no end to measure from.
+    nor a known ancestor of it: then there is no end to measure from. None as well where the
+    surviving timeline or every history is missing: then nobody can tell.
     """
     final = surviving_timeline(run)
+    if final is None or not run.histories:
+        return None
     ends = {end.timeline: end.lsn for end in run.timeline_ends}
     highest: dict[int, int] = {}
     for history in run.histories:
@@ -166,6 +185,9 @@ def _measure_site(  # noqa: PLR0913, PLR0917 - every argument is a value that th
     still_open_s = found.open_gap.gap_s if found.open_gap else 0.0
     latencies_ms = sorted(_steady_latencies_ms(history.operations, steady))
     stalls_s = [stall.stall_s for stall in history.stalls if stall.stall_s > STALL_S_MAX]
+    served_again = _served_again(history, outage, still_open_s > threshold_s)
+    # A load that ended long before the others' says nothing about the time after.
+    heard_to_the_end = history.complete or found.demand_end_s >= window.end_s - threshold_s
     return SiteTiming(
         site=history.site,
         operations=len(outcomes),
@@ -176,14 +198,52 @@ def _measure_site(  # noqa: PLR0913, PLR0917 - every argument is a value that th
         last_acknowledged_before_s=outage.from_s if outage else None,
         first_acknowledged_after_s=outage.to_s if outage and not outage.open else None,
         outage_s=outage.gap_s if outage and not outage.open else None,
-        served_again=bool(outcomes) and still_open_s <= threshold_s,
+        served_again=served_again,
         longest_gap=found.longest() if outcomes else None,
-        availability=availability(found, window, threshold_s),
+        availability=availability(found, window, threshold_s)
+        if heard_to_the_end and served_again is not None
+        else None,
         steady_rate_per_s=_steady_rate_per_s(history.operations, steady),
         p50_ms=percentile(latencies_ms, 0.50),
         p99_ms=percentile(latencies_ms, 0.99),
         stalls=len(stalls_s),
         longest_stall_s=max(stalls_s, default=0.0),
+    )
+
+
+def _served_again(history: SiteHistory, outage: Gap | None, is_waiting: bool) -> bool | None:
+    """Whether the site had service at the end; None where its history was cut short before that.
+
+    Args:
+        history: What the load process wrote.
+        outage: What ``outage_of`` found.
+        is_waiting: The gap that is open at the end is long enough to be noticed.
+    """
+    if is_waiting or not history.operations:
+        return False
+    if history.complete or (outage is not None and not outage.open):
+        return True
+    return None
+
+
+def _unheard(site: str) -> SiteTiming:
+    """A site that should have had load and of which there is no history."""
+    return SiteTiming(
+        site=site,
+        operations=0,
+        ok=0,
+        fail=0,
+        info=0,
+        resolved=0,
+        last_acknowledged_before_s=None,
+        first_acknowledged_after_s=None,
+        outage_s=None,
+        served_again=None,
+        longest_gap=None,
+        availability=None,
+        steady_rate_per_s=None,
+        p50_ms=None,
+        p99_ms=None,
     )
 
 
@@ -234,4 +294,5 @@ def _prediction(run: Run) -> Prediction | None:
         loop_wait_s=loop_wait_s,
         faults=scenario.faults,
         heal_after_s=scenario.fault_s,
+        waits_for_standby=commits_wait_for_standby(run),
     )

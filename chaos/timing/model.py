@@ -57,12 +57,14 @@ class SiteTiming:
     """Where the outage ends. None: no fault struck, or the site was never served again."""
     outage_s: float | None
     """Between those two. None where one of them is."""
-    served_again: bool
-    """False when the site was without service when the load ended."""
+    served_again: bool | None
+    """False when the site was without service when the load ended; None where the record ends
+    before that can be told."""
     longest_gap: Gap | None
     """The longest stretch of the whole load without acknowledged write; None: no load at all."""
     availability: float | None
-    """Share of the load's time in which the site was served, 0 to 1 (``availability``)."""
+    """Share of the load's time in which the site was served, 0 to 1 (``availability``). None where
+    the site's history does not reach the end of the load, or cannot tell how it went on."""
     steady_rate_per_s: float | None
     """Acknowledged writes a second in the steady phase; None: that phase is not in the record."""
     p50_ms: float | None
@@ -95,7 +97,8 @@ class Timing:
     sites: tuple[SiteTiming, ...]
     """In the order of the topology; only sites with a load process."""
     rto_s: float | None
-    """The longest ``outage_s``. None: no fault, or a site that was never served again."""
+    """The longest ``outage_s``. None: no fault, a site that was never served again, or one of which
+    that cannot be told."""
     rto_site: str | None
     """The site that waited for ``rto_s``."""
     rto_phases_s: Mapping[RtoPhase, float] = field(default_factory=dict)

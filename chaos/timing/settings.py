@@ -16,3 +16,14 @@ def number_in_force(run: Run, name: str) -> float | None:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
     return None
+
+
+def commits_wait_for_standby(run: Run) -> bool:
+    """Whether a commit was acknowledged only when a standby had it.
+
+    Goes by what was found in force, else by what was asked for.
+    """
+    for event in reversed(run.events_of("settings")):
+        if "synchronous_standby_names" in event.fields:
+            return bool(event.fields["synchronous_standby_names"])
+    return run.info.settings.get("durability") != "async"

@@ -44,6 +44,8 @@ _GRANTS = (
     "GRANT USAGE ON SCHEMA bascule TO {role}",
     "GRANT SELECT, INSERT, UPDATE ON bascule.unit_of_work TO {role}",
     "GRANT SELECT, INSERT ON bascule.ledger TO {role}",
+    # So that the final read can say on which timeline a replica is (pg_stat_wal_receiver).
+    "GRANT pg_read_all_stats TO {role}",
 )
 
 

@@ -50,6 +50,8 @@ class Story:
     outages: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     lost_window: tuple[float, float] | None = None
     """Entries that were acknowledged in it are in no final read."""
+    pace_s: float = PACE_S
+    """A worker begins an operation so often."""
     finished: bool = True
     """False: the run broke off at ``load_end_s``: no final read, histories cut short."""
 
@@ -101,7 +103,7 @@ def write_run(folder: Path, story: Story, *, seed: int = 7) -> Path:
 def _worker(story: Story, site: str, worker: int, rng: random.Random) -> Iterator[_Done]:
     """A worker's operations: paced, one at a time, waiting through an outage."""
     out_from, out_to = story.outages.get(site, (float("inf"), float("inf")))
-    t_s = STEADY_BEGIN_S + worker * PACE_S / WORKERS
+    t_s = STEADY_BEGIN_S + worker * story.pace_s / WORKERS
     number = 0
     while t_s < story.load_end_s:
         reign = _reign(story, t_s)
@@ -125,7 +127,7 @@ def _worker(story: Story, site: str, worker: int, rng: random.Random) -> Iterato
             reign=_reign(story, attempt_s),
         )
         number += 1
-        t_s = max(t_s + PACE_S, ended_s)
+        t_s = max(t_s + story.pace_s, ended_s)
 
 
 def _reign(story: Story, t_s: float) -> Reign:
@@ -225,7 +227,7 @@ def _run_json(story: Story, seed: int) -> dict[str, object]:
             "ttl_s": 20,
             "loop_wait_s": 5,
             "retry_timeout_s": 5,
-            "rate_per_s": 100,
+            "rate_per_s": round(WORKERS / story.pace_s),
             "workers": WORKERS,
             "deadline_s": 60,
         },

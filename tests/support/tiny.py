@@ -24,6 +24,16 @@ POWER_CUT = FaultStep(fault="host-power-cut", target="primary", at_s=0.0)
 SWITCHOVER = FaultStep(fault="switchover", target="primary", at_s=0.0)
 
 
+ASKED: Mapping[str, Scalar] = {
+    "durability": "quorum",
+    "rate_per_s": 10,
+    "ttl_s": 20,
+    "loop_wait_s": 5,
+    "retry_timeout_s": 5,
+}
+"""The settings that ``run`` asks for."""
+
+
 def op(
     id_: str,
     at_s: float,
@@ -78,10 +88,15 @@ def event(t_s: float, kind: str, **fields: Scalar) -> Event:
 
 
 def life(*, timeline: int = 1, fault_s: float | None = None, settled: bool = True) -> list[Event]:
-    """The phases of a drill: steady from 0, recovery at 40, quiesce at 50, done at 52."""
+    """The phases of a drill: steady from 0, recovery at 40, quiesce at 50, done at 52.
+
+    Before that the settings that ``run`` asks for were found, and A in the lead.
+    """
     fault = [event(fault_s, "phase", phase="fault")] if fault_s is not None else []
     whole = [event(45.0, "settled", timeline=timeline)] if settled else []
     return [
+        event(-2.0, "role", node=A, role="primary", timeline=1),
+        settings_event(),
         event(0.0, "phase", phase="steady"),
         *fault,
         event(40.0, "phase", phase="recovery"),
@@ -90,6 +105,18 @@ def life(*, timeline: int = 1, fault_s: float | None = None, settled: bool = Tru
         event(51.0, "phase", phase="final-read"),
         event(52.0, "phase", phase="done"),
     ]
+
+
+def settings_event(**other: Scalar) -> Event:
+    """What was found in force; ``other`` differs from what ``run`` asks for."""
+    found: dict[str, Scalar] = {
+        "ttl_s": 20,
+        "loop_wait_s": 5,
+        "retry_timeout_s": 5,
+        "synchronous_mode": "quorum",
+        "synchronous_standby_names": f'ANY 1 ("{B}")',
+    }
+    return event(-1.5, "settings", **(found | other))
 
 
 def rows(ids: Iterable[str]) -> tuple[LedgerRow, ...]:
@@ -150,7 +177,7 @@ def run(
             started_t_s=-5.0,
             topology="two-sites",
             sites=tuple(_site(name, "client" if name in sites else "etcd") for name in SITES),
-            settings={"rate_per_s": 10, "ttl_s": 20, "loop_wait_s": 5} | dict(settings or {}),
+            settings=dict(ASKED) | dict(settings or {}),
             versions={"postgresql": "18.6"},
             substrate={"name": "lab"},
         ),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from support.tiny import A, B, op, read, run, scenario
 
 from chaos.checkers import divergence, duplicates, lost, phantom
+from chaos.checkers.registry import judge
 from chaos.evidence.records import FinalRead, LedgerRow
 from chaos.evidence.run import Run
 from chaos.verdict import FindingKind, Verdict
@@ -63,7 +64,9 @@ def test_a_loss_within_what_is_allowed_stays_a_finding() -> None:
 def test_without_a_primary_nobody_knows_what_was_lost() -> None:
     unreadable = [FinalRead(node=A, error="connection refused"), read(B, "ac")]
     two_primaries = [read(A, "abc", primary=True), read(B, "ac", primary=True)]
-    for reads in (unreadable, two_primaries, []):
+    assert lost.check(run(THREE, reads=[])) == []
+    assert judge(run(THREE, reads=[])).verdict is Verdict.UNKNOWN
+    for reads in (unreadable, two_primaries):
         [finding] = lost.check(run(THREE, reads=reads))
         assert finding.kind is FindingKind.INCOMPLETE_EVIDENCE
         assert finding.verdict is Verdict.UNKNOWN

@@ -10,10 +10,10 @@ import pytest
 from support import tiny
 from support.tiny import POWER_CUT, A, B, event, life, op, read, run, scenario
 
-from chaos.checkers import completeness
+from chaos.checkers import completeness, needs
 from chaos.checkers.judgement import Checker
 from chaos.checkers.registry import CHECKERS, judge
-from chaos.evidence.records import Event, FinalRead, Stall
+from chaos.evidence.records import Event, FinalRead, Scalar, Stall
 from chaos.evidence.run import Run
 from chaos.verdict import Finding, FindingKind, Verdict
 
@@ -31,6 +31,47 @@ def test_a_run_in_which_all_is_well_is_valid_and_every_checker_says_so() -> None
 
 def test_names_of_checkers_are_unique() -> None:
     assert len({checker.name for checker in CHECKERS}) == len(CHECKERS)
+
+
+def _without(judged: Run, kind: str, phase: str | None = None) -> Run:
+    """The run without the events of a kind, or without that phase."""
+    kept = [e for e in judged.events if (e.kind, e.fields.get("phase")) != (kind, phase)]
+    return replace(judged, events=tuple(kept))
+
+
+def _silent(judged: Run) -> set[str]:
+    """The checkers that could not look."""
+    results = judge(judged).results
+    assert all(result.verdict is not Verdict.VALID for result in results if result.unseen)
+    return {result.name for result in results if result.unseen}
+
+
+def test_a_checker_that_could_not_look_does_not_say_valid() -> None:
+    good = _good()
+    assert _silent(good) == set()
+    everything = {checker.name for checker in CHECKERS} - {"completeness"}
+    assert _silent(replace(good, events=(), histories=(), final_reads=())) == everything
+    reads = {"lost-entries", "phantom-entries", "duplicates", "divergence"}
+    assert _silent(replace(good, final_reads=())) == reads
+    of_histories = {
+        "lost-entries",
+        "phantom-entries",
+        "split-brain",
+        "dead-timeline",
+        "service",
+        "load",
+        "instrument",
+    }
+    assert _silent(replace(good, histories=good.histories[:1])) == of_histories
+    assert _silent(_without(good, "settings")) == {"settings"}
+    assert _silent(_without(good, "role")) == {"failover"}
+
+
+def test_what_could_not_be_looked_at_makes_the_drill_unknown_by_itself() -> None:
+    lame = Checker(name="lame", question="?", check=lambda run: [], needs=(needs.one_primary,))
+    judgement = judge(replace(_good(), final_reads=()), [lame])
+    assert judgement.findings == ()
+    assert judgement.verdict is Verdict.UNKNOWN
 
 
 def _gaps(judged: Run) -> list[object]:
@@ -56,7 +97,8 @@ def test_every_gap_of_the_evidence_is_named() -> None:
     assert _gaps(replace(good, events=good.events[:-1])) == [
         "the drill did not come to its end (no phase done)"
     ]
-    assert _gaps(replace(good, events=good.events[1:])) == ["no steady phase"]
+    assert _gaps(_without(good, "phase", "steady")) == ["no steady phase"]
+    assert _gaps(_without(good, "settings")) == ["the settings in force are not on record"]
 
 
 def test_an_interrupted_drill_is_unknown() -> None:
@@ -65,6 +107,36 @@ def test_an_interrupted_drill_is_unknown() -> None:
     [finding] = completeness.check(stopped)
     assert finding.verdict is Verdict.UNKNOWN
     assert "SIGINT" in finding.summary
+
+
+def test_asynchronous_by_option_is_judged_by_the_same_expectations() -> None:
+    # bascule drill host-loss --durability async: the scenario says quorum and nothing lost.
+    off: dict[str, Scalar] = {"synchronous_mode": "off", "synchronous_standby_names": ""}
+    events = [e for e in life(fault_s=10.0, timeline=2) if e.kind != "settings"]
+    events += [
+        tiny.settings_event(**off),
+        event(10.0, "fault", fault="host-power-cut", target=A),
+        event(44.0, "timeline", timeline=1, end_lsn="0/64"),
+    ]
+    lost = op("last", 9.95, lsn=100)
+    operations = [*tiny.load(0.0, 9.9), lost, *tiny.load(32.0, 50.0, node=B, timeline=2)]
+    operations = [
+        replace(o, lsn=50) if o.timeline == 1 and o is not lost else o for o in operations
+    ]
+    kept = [o.id for o in operations if o is not lost]
+    judged = run(
+        operations,
+        events=events,
+        reads=[read(A, kept, timeline=2), read(B, kept, primary=True, timeline=2)],
+        asked=scenario(faults=(POWER_CUT,)),
+        settings={"durability": "async"},
+    )
+    judgement = judge(judged)
+    assert [(f.kind, f.verdict) for f in judgement.findings] == [
+        (FindingKind.LOST_WRITE, Verdict.INVALID),
+        (FindingKind.DEAD_TIMELINE, Verdict.INVALID),
+    ]
+    assert [proof["id"] for proof in judgement.findings[0].evidence] == ["last"]
 
 
 def _crash(run: Run) -> list[Finding]:
@@ -109,7 +181,7 @@ def _bad_runs() -> Iterator[Run]:
         ],
         reads=[read(A, ["b", "b", "phantom"], primary=True), read(B, ["b"])],
         asked=scenario(rto_s_max=1.0, failover="must-not"),
-        settings={"rate_per_s": 100},
+        settings={"rate_per_s": 100, "ttl_s": 30},
         stalls=[Stall(site="paris", t_s=30.0, stall_s=9.0)],
     )
     yield run(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from support import tiny
 from support.tiny import POWER_CUT, A, B, event, life, op, run, scenario
@@ -64,6 +66,17 @@ def test_a_drill_that_broke_off_during_the_outage_is_not_accused() -> None:
     assert service.check(run(operations, events=broken_off)) == []
     [finding] = service.check(run(operations, events=broken_off, asked=scenario(rto_s_max=5.0)))
     assert finding.verdict is Verdict.INVALID
+
+
+def test_a_history_that_was_cut_short_proves_no_silence_after_its_last_line() -> None:
+    hanging = [*tiny.load(0.0, 10.0), op("w", 10.0, outcome="info", ended=False)]
+    died = event(48.0, "child-exit", host="app-paris", process="load", status=-9, expected=False)
+    judged = run(hanging, events=[*life(fault_s=10.0), FAULT, died], complete=False)
+    [finding] = service.check(judged)
+    assert (finding.kind, finding.verdict) == (FindingKind.SERVICE_NOT_KEPT, Verdict.UNKNOWN)
+    as_it_should = replace(died, fields=dict(died.fields) | {"status": 0, "expected": True})
+    lines_lost = run(hanging, events=[*life(fault_s=10.0), FAULT, as_it_should], complete=False)
+    assert service.check(lines_lost) == []
 
 
 def test_every_site_is_judged_on_its_own() -> None:
@@ -148,8 +161,8 @@ def test_a_stuck_cluster_says_what_was_missing() -> None:
 def test_a_cluster_that_settled_too_late_is_stuck() -> None:
     events = [*life(settled=False), event(49.0, "settled", timeline=1)]
     assert recovery.check(run(events=events)) == []
-    late = [*life(settled=False), event(20.0, "phase", phase="recovery")]
-    late = [*late[:1], *late[2:], event(49.0, "settled", timeline=1)]
+    late = [found for found in life(settled=False) if found.fields.get("phase") != "recovery"]
+    late += [event(20.0, "phase", phase="recovery"), event(49.0, "settled", timeline=1)]
     [finding] = recovery.check(run(events=late))
     assert finding.evidence[0]["recovery_s"] == pytest.approx(29.0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.tiny import A, B, event, life, op, read, run
@@ -118,8 +119,44 @@ def test_acknowledged_below_the_end_of_an_ancestor_is_accepted() -> None:
 def test_acknowledged_at_or_beyond_the_end_of_an_ancestor_is_dead() -> None:
     [finding] = _dead([op("a", 1.0, lsn=199), op("x", 2.0, lsn=200), op("y", 2.1, lsn=0x1000)])
     assert (finding.kind, finding.verdict) == (FindingKind.DEAD_TIMELINE, Verdict.INVALID)
-    assert [proof["id"] for proof in finding.evidence] == ["x", "y"]
-    assert finding.evidence[0]["timeline_ended_at"] == "0/C8"
+    branch, *unnamed = finding.evidence
+    assert branch == {
+        "timeline": 1,
+        "acknowledged_by": A,
+        "timeline_ended_at": "0/C8",
+        "entries": 2,
+        "lost_entries": 0,
+        "first_lsn": "0/C8",
+        "last_lsn": "0/1000",
+        "first_acknowledged_s": pytest.approx(2.005),
+        "last_acknowledged_s": pytest.approx(2.105),
+    }
+    assert [proof["id"] for proof in unnamed] == ["x", "y"], "nobody else names them"
+    assert "2 are in the ledger all the same" in finding.summary
+
+
+def test_a_lost_entry_is_named_by_its_own_finding_and_only_counted_here() -> None:
+    operations = [op("a", 1.0, lsn=199), op("x", 2.0, lsn=200), op("y", 2.1, lsn=0x1000)]
+    reads = [read(A, "ax", primary=True, timeline=2)]
+    [finding] = dead_timeline.check(run(operations, events=ENDED, reads=reads))
+    branch, *unnamed = finding.evidence
+    assert (branch["entries"], branch["lost_entries"]) == (2, 1)
+    assert [proof["id"] for proof in unnamed] == ["x"]
+    nobody_knows = dead_timeline.check(run(operations, events=ENDED, reads=[]))[0]
+    assert [proof["id"] for proof in nobody_knows.evidence[1:]] == ["x", "y"]
+
+
+def test_a_lost_entry_whose_commit_may_lie_beyond_the_fork_is_on_the_dead_branch() -> None:
+    # Its LSN was read before the fork; nobody who began after its end read one before the fork.
+    straddling = [op("a", 1.0, lsn=150), op("s", 2.0, lsn=199), op("x", 2.1, lsn=300)]
+    reads = [read(A, "a", primary=True, timeline=2)]
+    [finding] = dead_timeline.check(run(straddling, events=ENDED, reads=reads))
+    assert finding.evidence[0]["entries"] == 2
+    # Here somebody did: its commit survived, and it was lost in another way.
+    before = [*straddling, op("b", 2.05, lsn=199)]
+    reads = [read(A, "ab", primary=True, timeline=2)]
+    [finding] = dead_timeline.check(run(before, events=ENDED, reads=reads))
+    assert finding.evidence[0]["entries"] == 1
 
 
 def test_a_timeline_that_is_no_ancestor_is_dead() -> None:

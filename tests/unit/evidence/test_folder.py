@@ -81,7 +81,7 @@ def test_events_are_read_back_in_the_order_of_time(folder: Path) -> None:
 def test_a_history_is_read_back(folder: Path) -> None:
     waiting = {**INVOKE, "id": "paris-0-2", "t_s": 2.0}
     stall = {"type": "stall", "t_s": 5.0, "stall_s": 0.31}
-    _write(folder / "history-paris.jsonl", INVOKE, waiting, OK, stall, END)
+    _write(folder / "history-paris.jsonl", INVOKE, waiting, OK, stall, {**END, "operations": 2})
     read = read_run(folder)
     [history] = read.histories
     acknowledged, open_ = history.operations

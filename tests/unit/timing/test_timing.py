@@ -8,7 +8,7 @@ import pytest
 from support import tiny
 from support.tiny import POWER_CUT, SWITCHOVER, A, B, event, life, op, run, scenario
 
-from chaos.evidence.records import Event, Operation
+from chaos.evidence.records import Event, Operation, Scalar
 from chaos.scenarios.model import FaultStep
 from chaos.timing import RTO_PHASES, Timing, measure, predict
 from chaos.timing.measure import percentile
@@ -166,13 +166,75 @@ def test_wal_that_was_acknowledged_beyond_the_end_of_its_timeline_is_lost() -> N
     assert _lost_wal_bytes(op("a", 1.0, lsn=260), ended=False) is None
 
 
+STEADY = event(0.0, "phase", phase="steady")
+HANGING = op("waiting", 10.05, outcome="info", ended=False)
+
+
+def _load_exit(t_s: float, *, expected: bool = True) -> Event:
+    fields: dict[str, Scalar] = {"host": "app-paris", "process": "load", "expected": expected}
+    return event(t_s, "child-exit", status=-9, **fields)
+
+
+def _broken_off(*events: Event, operations: list[Operation] | None = None) -> Timing:
+    """Only paris; its history was cut short."""
+    found = [*tiny.load(0.0, 10.0), HANGING] if operations is None else operations
+    asked = scenario(faults=(POWER_CUT,))
+    return measure(run(found, events=[STEADY, FAULT, *events], asked=asked, complete=False))
+
+
+def test_a_run_broken_off_in_the_outage_has_an_outage_that_did_not_end() -> None:
+    for end in (event(18.0, "interrupted", reason="SIGINT"), _load_exit(18.0)):
+        timing = _broken_off(end)
+        [paris] = timing.sites
+        assert timing.rto_s is None
+        assert (paris.outage_s, paris.served_again) == (None, False)
+        assert paris.longest_gap is not None
+        assert paris.longest_gap.gap_s == pytest.approx(18.0 - 9.905)
+        assert paris.availability == pytest.approx(9.905 / 18.0)
+    healed_since = [_load_exit(18.0), event(25.0, "interrupted", reason="SIGINT")]
+    assert _broken_off(*healed_since).load_end_s == 18.0
+
+
+def test_a_record_that_ends_with_the_fault_tells_nothing_of_the_outage() -> None:
+    timing = _broken_off()
+    [paris] = timing.sites
+    assert (timing.rto_s, paris.outage_s) == (None, None)
+    assert (paris.served_again, paris.availability) == (None, None)
+    assert timing.rto_phases_s == {}
+
+
+def test_an_outage_that_was_over_before_the_run_broke_off_is_known() -> None:
+    operations = [*tiny.load(0.0, 10.0), *tiny.load(32.0, 40.0, node=B, timeline=2)]
+    timing = _broken_off(event(40.0, "interrupted", reason="SIGINT"), operations=operations)
+    assert timing.rto_s == pytest.approx(22.1)
+    assert timing.sites[0].served_again is True
+
+
+def test_the_longest_outage_is_not_known_while_that_of_one_site_is_not() -> None:
+    whole = run(_two_sites(), events=FAILED_OVER, asked=scenario(faults=(POWER_CUT,)))
+    gone = measure(replace(whole, histories=whole.histories[:1]))
+    assert gone.rto_s is None
+    assert [site.availability is None for site in gone.sites] == [False, True]
+
+
 def test_no_load_at_all_measures_nothing() -> None:
     timing = measure(run([]))
-    assert (timing.sites, timing.rto_s) == ((), None)
+    [paris] = timing.sites
+    assert (paris.operations, paris.availability, paris.served_again) == (0, None, None)
+    assert timing.rto_s is None
+    assert measure(run([], reads=[], events=[])).lost_wal_bytes is None
 
 
-def _predicted(*faults: FaultStep, heal_after_s: float = 1.0) -> tuple[float, float] | None:
-    found = predict(ttl_s=20.0, loop_wait_s=5.0, faults=faults, heal_after_s=heal_after_s)
+def _predicted(
+    *faults: FaultStep, heal_after_s: float = 1.0, waits_for_standby: bool = True
+) -> tuple[float, float] | None:
+    found = predict(
+        ttl_s=20.0,
+        loop_wait_s=5.0,
+        faults=faults,
+        heal_after_s=heal_after_s,
+        waits_for_standby=waits_for_standby,
+    )
     return None if found is None else (found.low_s, found.high_s)
 
 
@@ -181,7 +243,8 @@ def test_the_prediction_brackets_what_was_measured() -> None:
     assert _predicted() is None
     assert _predicted(POWER_CUT) == (15.0, 29.0)
     assert _predicted(SWITCHOVER) == (0.0, 9.0)
-    assert _predicted(kill) == (0.0, 10.0)
+    assert _predicted(kill) == (5.0, 10.5)
+    assert _predicted(kill, waits_for_standby=False) == (0.0, 10.5)
     assert _predicted(SWITCHOVER, POWER_CUT) == (15.0, 29.0)
 
 

@@ -1,0 +1,117 @@
+"""What a checker has to see before its silence means anything.
+
+A checker that finds nothing in evidence that is not there has not looked. So each names what it
+needs (``Checker.needs``); where some of that is missing, its answer is UNKNOWN whatever it found,
+unless it found something worse. Pure functions from a run to what is missing, in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chaos.checkers.authority import authority
+from chaos.checkers.judgement import Gap
+from chaos.evidence.run import Run
+from chaos.timing.load import phase_window
+from chaos.timing.measure import surviving_timeline
+
+_EVENTS = "events.jsonl"
+
+
+def histories(run: Run) -> Iterator[Gap]:
+    """Every operation of every site: no history is missing, cut short, damaged or empty."""
+    by_site = {history.site: history for history in run.histories}
+    for site in run.info.client_sites:
+        if site.name not in by_site:
+            yield Gap(what=f"no history of {site.name}", part=f"history-{site.name}.jsonl")
+    if not run.info.client_sites and not run.histories:
+        yield Gap(what="no history at all", part="run folder")
+    for history in run.histories:
+        part = f"history-{history.site}.jsonl"
+        if not history.complete:
+            yield Gap(what=f"the history of {history.site} was cut short", part=part)
+        if not history.operations:
+            yield Gap(what=f"the load process of {history.site} did nothing", part=part)
+    yield from _damage(run, "history-")
+
+
+def final_reads(run: Run) -> Iterator[Gap]:
+    """The ledger of every node at the end."""
+    known = {read.node: read for read in run.final_reads}
+    for node in run.info.nodes:
+        if node not in known:
+            yield Gap(what=f"no final read of {node}", part=f"final-{node}.jsonl")
+        elif known[node].error is not None:
+            yield Gap(what=f"{node} could not be read", part=f"final-{node}.jsonl")
+    if not run.info.nodes and not run.final_reads:
+        yield Gap(what="no final read at all", part="run folder")
+
+
+def one_primary(run: Run) -> Iterator[Gap]:
+    """The ledger of the one node that is the primary at the end: it has the last word."""
+    if authority(run) is None:
+        yield Gap(what="no final read of one primary", part="final-*.jsonl")
+
+
+def whole_events(run: Run) -> Iterator[Gap]:
+    """No event is lost: the file is whole and goes to the end of the drill."""
+    if phase_window(run, "done") is None:
+        yield Gap(what="the drill did not come to its end (no phase done)", part=_EVENTS)
+    yield from _damage(run, _EVENTS)
+
+
+def steady_state(run: Run) -> Iterator[Gap]:
+    """The steady phase, with which everything later is compared."""
+    if phase_window(run, "steady") is None:
+        yield Gap(what="no steady phase", part=_EVENTS)
+
+
+def load_to_its_end(run: Run) -> Iterator[Gap]:
+    """The load went on until the drill ended it."""
+    if phase_window(run, "quiesce") is None:
+        yield Gap(what="the load was not brought to its end (no phase quiesce)", part=_EVENTS)
+
+
+def recovery_over(run: Run) -> Iterator[Gap]:
+    """The drill came past its recovery, well or not."""
+    phases = {event.fields.get("phase") for event in run.events_of("phase")}
+    if not run.events_of("settled") and not phases & {"quiesce", "final-read", "done"}:
+        yield Gap(what="the drill ended before the cluster had recovered", part=_EVENTS)
+
+
+def faults_struck(run: Run) -> Iterator[Gap]:
+    """Everything that the scenario breaks was broken."""
+    struck = {event.fields.get("fault") for event in run.events_of("fault")}
+    for fault in dict.fromkeys(step.fault for step in run.info.scenario.faults):
+        if fault not in struck:
+            yield Gap(what=f"the fault {fault} of the scenario never struck", part=_EVENTS)
+
+
+def who_led(run: Run) -> Iterator[Gap]:
+    """The leader key, or who was seen as primary, from the observers."""
+    if not run.events_of("leader-key") and not run.events_of("role"):
+        yield Gap(what="nobody noted who had the lead", part=_EVENTS)
+
+
+def settings_found(run: Run) -> Iterator[Gap]:
+    """The settings that were in force."""
+    if not run.events_of("settings"):
+        yield Gap(what="the settings in force are not on record", part=_EVENTS)
+
+
+def which_timeline_survived(run: Run) -> Iterator[Gap]:
+    """The timeline of the cluster at the end."""
+    if surviving_timeline(run) is None:
+        yield Gap(what="the surviving timeline is not on record", part="final-*.jsonl")
+
+
+def undamaged(run: Run) -> Iterator[Gap]:
+    """Nothing in the run folder is unreadable."""
+    yield from _damage(run, "")
+
+
+def _damage(run: Run, file: str) -> Iterator[Gap]:
+    """What of the files whose name begins with ``file`` could not be read."""
+    for damage in run.damage:
+        if damage.startswith(file):
+            yield Gap(what=damage, part="run folder")

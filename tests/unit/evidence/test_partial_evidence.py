@@ -1,0 +1,151 @@
+"""Whatever is taken from a run folder: it is judged, drawn, and never called valid."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.stories import ASYNC_LOSS, HOST_LOSS, INTERRUPTED
+from support.synthetic_run import NODES, SITES, Story, write_run
+
+from chaos.drill.judge import judge_folder
+from chaos.evidence.verdict_file import VerdictFile
+from chaos.verdict import FindingKind, Verdict
+
+PACE_S = 0.2
+"""Ten operations a second and site: the same stories, a tenth of the lines."""
+
+EVIDENCE = (
+    "events.jsonl",
+    *(f"history-{site}.jsonl" for site in SITES),
+    *(f"final-{node}.jsonl" for node in NODES),
+)
+
+damages = st.dictionaries(
+    st.sampled_from(EVIDENCE),
+    # What is left of the file: nothing, or that share of its bytes; None: it is gone.
+    st.one_of(st.none(), st.floats(0.0, 1.0, exclude_max=True)),
+    min_size=1,
+)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The run folders that are damaged copy by copy."""
+    base = tmp_path_factory.mktemp("whole")
+    stories: dict[str, Story] = {
+        "host-loss": HOST_LOSS,
+        "async-loss": ASYNC_LOSS,
+        "interrupted": INTERRUPTED,
+    }
+    return {
+        name: write_run(base / name, replace(story, pace_s=PACE_S))
+        for name, story in stories.items()
+    }
+
+
+@contextmanager
+def _damaged(folder: Path, damage: dict[str, float | None]) -> Iterator[Path]:
+    with TemporaryDirectory() as base:
+        copy = Path(base) / "run"
+        shutil.copytree(folder, copy)
+        for name, share in damage.items():
+            path = copy / name
+            if share is None:
+                path.unlink(missing_ok=True)
+            elif path.exists():
+                data = path.read_bytes()
+                path.write_bytes(data[: int(share * len(data))])
+        yield copy
+
+
+def _judged(folder: Path) -> VerdictFile:
+    """Judges and draws; what was written must be readable and agree."""
+    verdict = judge_folder(folder)
+    document = json.loads((folder / "verdict.json").read_text(encoding="utf-8"))
+    suite = ET.parse(folder / "junit.xml").getroot().find("testsuite")
+    html = (folder / "report.html").read_text(encoding="utf-8")
+    assert suite is not None
+    assert document["verdict"] == verdict.verdict.word
+    assert f"{verdict.verdict.name}:" in html
+    silent = [checker for checker in verdict.checkers if checker.unseen]
+    assert len(suite.findall("testcase/error[@type='not-looked-at']")) == len(silent)
+    assert html.count("could not be looked at") >= len(silent)
+    assert all(checker.verdict is not Verdict.VALID for checker in silent)
+    assert FindingKind.CHECKER_CRASHED not in {finding.kind for finding in verdict.findings}
+    return verdict
+
+
+def test_the_whole_folders_are_judged_as_their_stories_say(folders: dict[str, Path]) -> None:
+    verdicts = {name: _judged(folder).verdict for name, folder in folders.items()}
+    assert verdicts == {
+        "host-loss": Verdict.VALID,
+        "async-loss": Verdict.INVALID,
+        "interrupted": Verdict.UNKNOWN,
+    }
+
+
+@settings(max_examples=25, deadline=None)
+@given(damage=damages)
+def test_a_good_run_with_less_evidence_is_unknown(
+    folders: dict[str, Path], damage: dict[str, float | None]
+) -> None:
+    """Not valid, because something is missing; not invalid, because nothing was wrong."""
+    with _damaged(folders["host-loss"], damage) as folder:
+        verdict = _judged(folder)
+    assert verdict.verdict is Verdict.UNKNOWN
+    assert verdict.lost in {0, None}
+    assert verdict.duplicated in {0, None}
+    assert not verdict.split_brain
+    assert verdict.rto_s is None or verdict.rto_s > 20.0, "an outage of 22 s is never made short"
+    assert all(share is None or share < 0.9 for share in verdict.availability.values())
+
+
+@settings(max_examples=12, deadline=None)
+@given(damage=damages)
+def test_a_bad_run_with_less_evidence_is_never_valid(
+    folders: dict[str, Path], damage: dict[str, float | None]
+) -> None:
+    with _damaged(folders["async-loss"], damage) as folder:
+        assert _judged(folder).verdict is not Verdict.VALID
+
+
+@settings(max_examples=10, deadline=None)
+@given(damage=damages)
+def test_an_interrupted_run_stays_unknown_whatever_else_is_missing(
+    folders: dict[str, Path], damage: dict[str, float | None]
+) -> None:
+    with _damaged(folders["interrupted"], damage) as folder:
+        verdict = _judged(folder)
+    assert verdict.verdict is Verdict.UNKNOWN
+    assert (verdict.rto_s, verdict.lost, verdict.split_brain) == (None, None, None)
+    assert all(share is None or share < 0.9 for share in verdict.availability.values())
+
+
+def test_a_run_broken_off_in_the_outage_says_so(folders: dict[str, Path]) -> None:
+    verdict = _judged(folders["interrupted"])
+    assert {site.served_again for site in verdict.sites} == {False}
+    assert {site.outage_s for site in verdict.sites} == {None}
+    for share in verdict.availability.values():
+        assert share == pytest.approx((14.3 - 6.2) / (14.3 - 6.2 + 8.4), abs=0.02)
+
+
+def test_a_line_that_is_missing_from_the_middle_of_a_history_is_noticed(
+    folders: dict[str, Path],
+) -> None:
+    with _damaged(folders["host-loss"], {}) as folder:
+        path = folder / "history-paris.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        first = json.loads(lines[0])["id"]
+        kept = [line for line in lines if json.loads(line).get("id") != first]
+        path.write_text("".join(kept), encoding="utf-8")
+        assert _judged(folder).verdict is Verdict.UNKNOWN
