@@ -75,14 +75,6 @@ def _problems_of_roles(topology: Topology) -> Iterator[Problem]:
     for role, why in _NEEDED.items():
         if not topology.hosts_with(role):
             yield Problem(key="site", words=f"no host has the role {role}: {why}")
-    for number, site in enumerate(topology.sites):
-        for index, host in enumerate(site.hosts):
-            if "client" in host.roles and len(host.roles) > 1:
-                words = (
-                    f"expected the role client alone; found {', '.join(host.roles)}: the load "
-                    "stands for the applications, and has to outlive the host that it observes"
-                )
-                yield Problem(key=f"site[{number}].host[{index}].roles", words=words)
     if len(topology.hosts_with("etcd")) == 2:
         yield Problem(
             key="site",
