@@ -7,11 +7,8 @@ import traceback
 
 from chaos.cli.main import bascule
 from chaos.errors import ChaosError
+from chaos.exit_codes import COULD_NOT_RUN, USAGE
 from cluster.errors import ClusterError, PrerequisiteError
-
-USAGE = 2
-COULD_NOT_RUN = 3
-INTERRUPTED = 130
 
 
 def main() -> None:

@@ -12,12 +12,11 @@ import click
 
 from chaos.cli.verdict_text import exit_code, print_verdict
 from chaos.drill.outside import DrillEnd, DrillRequest, default_folder, run_drill
+from chaos.exit_codes import COULD_NOT_RUN, INTERRUPTED
 from chaos.scenarios.load import load_scenario
 from cluster.topology.load import find_topology
 from cluster.topology.model import Durability
 
-COULD_NOT_RUN = 3
-INTERRUPTED = 130
 SEED_BITS = 31
 RATE_MAX = 5000.0
 WORKERS_MAX = 200

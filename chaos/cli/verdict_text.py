@@ -13,7 +13,7 @@ from chaos.evidence.folder import read_run
 from chaos.evidence.verdict_file import VerdictFile
 from chaos.report.sentence import verdict_sentence
 from chaos.report.words import percent
-from chaos.timing import RTO_PHASES
+from chaos.timing import RTO_PHASES, SiteTiming
 from chaos.verdict import Verdict
 
 STYLES = {
@@ -81,7 +81,7 @@ def facts(verdict: VerdictFile) -> list[str]:
         for phase in RTO_PHASES
         if phase in verdict.rto_phases_s
     ]
-    rows += [(site.site, site_words(verdict, site.site)) for site in verdict.sites]
+    rows += [(site.site, site_words(verdict, site)) for site in verdict.sites]
     width = max(len(name) for name, _ in rows)
     return [f"  {name:{width}}  {words}" for name, words in rows]
 
@@ -91,10 +91,9 @@ def yes_or_no(value: bool | None) -> str:
     return "unknown" if value is None else "YES" if value else "no"
 
 
-def site_words(verdict: VerdictFile, name: str) -> str:
+def site_words(verdict: VerdictFile, site: SiteTiming) -> str:
     """What one site got."""
-    site = next(site for site in verdict.sites if site.site == name)
-    share = verdict.availability.get(name)
+    share = verdict.availability.get(site.site)
     parts = ["service unknown" if share is None else f"served {percent(share)} of the drill"]
     if site.outage_s is not None:
         parts.append(f"outage {site.outage_s:.1f} s")

@@ -25,15 +25,13 @@ from chaos.drill.judge import judge_folder
 from chaos.drill.recorder import Recorder
 from chaos.errors import ChaosError
 from chaos.evidence.folder import EventLog, read_run, read_run_json
+from chaos.exit_codes import COULD_NOT_RUN, INTERRUPTED
 from chaos.report.sentence import verdict_sentence
 from cluster.binaries import find_binaries
 from cluster.cluster import PatroniCluster
 from cluster.errors import ClusterError
 from cluster.lab.look import how_to_look, leave_passwords
 from cluster.topology.load import load_topology
-
-COULD_NOT_RUN = 3
-INTERRUPTED = 130
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:

@@ -16,13 +16,13 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from chaos.drill.inside import COULD_NOT_RUN
 from chaos.drill.judge import judge_folder
 from chaos.errors import OutputError
 from chaos.evidence.folder import write_run_json
 from chaos.evidence.records import Scalar
 from chaos.evidence.run import HostInfo, RunInfo, SiteInfo
 from chaos.evidence.verdict_file import VerdictFile
+from chaos.exit_codes import COULD_NOT_RUN
 from chaos.scenarios.model import Scenario
 from cluster.binaries import Binaries, find_binaries
 from cluster.lab.enter import run_sealed

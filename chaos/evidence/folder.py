@@ -97,6 +97,13 @@ def write_verdict(folder: Path, verdict: VerdictFile) -> None:
     _write_json(folder / VERDICT, verdict.to_json())
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Through a file beside it and a rename, so that a reader never sees half of it."""
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
+
+
 class EventLog:
     """Appends events to ``events.jsonl``, flushed line by line: a kill loses at most the last one.
 
@@ -150,7 +157,4 @@ def _middle(path: Path, prefix: str) -> str:
 
 
 def _write_json(path: Path, value: object) -> None:
-    """Through a file beside it and a rename, so that a reader never sees half of it."""
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(beside, path)
+    write_whole(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

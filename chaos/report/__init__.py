@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from chaos.evidence.folder import read_run
+from chaos.evidence.folder import read_run, write_whole
 from chaos.evidence.verdict_file import VerdictFile, build_verdict
 from chaos.report.html import render_html
 from chaos.report.junit import render_junit
@@ -31,13 +30,6 @@ def write_reports(run_path: Path) -> VerdictFile:
     """
     run = read_run(run_path)
     verdict = build_verdict(run)
-    _write(run_path / REPORT, render_html(run, verdict))
-    _write(run_path / JUNIT, render_junit(run, verdict))
+    write_whole(run_path / REPORT, render_html(run, verdict))
+    write_whole(run_path / JUNIT, render_junit(run, verdict))
     return verdict
-
-
-def _write(path: Path, text: str) -> None:
-    """Through a file beside it and a rename, so that a reader never sees half of it."""
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)

@@ -27,8 +27,8 @@ def render_junit(run: Run, verdict: VerdictFile) -> str:
     """The text of ``junit.xml``.
 
     INVALID findings are failures, UNKNOWN ones errors: the test could not be made. So are checkers
-    that could not look. Which checker
-    said what is not in ``verdict``, so the checkers are asked again; they are pure.
+    that could not look. Which checker said what is not in ``verdict``, so the checkers are asked
+    again; they are pure.
 
     Args:
         run: The evidence.

@@ -91,12 +91,7 @@ def surroundings() -> Surroundings:
     """As they are now."""
     netns = Path("/run/netns")
     return Surroundings(
-        # A benchmark may run beside the tests; its folders are its own affair.
-        temporary=frozenset(
-            name
-            for name in os.listdir(tempfile.gettempdir())
-            if not name.startswith("bascule-bench-")
-        ),
+        temporary=frozenset(os.listdir(tempfile.gettempdir())),
         namespaces=frozenset(path.name for path in netns.iterdir())
         if netns.exists()
         else frozenset(),
