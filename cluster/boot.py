@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ import httpcore
 
 from cluster import etcd, patroni
 from cluster.binaries import Binaries
-from cluster.cluster import POLL_S, PatroniCluster, find_primary, missing_of_members
+from cluster.cluster import POLL_S, SYNC_STATES, PatroniCluster, missing_of_members
 from cluster.errors import BootError
 from cluster.patroni import BOOT_LOOP_WAIT_S, Credentials
 from cluster.rest import ANSWER_TIMEOUT_S
@@ -68,15 +68,15 @@ async def raise_cluster(
         await _start_etcd(cluster)
     done("dcs")
     with _step("no primary came up", logs):
-        while find_primary(await cluster.members()) is None:
-            await anyio.sleep(POLL_S)
+        while (primary := await cluster.primary()) is None:
+            await anyio.sleep(POLL_S / 2)
     done("primary")
     with _step("the replicas do not stream", logs):
-        await _nudge_until(cluster, lambda: _streaming(cluster))
+        await _nudge_until(cluster, primary, lambda: _streaming(cluster))
     done("replicas")
     with _step("the durability asked for is not in force", logs):
-        await _nudge_until(cluster, lambda: _whole(cluster))
-        await _set_loop_wait(cluster)
+        await _nudge_until(cluster, primary, lambda: _counts_replicas(cluster, primary))
+        await _set_loop_wait(cluster, primary)
     done("protected")
     return cluster
 
@@ -122,33 +122,51 @@ async def _streaming(cluster: PatroniCluster) -> bool:
     return missing_of_members(await cluster.members(), synchronous=False) is None
 
 
-async def _whole(cluster: PatroniCluster) -> bool:
-    return await cluster.missing_of_whole() is None
+async def _counts_replicas(cluster: PatroniCluster, primary: str) -> bool:
+    """The primary counts all its replicas as synchronous, if it is to count them at all.
+
+    Patroni begins to name them ``loop_wait`` seconds after a promotion (``patroni/ha.py``,
+    ``process_sync_replication``): up to here that has to be the second of the boot.
+    """
+    topology = cluster.substrate.topology
+    if topology.cluster.durability != "quorum":
+        return True
+    member = await cluster.rest[primary].member()
+    rows = () if member is None else member.replication
+    counted = {row.application_name for row in rows if row.sync_state in SYNC_STATES}
+    return counted == set(topology.nodes) - {primary}
 
 
-async def _nudge_until(cluster: PatroniCluster, condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for a condition, asking the primary to look again meanwhile."""
-    settings: dict[str, object] = {"loop_wait": BOOT_LOOP_WAIT_S}
+async def _nudge_until(
+    cluster: PatroniCluster,
+    primary: str,
+    condition: Callable[[], Awaitable[bool]],
+    settings: Mapping[str, object] | None = None,
+) -> None:
+    """Wait for a condition, asking the primary to look again meanwhile.
+
+    Args:
+        settings: what is asked for with each nudge; those of the boot if None.
+    """
+    asked: dict[str, object] = {"loop_wait": BOOT_LOOP_WAIT_S, **(settings or {})}
     nudged_s = 0.0
     while not await condition():
-        primary = await cluster.primary()
-        if primary is not None and time.monotonic() - nudged_s > NUDGE_S:
-            await cluster.rest[primary].patch_configuration(settings)
+        if time.monotonic() - nudged_s > NUDGE_S:
+            await cluster.rest[primary].patch_configuration(asked)
             nudged_s = time.monotonic()
-        await anyio.sleep(POLL_S / 2)
+        await anyio.sleep(POLL_S / 4)
 
 
-async def _set_loop_wait(cluster: PatroniCluster) -> None:
-    """Put the topology's own settings in force, and read them back."""
+async def _set_loop_wait(cluster: PatroniCluster, primary: str) -> None:
+    """Put the topology's own settings in force, and read them back when the cluster is whole."""
     wanted = patroni.dynamic_settings(cluster.substrate.topology.cluster)
-    while True:
-        primary = await cluster.primary()
-        if primary is not None:
-            await cluster.rest[primary].patch_configuration(wanted)
-            found = await cluster.rest[primary].configuration()
-            if found is not None and found.loop_wait == wanted["loop_wait"]:
-                return
-        await anyio.sleep(POLL_S)
+
+    async def is_whole() -> bool:
+        found = await cluster.rest[primary].configuration()
+        in_force = found is not None and found.loop_wait == wanted["loop_wait"]
+        return in_force and await cluster.missing_of_whole() is None
+
+    await _nudge_until(cluster, primary, is_whole, wanted)
 
 
 @contextmanager
