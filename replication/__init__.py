@@ -3,6 +3,7 @@
 Speaks SQL to any Patroni cluster; knows no processes and no sites.
 """
 
+from replication.credentials import Credentials
 from replication.errors import (
     AlreadyApplied,
     DeadlineExceeded,
@@ -14,7 +15,6 @@ from replication.errors import (
 from replication.members import Member
 from replication.storage import Storage
 from replication.units import Applied, Result, Transaction
-from replication.wire import Credentials
 
 __all__ = [
     "AlreadyApplied",

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import anyio
 import psycopg
 
+from replication.credentials import Credentials
 from replication.members import Ask, Member, find_primary
-from replication.wire import Credentials, NotPrimary, Session, connect
+from replication.wire import NotPrimary, Session, connect
 
 
 class Router:

@@ -20,6 +20,7 @@ import psycopg
 import tenacity
 
 from replication import unit_rows
+from replication.credentials import Credentials
 from replication.errors import (
     AlreadyApplied,
     DeadlineExceeded,
@@ -32,7 +33,7 @@ from replication.members import Ask, Member, RestClient
 from replication.outcomes import Action, Phase, decide
 from replication.routing import Router
 from replication.units import Applied, Attempt, Transaction, Unit
-from replication.wire import Credentials, Session, failure_of, is_id_row_conflict
+from replication.wire import Session, failure_of, is_id_row_conflict
 
 T = TypeVar("T")
 

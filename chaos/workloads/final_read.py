@@ -24,7 +24,8 @@ import psycopg
 
 from chaos.evidence.records import parse_lsn
 from chaos.workloads.ledger import READ_ENTRIES, READ_SETTINGS
-from replication.wire import Address, Credentials, Session, connect
+from replication.credentials import Credentials
+from replication.wire import Address, Session, connect
 
 EXIT_CONFIG = 2
 

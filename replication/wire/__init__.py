@@ -1,0 +1,40 @@
+"""The only package that waits on psycopg.
+
+Rules that hold for everything in here:
+
+- Every wait has a deadline, and one that is missed closes the connection on the spot: it is never
+  used again, and **no cancel request is sent**. psycopg's own clean-up sends one and waits for its
+  effect; a server that went silent makes that 11 s (measured), and worse, a cancel request that
+  reaches a COMMIT waiting for its synchronous standby makes the transaction visible though it is
+  not replicated.
+- A session counts as one of the primary only after the server itself said that it is not in
+  recovery; the same answer carries timeline and system identifier.
+- Warnings in answer to COMMIT are errors here (``CommitWarning``): they say that the synchronous
+  wait was cancelled (``src/backend/replication/syncrep.c``), and the commit is then in doubt.
+- Statements are sent through libpq's pipeline: BEGIN, the id row and the first statement of the
+  caller travel together, so a unit of work with one statement costs two round trips, not four.
+"""
+
+from replication.wire.connect import Address, connect, session_to
+from replication.wire.errors import (
+    CommitWarning,
+    NotPrimary,
+    RolledBack,
+    failure_of,
+    is_id_row_conflict,
+)
+from replication.wire.session import Params, Query, Session
+
+__all__ = [
+    "Address",
+    "CommitWarning",
+    "NotPrimary",
+    "Params",
+    "Query",
+    "RolledBack",
+    "Session",
+    "connect",
+    "failure_of",
+    "is_id_row_conflict",
+    "session_to",
+]
