@@ -39,7 +39,7 @@ class AttemptBegan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptFailed:
-    """It did not end in an acknowledged commit; ``action`` is the name of an ``outcomes.Action``."""
+    """It ended in no acknowledged commit; ``action`` is the name of an ``outcomes.Action``."""
 
     unit_id: str
     node: str
@@ -84,7 +84,7 @@ class ReadEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrimaryLost:
-    """The member that was the primary is not handed out any more; all sessions to it are dropped."""
+    """A member is not handed out as the primary any more; all sessions to it are dropped."""
 
     node: str
     reason: str
