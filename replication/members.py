@@ -34,12 +34,17 @@ def ask_pause_s() -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A PostgreSQL of the cluster: where its Patroni answers, and where it takes connections."""
+    """A PostgreSQL of the cluster: where its Patroni answers, and where it takes connections.
+
+    ``site``: where it stands, if that is known; reads prefer their own site, and durability
+    ``all_sites`` counts by it.
+    """
 
     name: str
     rest_url: str
     host: str
     port: int
+    site: str | None = None
 
     @property
     def address(self) -> Address:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import NoReturn, Self, TypeVar
@@ -158,6 +158,27 @@ class Storage:
                 await anyio.sleep(_first_pause_s(again.action))
             return await self._stepping(self._step, unit)
         raise self._missed(unit, deadline_s)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """A session to the primary, for what brings its own proof of what was done (a migration).
+
+        Waits without limit until there is a primary: the caller sets the deadline. Nothing is
+        retried, nothing resolved; a session that was lost makes the primary be looked for again.
+
+        Raises:
+            psycopg.Error: whatever was done in it may or may not have taken effect.
+        """
+        session = await self._router.borrow()
+        try:
+            yield session
+        except psycopg.Error as error:
+            if decide(failure_of(error), Phase.BODY) is Action.REROUTE:
+                await self._router.forget(session.node)
+            raise
+        finally:
+            await session.rollback()
+            await self._router.give_back(session)
 
     async def _step(self, unit: Unit[T]) -> Applied[T]:
         """One attempt, or one question about the last one.
