@@ -22,6 +22,7 @@ from replication.wire.errors import (
     RolledBack,
     failure_of,
     is_id_row_conflict,
+    is_not_admitted,
 )
 from replication.wire.session import Params, Query, Session
 
@@ -36,5 +37,6 @@ __all__ = [
     "connect",
     "failure_of",
     "is_id_row_conflict",
+    "is_not_admitted",
     "session_to",
 ]
