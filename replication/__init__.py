@@ -9,12 +9,14 @@ from replication.durability import Durability, Isolation
 from replication.errors import (
     AlreadyApplied,
     CircuitOpen,
+    CommitInDoubt,
     DeadlineExceeded,
     DiskFull,
     NoPrimary,
     NotAdmitted,
     NotApplied,
     NotDurable,
+    NotOpen,
     NotRepeated,
     NotSynchronous,
     PoolExhausted,
@@ -29,6 +31,8 @@ from replication.members import Member
 from replication.reader import Read
 from replication.settings import StorageSettings
 from replication.storage import Storage
+from replication.sync import SyncStorage, SyncTransaction
+from replication.sync_decorated import SyncUnitOfWork
 from replication.tokens import Token
 from replication.units import Applied, Outcome, Result, Transaction
 
@@ -36,6 +40,7 @@ __all__ = [
     "AlreadyApplied",
     "Applied",
     "CircuitOpen",
+    "CommitInDoubt",
     "Credentials",
     "DeadlineExceeded",
     "DiskFull",
@@ -46,6 +51,7 @@ __all__ = [
     "NotAdmitted",
     "NotApplied",
     "NotDurable",
+    "NotOpen",
     "NotRepeated",
     "NotSynchronous",
     "Outcome",
@@ -58,6 +64,9 @@ __all__ = [
     "Storage",
     "StorageError",
     "StorageSettings",
+    "SyncStorage",
+    "SyncTransaction",
+    "SyncUnitOfWork",
     "Token",
     "TokenLost",
     "Transaction",

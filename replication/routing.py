@@ -79,7 +79,20 @@ class Router:
             psycopg.Error: the member that should be the primary does not take us. It is a suspect
                 from then on; the next call searches again.
         """
-        return await self._primary_pool.borrow(self._connect_primary)
+        return await self._primary_pool.borrow(self.connect)
+
+    async def connect(self) -> Session:
+        """A new session to the primary, beside the pool; waits and raises like ``borrow``."""
+        member = await self.watch.wait_primary()
+        try:
+            session = await connect(member.address, self._credentials)
+            self._accept(session)
+        except psycopg.Error as error:
+            # One that is full, or that does not want us, is the primary all the same.
+            if error.sqlstate != TOO_MANY_CONNECTIONS and not is_not_admitted(error.sqlstate):
+                self.watch.lose(member.name, str(error), suspect=True)
+            raise
+        return session
 
     def give_back(self, session: Session) -> None:
         """Take back a session to the primary."""
@@ -127,18 +140,6 @@ class Router:
         self._primary_pool.drop()
         for pool in self._read_pools.values():
             pool.drop()
-
-    async def _connect_primary(self) -> Session:
-        member = await self.watch.wait_primary()
-        try:
-            session = await connect(member.address, self._credentials)
-            self._accept(session)
-        except psycopg.Error as error:
-            # One that is full, or that does not want us, is the primary all the same.
-            if error.sqlstate != TOO_MANY_CONNECTIONS and not is_not_admitted(error.sqlstate):
-                self.watch.lose(member.name, str(error), suspect=True)
-            raise
-        return session
 
     async def _connect_replica(self, member: Member) -> Session:
         session = await connect(member.address, self._credentials)

@@ -10,13 +10,15 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import anyio
 import psycopg
+from psycopg.rows import TupleRow
 
+from replication.connections import Lender
 from replication.credentials import Credentials
 from replication.decorated import UnitOfWork
 from replication.durability import MAY_SEE_REPLICATION, Durability, Isolation, plan
@@ -95,6 +97,8 @@ class Storage:
             clock=clock,
         )
         self._watch.listen(self._gate)
+        self.lender = Lender(self._router, clock)
+        """For what keeps connections of its own (``engines``)."""
         self._may_see_replication = False
         self._owned = AsyncExitStack()
 
@@ -330,6 +334,25 @@ class Storage:
             with anyio.CancelScope(shield=True):
                 await session.rollback()
             self._router.give_back(session)
+
+    def connection(
+        self, *, deadline_s: float | None = None
+    ) -> AbstractAsyncContextManager[psycopg.AsyncConnection[TupleRow]]:
+        """A psycopg connection to the primary, as ``psycopg_pool`` lends it.
+
+        What was begun is committed at the end of the block, and rolled back if it raises. Nothing
+        is retried. It is one of the storage's sessions, and is made clean afterwards.
+
+        Args:
+            deadline_s: for getting it, not for what is done with it; the settings' if None.
+
+        Raises:
+            NoPrimary: there was none in time; ``PoolExhausted``, ``NotAdmitted``: as for ``run``.
+            CommitInDoubt: nobody knows whether the transaction was committed.
+            psycopg.Error: as always. When another member becomes the primary, the connection is
+                cut at once, whatever it is doing.
+        """
+        return self.lender.lend(self.settings.deadline_s if deadline_s is None else deadline_s)
 
     async def _require_sites(self, unit: Unit[T]) -> None:
         """Durability ``all_sites`` can be shown at all.

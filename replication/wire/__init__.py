@@ -24,11 +24,16 @@ from replication.wire.errors import (
     is_id_row_conflict,
     is_not_admitted,
 )
+from replication.wire.lent import AsyncLentConnection, LentConnection
+from replication.wire.line import Line
 from replication.wire.session import Params, Query, Session
 
 __all__ = [
     "Address",
+    "AsyncLentConnection",
     "CommitWarning",
+    "LentConnection",
+    "Line",
     "NotPrimary",
     "Params",
     "Query",

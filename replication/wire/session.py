@@ -10,6 +10,7 @@ import anyio
 import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
+from psycopg.pq.abc import PGconn
 from psycopg.rows import TupleRow
 
 from replication.wire.connection import Connection
@@ -97,8 +98,7 @@ class Session:
             begin: BEGIN with its modes.
             preamble: statements between the two, without rows.
         """
-        if self._pipeline is None:
-            self._pipeline = await self._exit.enter_async_context(self._connection.pipeline())
+        await self._enter_pipeline()
         for statement in (begin, *preamble):
             await self._connection.execute(statement)
         self._header = await self._connection.execute(header, params)
@@ -130,6 +130,7 @@ class Session:
         if proof is None:
             cursor, after = await self._send_and_wait("COMMIT", None), None
         else:
+            await self._enter_pipeline()  # for whom the connection was lent has left it
             cursor, after = await self._send_both("COMMIT", proof)
         if self._warnings:
             raise CommitWarning(*self._warnings[0])
@@ -156,6 +157,25 @@ class Session:
         async with self._connection.cursor() as cursor, cursor.copy(copy_out) as copy:
             async for row in copy.rows():
                 yield row
+
+    async def reset(self) -> None:
+        """Undo whatever somebody else may have done to it (``SET``, ``LISTEN``, PREPARE...).
+
+        Raises:
+            psycopg.Error: it is of no use any more.
+        """
+        await self._leave_pipeline()
+        await self.fetch("DISCARD ALL")
+        await self.look()
+
+    async def for_lending(self) -> PGconn:
+        """libpq's connection, out of pipeline mode, all answered; for ``lent`` and nobody else.
+
+        Raises:
+            psycopg.Error: what was sent before has failed.
+        """
+        await self._leave_pipeline()
+        return self._connection.pgconn
 
     def abandon(self) -> None:
         """Close at once and without a word, whatever state the connection is in."""
@@ -198,6 +218,21 @@ class Session:
             await self._leave_failed_pipeline()
             raise
         return cursors
+
+    async def _enter_pipeline(self) -> None:
+        if self._pipeline is None:
+            self._pipeline = await self._exit.enter_async_context(self._connection.pipeline())
+
+    async def _leave_pipeline(self) -> None:
+        if self._pipeline is None:
+            return
+        try:
+            await self._pipeline.sync()
+        except psycopg.Error:
+            await self._leave_failed_pipeline()
+            raise
+        await self._exit.aclose()
+        self._pipeline = None
 
     async def _leave_failed_pipeline(self) -> None:
         """After an error the server skips everything up to the next Sync: send one."""
