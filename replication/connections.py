@@ -69,7 +69,7 @@ class Lender:
         """A connection for the length of a block, which commits at its end, or rolls back."""
         session = await self.take(deadline_s)
         try:
-            connection = AsyncLentConnection(await session.for_lending(), session.node)
+            connection = AsyncLentConnection(session, await session.for_lending())
             with self.watching(connection.line):
                 try:
                     yield connection
@@ -155,6 +155,8 @@ class Lender:
 
     def register(self, line: Line) -> None:
         """``line`` is to be cut when its member is the primary no longer."""
+        for closed in [line for line in self._lines if line.is_closed]:
+            del self._lines[closed]
         self._lines[line] = self._losses
 
     def forget(self, line: Line) -> None:

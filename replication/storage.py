@@ -205,7 +205,9 @@ class Storage:
         isolation: Isolation | None = None,
         statement_timeout_s: float | None = None,
         repeatable: bool = True,
-    ) -> Callable[[Callable[Concatenate[Transaction, P], Awaitable[T]]], UnitOfWork[P, T]]:
+    ) -> Callable[
+        [Callable[Concatenate[Transaction, P], Awaitable[T]]], UnitOfWork[Transaction, P, T]
+    ]:
         """A decorator: the function becomes one that runs itself as a unit of work.
 
         The arguments are those of ``run``. The function gets the transaction as its first
@@ -215,7 +217,7 @@ class Storage:
 
         def decorate(
             fn: Callable[Concatenate[Transaction, P], Awaitable[T]],
-        ) -> UnitOfWork[P, T]:
+        ) -> UnitOfWork[Transaction, P, T]:
             async def run(
                 bound: Callable[[Transaction], Awaitable[T]], unit_id: str | None
             ) -> Applied[T]:

@@ -64,8 +64,9 @@ class SyncTransaction:
     @contextmanager
     def connection(self, context: AdaptContext | None = None) -> Iterator[LentConnection]:
         """As ``Transaction.connection``, in the thread of the function."""
-        pgconn = self._visit.ask(self._transaction.pgconn)
-        lent = LentConnection(pgconn, self.node, context=context, in_unit=True)
+        session = self._transaction.session
+        pgconn = self._visit.ask(session.for_lending)
+        lent = LentConnection(session, pgconn, context=context, in_unit=True)
         try:
             with self._visit.interruptible(lent.line.cut):
                 yield lent
@@ -271,7 +272,7 @@ class SyncStorage:
 
         async def take() -> LentConnection:
             taken.append(await lender.take(within_s))
-            connection = LentConnection(await taken[0].for_lending(), taken[0].node)
+            connection = LentConnection(taken[0], await taken[0].for_lending())
             lender.register(connection.line)
             return connection
 

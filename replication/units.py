@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from psycopg.abc import AdaptContext
-from psycopg.pq.abc import PGconn
 from psycopg.rows import TupleRow
 
 from replication.durability import Plan
@@ -66,15 +65,16 @@ class Transaction:
             psycopg.Error: let it pass, as with ``execute``.
         """
         pgconn = await self._session.for_lending()
-        lent = AsyncLentConnection(pgconn, self.node, context=context, in_unit=True)
+        lent = AsyncLentConnection(self._session, pgconn, context=context, in_unit=True)
         try:
             yield lent
         finally:
             lent.detach()
 
-    async def pgconn(self) -> PGconn:
-        """libpq's connection, for ``SyncTransaction.connection`` and nobody else."""
-        return await self._session.for_lending()
+    @property
+    def session(self) -> Session:
+        """What it runs on; for ``SyncTransaction.connection`` and nobody else."""
+        return self._session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

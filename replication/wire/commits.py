@@ -21,6 +21,7 @@ from psycopg.pq.abc import PGconn
 from replication.errors import CommitInDoubt, Facts
 from replication.outcomes import Action, Phase, decide
 from replication.wire.errors import RolledBack, failure_of
+from replication.wire.line import Line
 
 _SYNC_WAIT = "SyncRepWaitForLSN"
 """The server's function that warns when the wait for a standby was cancelled
@@ -32,12 +33,12 @@ class Commits:
 
     Args:
         pgconn: closed when a commit is in doubt.
-        node: the member's name.
+        line: its socket.
     """
 
-    def __init__(self, pgconn: PGconn, node: str) -> None:
+    def __init__(self, pgconn: PGconn, line: Line) -> None:
         self._pgconn = pgconn
-        self._node = node
+        self._line = line
         self._begun_s = time.monotonic()
         self._warning: str | None = None
 
@@ -64,14 +65,14 @@ class Commits:
             CommitInDoubt: nobody knows whether it took effect.
             RolledBack: an error in the transaction had been swallowed.
         """
-        before = self._pgconn.transaction_status
+        before, was_cut = self._pgconn.transaction_status, self._line.is_cut
         try:
             yield
         except psycopg.Error as error:
             failure = failure_of(error)
             sent = before in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
             in_doubt = decide(failure, Phase.COMMIT) is Action.IN_DOUBT
-            if sent and in_doubt and failure.kind != "client":
+            if sent and not was_cut and in_doubt and failure.kind != "client":
                 raise self._in_doubt(failure.message, failure.sqlstate) from error
             raise
         if before == TransactionStatus.INERROR:
@@ -86,10 +87,10 @@ class Commits:
     def _in_doubt(self, why: str, sqlstate: str | None) -> CommitInDoubt:
         self._pgconn.finish()
         return CommitInDoubt(
-            f"nobody knows whether a transaction on {self._node} was committed: {why}",
+            f"nobody knows whether a transaction on {self._line.node} was committed: {why}",
             **Facts(
                 unit_id=None,
-                node=self._node,
+                node=self._line.node,
                 sqlstate=sqlstate,
                 elapsed_s=time.monotonic() - self._begun_s,
                 attempts=1,

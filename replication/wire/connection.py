@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 
 import psycopg
-from psycopg import waiting
+from psycopg import pq, waiting
 from psycopg.abc import RV, PQGen
+from psycopg.pq.abc import PGconn
 from psycopg.rows import TupleRow
 
 _WAKE_INTERVAL_S = 0.1
@@ -30,3 +32,11 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
             self.pgconn.finish()
             raise
+
+
+@cache
+def closed_pgconn() -> PGconn:
+    """A closed libpq connection: what a connection object has once it was taken away."""
+    pgconn = pq.PGconn.connect_start(b"host=/dev/null/none")
+    pgconn.finish()
+    return pgconn

@@ -17,17 +17,18 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import cache
 
 import psycopg
-from psycopg import pq, waiting
+from psycopg import waiting
 from psycopg.abc import RV, AdaptContext, PQGen
 from psycopg.adapt import AdaptersMap
 from psycopg.pq.abc import PGconn
 from psycopg.rows import TupleRow
 
 from replication.wire.commits import Commits
+from replication.wire.connection import closed_pgconn
 from replication.wire.line import Line
+from replication.wire.session import Session
 
 _WAKE_INTERVAL_S = 0.1
 """psycopg's own default: how often a wait looks whether its socket was closed under it."""
@@ -37,29 +38,29 @@ class LentConnection(psycopg.Connection[TupleRow]):
     """For one thread at a time; see the module.
 
     Args:
-        pgconn: what ``Session.for_lending`` returned.
-        node: the member's name.
+        session: whose connection it is.
+        pgconn: what its ``for_lending`` returned.
         context: whose adapters it has; psycopg's own if None.
         in_unit: the transaction that is open belongs to somebody else, who commits it.
     """
 
     def __init__(
         self,
+        session: Session,
         pgconn: PGconn,
-        node: str,
         *,
         context: AdaptContext | None = None,
         in_unit: bool = False,
     ) -> None:
         self._handlers = (pgconn.notice_handler, pgconn.notify_handler)
         super().__init__(pgconn)
-        self.line = Line(pgconn, node)
-        self.commits = Commits(pgconn, node)
+        self.session = session
+        self.line = Line(pgconn, session.node)
+        self.commits = Commits(pgconn, self.line)
         self.add_notice_handler(self.commits.on_notice)
         self._in_unit = in_unit
         self._autocommit = in_unit
-        # The session counts its prepared statements under the same names.
-        self.prepare_threshold = None
+        self._prepared = session.prepared  # of both, since they go by the same names
         if context is not None:
             self._adapters = AdaptersMap(context.adapters)
 
@@ -67,6 +68,11 @@ class LentConnection(psycopg.Connection[TupleRow]):
         """Take the connection out of this object, which is as good as closed from then on."""
         self.pgconn.notice_handler, self.pgconn.notify_handler = self._handlers
         self.pgconn = closed_pgconn()
+        self.line.close()
+
+    def close(self) -> None:
+        """Close the connection itself."""
+        super().close()
         self.line.close()
 
     def wait(
@@ -124,20 +130,21 @@ class AsyncLentConnection(psycopg.AsyncConnection[TupleRow]):
 
     def __init__(
         self,
+        session: Session,
         pgconn: PGconn,
-        node: str,
         *,
         context: AdaptContext | None = None,
         in_unit: bool = False,
     ) -> None:
         self._handlers = (pgconn.notice_handler, pgconn.notify_handler)
         super().__init__(pgconn)
-        self.line = Line(pgconn, node)
-        self.commits = Commits(pgconn, node)
+        self.session = session
+        self.line = Line(pgconn, session.node)
+        self.commits = Commits(pgconn, self.line)
         self.add_notice_handler(self.commits.on_notice)
         self._in_unit = in_unit
         self._autocommit = in_unit
-        self.prepare_threshold = None
+        self._prepared = session.prepared
         if context is not None:
             self._adapters = AdaptersMap(context.adapters)
 
@@ -145,6 +152,11 @@ class AsyncLentConnection(psycopg.AsyncConnection[TupleRow]):
         """As ``LentConnection.detach``."""
         self.pgconn.notice_handler, self.pgconn.notify_handler = self._handlers
         self.pgconn = closed_pgconn()
+        self.line.close()
+
+    async def close(self) -> None:
+        """Close the connection itself."""
+        await super().close()
         self.line.close()
 
     async def wait(
@@ -199,11 +211,3 @@ class AsyncLentConnection(psycopg.AsyncConnection[TupleRow]):
 
 def _not_yours(what: str) -> psycopg.ProgrammingError:
     return psycopg.ProgrammingError(f"the unit of work is not yours to {what}: return, or raise")
-
-
-@cache
-def closed_pgconn() -> PGconn:
-    """A closed libpq connection: what a lent one has once it was taken back."""
-    pgconn = pq.PGconn.connect_start(b"host=/dev/null/none")
-    pgconn.finish()
-    return pgconn

@@ -21,6 +21,8 @@ class Line:
         self.node = node
         self.in_use = True
         """Somebody may be in a transaction on it."""
+        self.is_cut = False
+        """Nothing that is sent from now on arrives."""
         self._socket = socket.socket(fileno=os.dup(pgconn.socket))
         self._lock = threading.Lock()
 
@@ -28,6 +30,12 @@ class Line:
         """Whoever waits for the server finds the connection lost, at once."""
         with self._lock, suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
+            self.is_cut = True
+
+    @property
+    def is_closed(self) -> bool:
+        """``close`` was called."""
+        return self._socket.fileno() < 0
 
     def close(self) -> None:
         """It is not needed any more; the connection goes on."""

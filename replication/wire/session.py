@@ -9,11 +9,12 @@ from typing import Any, LiteralString
 import anyio
 import psycopg
 from psycopg import sql
+from psycopg._preparing import PrepareManager
 from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGconn
 from psycopg.rows import TupleRow
 
-from replication.wire.connection import Connection
+from replication.wire.connection import Connection, closed_pgconn
 from replication.wire.errors import CommitWarning, RolledBack
 
 Query = LiteralString | sql.SQL | sql.Composed
@@ -166,6 +167,12 @@ class Session:
         """
         await self._leave_pipeline()
         await self.fetch("DISCARD ALL")
+        # psycopg notices that its prepared statements are gone only the first time that it sends
+        # this, so what it remembers has to go too.
+        used, self._connection = self._connection, Connection(self._connection.pgconn)
+        used.pgconn = closed_pgconn()
+        await self._connection.set_autocommit(True)
+        self._connection.add_notice_handler(self._on_notice)
         await self.look()
 
     async def for_lending(self) -> PGconn:
@@ -176,6 +183,11 @@ class Session:
         """
         await self._leave_pipeline()
         return self._connection.pgconn
+
+    @property
+    def prepared(self) -> PrepareManager:
+        """What is prepared on the server: whoever else uses the connection must know it."""
+        return self._connection._prepared
 
     def abandon(self) -> None:
         """Close at once and without a word, whatever state the connection is in."""
