@@ -163,6 +163,7 @@ class Reader:
             tuple(watch.members.values()),
             watch.view,
             primary=self._router.primary,
+            timeline=watch.samples[-1].timeline if watch.samples else None,
             prefer_site=self._prefer_site,
         )
 
