@@ -181,7 +181,7 @@ class Reader:
             psycopg.Error: it was lost, or has no answer.
         """
         is_primary = node == self._router.primary
-        session = await (self._router.borrow() if is_primary else self._router.borrow_replica(node))
+        session = await self._borrow(node, demand, is_primary)
         try:
             with self._loss_noted(session, is_primary):
                 age_s = await self._check(session, demand, is_primary, facts)
@@ -200,6 +200,21 @@ class Reader:
                 self._router.give_back_replica(session)
         source: Literal["primary", "replica"] = "primary" if is_primary else "replica"
         return Read(value=value, node=session.node, source=source, staleness_s=age_s)
+
+    async def _borrow(self, node: str, demand: Demand, is_primary: bool) -> Session:
+        """A session to ``node``.
+
+        Raises:
+            _Unfit: it was the primary and is not any more, and there are others to be tried.
+            psycopg.Error: it takes no connection.
+        """
+        if not is_primary:
+            return await self._router.borrow_replica(node)
+        if demand.primary_only:
+            return await self._router.borrow()
+        with anyio.move_on_after(CHECK_DEADLINE_S):
+            return await self._router.borrow()
+        raise _Unfit("there is no primary")
 
     @contextmanager
     def _loss_noted(self, session: Session, is_primary: bool) -> Iterator[None]:
