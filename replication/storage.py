@@ -18,6 +18,7 @@ import anyio
 import psycopg
 
 from replication.credentials import Credentials
+from replication.dcs import Dcs
 from replication.decorated import UnitOfWork
 from replication.durability import MAY_SEE_REPLICATION, Durability, Isolation, plan
 from replication.errors import Facts, NotApplied, StorageError
@@ -50,6 +51,7 @@ class Storage:
         credentials: who connects to what.
         settings: everything that has a default.
         observers: told of what happens (``observe``), beside the log.
+        dcs: where etcd has the leader key; without it a failover is noticed a little later.
         rest: asks the members' Patroni; one without client certificate if None.
         ask: how a member is asked for its role; ``rest`` if None.
         clock: monotonic seconds; what ``attempt_s`` and ``elapsed_s`` are measured with.
@@ -62,6 +64,7 @@ class Storage:
         *,
         settings: StorageSettings | None = None,
         observers: Sequence[Observer] = (),
+        dcs: Dcs | None = None,
         rest: RestClient | None = None,
         ask: Ask | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -70,6 +73,7 @@ class Storage:
         self.members = tuple(members)
         self._clock = clock
         self._observers = Observers(observers)
+        self._dcs = dcs
         self._rest = rest or RestClient(clock=clock)
         self._watch = Watch(
             members, ask or self._rest.ask, interval_s=self.settings.watch_interval_s, clock=clock
@@ -104,6 +108,8 @@ class Storage:
         self._owned.callback(self._router.close)
         self._owned.callback(group.cancel_scope.cancel)
         group.start_soon(self._watch.run)
+        if self._dcs is not None:
+            group.start_soon(self._dcs.follow, self._watch.hurry)
         group.start_soon(self._talks.watch_overdue, self._watch.doubt)
         return self
 

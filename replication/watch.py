@@ -29,6 +29,10 @@ is what the search may add to it."""
 WATCH_INTERVAL_S = 2.0
 """Between two questions to one member while all is well; HAProxy's checks ask as often."""
 
+HURRY_S = 10.0
+"""How long the members are asked quickly after the leader key changed: a promotion takes a second,
+more with much WAL to replay."""
+
 SAMPLES_MAX = 64
 """Positions of the primary that are remembered, to know how stale a replica is."""
 
@@ -78,6 +82,7 @@ class Watch:
         self._clock = clock
         self._heard: dict[str, RestAnswer] = {}
         self._search_began_s = clock()
+        self._hurry_until_s = 0.0
         self._suspects: set[str] = set()
         self._listeners: list[Listener] = []
         self._alarm = anyio.Event()
@@ -131,6 +136,16 @@ class Watch:
         self._suspects.discard(node)
         self.timeline_min = max(self.timeline_min, timeline)
 
+    def hurry(self, holder: str | None) -> None:
+        """The leader key changed: ask everybody now, and quickly for as long as a promotion takes.
+
+        Args:
+            holder: who has it, None if nobody; as ``dcs.LeaderChanged``.
+        """
+        if self.primary is None or self.primary.name != holder:
+            self._hurry_until_s = self._clock() + HURRY_S
+            self.wake()
+
     def wake(self) -> None:
         """Something happened: ask everybody now."""
         self._alarm.set()
@@ -157,7 +172,8 @@ class Watch:
             if self._alarm is not alarm:  # while it was being asked
                 await anyio.sleep(ASKED_INTERVAL_S_MIN)
                 continue
-            pause_s = SEARCH_INTERVAL_S if self.is_searching else self._interval_s
+            is_quick = self.is_searching or self._clock() < self._hurry_until_s
+            pause_s = SEARCH_INTERVAL_S if is_quick else self._interval_s
             with anyio.move_on_after(pause_s * random.uniform(0.5, 1.5)):
                 await alarm.wait()
 
