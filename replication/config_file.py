@@ -91,12 +91,13 @@ class _Reader:
         if table is None:
             return None
         given: dict[str, Any] = table.model_dump(exclude_unset=True)
-        paths = {
+        paths: dict[str, Path] = {
             key: self._path(given[key])
             for key in ("ca_file", "cert_file", "key_file")
             if key in given and (key, given[key]) != ("ca_file", "system")
         }
-        tls = self._make(lambda: Tls(**{**given, **paths}), at)
+        given.update(paths)
+        tls = self._make(lambda: Tls(**given), at)
         self.problems += _missing_files(paths, at)
         return tls
 

@@ -41,9 +41,7 @@ VariableName = Annotated[
     Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="the name of an environment variable"),
 ]
 Url = Annotated[str, AfterValidator(base_url)]
-Urls = Annotated[
-    list[Url], Field(min_length=1, description=f"a list of addresses, each {EXPECTED_URL}")
-]
+Urls = Annotated[list[Url], Field(min_length=1, description=f"a list with {EXPECTED_URL}")]
 Seconds = Annotated[
     float,
     Field(gt=0, le=YEAR_S, allow_inf_nan=False, description="seconds, above 0, a year at most"),

@@ -20,9 +20,8 @@ def base_url(text: str) -> str:
     except ValueError:
         raise ValueError(f"expected {EXPECTED_URL}") from None
     is_bare = parts.path in ("", "/") and not (parts.query or parts.fragment)
-    named = parts.scheme in ("http", "https") and bool(parts.hostname)
-    if not named or not is_bare or "@" in parts.netloc or any(c.isspace() for c in text):
-        raise ValueError(f"expected {EXPECTED_URL}")
-    if port == 0:
+    is_named = parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0
+    is_plain = text.isascii() and text.isprintable() and not any(c in text for c in "@ ")
+    if not (is_bare and is_named and is_plain):
         raise ValueError(f"expected {EXPECTED_URL}")
     return f"{parts.scheme}://{parts.netloc}"
