@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from replication.passwords import (
@@ -54,6 +54,11 @@ class Credentials:
         if isinstance(self.password, str):
             object.__setattr__(self, "password", Secret(self.password))
         refuse_if("Credentials", _problems(self))
+
+    def __repr__(self) -> str:
+        shown = {one.name: getattr(self, one.name) for one in fields(self) if one.repr}
+        given = [f"{name}={value!r}" for name, value in shown.items() if value is not None]
+        return f"Credentials({', '.join(given)})"
 
     @property
     def uses_password(self) -> bool:

@@ -40,7 +40,10 @@ class DiscoveryError(Exception):
         self.answers = dict(answers)
         self.deadline_s = deadline_s
         heard = "; ".join(f"{endpoint} {words}" for endpoint, words in self.answers.items())
-        super().__init__(f"no endpoint named the members within {deadline_s:g} s: {heard}")
+        super().__init__(
+            f"no endpoint named the members within {deadline_s:g} s:"
+            f" {heard or 'no endpoint was given'}"
+        )
 
 
 class NoMembers(ValueError):

@@ -96,7 +96,7 @@ def _parse(template: str) -> dict[str, Any]:
     given: dict[str, Any] | None = None
     with suppress(psycopg.Error, ValueError):
         given = {key: value for key, value in conninfo_to_dict(template).items() if value}
-    if given is None:
+    if given is None or "\0" in template:  # where libpq would stop to read
         words = (
             "no connection string, or with a keyword that libpq does not know; expected one as"
             " postgresql://app@{host}:{port}/db?sslmode=verify-full"
