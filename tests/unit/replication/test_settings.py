@@ -95,6 +95,17 @@ def test_the_example_of_the_page(tmp_path: Path) -> None:
     assert SECRET not in repr(config)
 
 
+def test_the_errors_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = example(PAGE, "An example").replace("password_file", "pasword_file")
+    written(tmp_path, text.replace("deadline_s = 45", "deadline_s = 0"))
+    monkeypatch.chdir(tmp_path)
+    shown = re.search(r"```text\n(.*?)\n```", PAGE, re.DOTALL)
+    assert shown is not None
+    with pytest.raises(ConfigError) as caught:
+        load_config("bascule.toml")
+    assert str(caught.value) == shown[1]
+
+
 def test_the_example_with_every_key(tmp_path: Path) -> None:
     """Every key but the sources of the password, of which there can be one."""
     folder = with_files(tmp_path)
