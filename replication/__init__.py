@@ -3,8 +3,11 @@
 Speaks SQL to any Patroni cluster; knows no processes and no sites' internals.
 """
 
+from replication.config_file import load_config
 from replication.credentials import Credentials
 from replication.decorated import UnitOfWork
+from replication.discovery import DiscoveryError
+from replication.dsn import from_dsn
 from replication.durability import Durability, Isolation
 from replication.errors import (
     AlreadyApplied,
@@ -26,9 +29,12 @@ from replication.errors import (
     Unknown,
 )
 from replication.members import Member
+from replication.opening import open_storage
+from replication.problems import ConfigError
 from replication.reader import Read
-from replication.settings import StorageSettings
+from replication.settings import Dcs, StorageConfig, StorageSettings
 from replication.storage import Storage
+from replication.tls import Tls
 from replication.tokens import Token
 from replication.units import Applied, Outcome, Result, Transaction
 
@@ -36,8 +42,11 @@ __all__ = [
     "AlreadyApplied",
     "Applied",
     "CircuitOpen",
+    "ConfigError",
     "Credentials",
+    "Dcs",
     "DeadlineExceeded",
+    "DiscoveryError",
     "DiskFull",
     "Durability",
     "Isolation",
@@ -56,11 +65,16 @@ __all__ = [
     "ServerFull",
     "StatementTimeout",
     "Storage",
+    "StorageConfig",
     "StorageError",
     "StorageSettings",
+    "Tls",
     "Token",
     "TokenLost",
     "Transaction",
     "UnitOfWork",
     "Unknown",
+    "from_dsn",
+    "load_config",
+    "open_storage",
 ]

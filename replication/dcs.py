@@ -15,15 +15,13 @@ import base64
 import json
 import random
 import socket
-import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
 
 import anyio
 import httpcore
 
-NAMESPACE = "/service"
-"""Patroni's default."""
+from replication.settings import Dcs
+from replication.tls import Tls
 
 RECONNECT_S = 0.5
 """Before a watch that ended is begun anew; with jitter."""
@@ -42,43 +40,42 @@ LeaderChanged = Callable[[str | None], None]
 """Called with the holder of the leader key, None when the key is gone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dcs:
-    """Where the cluster's leader key is.
+class LeaderWatch:
+    """Follows the leader key in every member of etcd.
 
-    ``endpoints``: etcd's members, ``http://host:2379``. ``scope``: the cluster's name.
-    ``ssl_context``: for https.
+    Args:
+        dcs: where it is.
     """
 
-    endpoints: tuple[str, ...]
-    scope: str
-    namespace: str = NAMESPACE
-    ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
-
-    @property
-    def leader_key(self) -> str:
-        """``/service/<scope>/leader`` (Patroni docs, "DCS")."""
-        return f"/{self.namespace.strip('/')}/{self.scope}/leader"
+    def __init__(self, dcs: Dcs) -> None:
+        self._dcs = dcs
+        uses_tls = any(endpoint.startswith("https:") for endpoint in dcs.endpoints)
+        self._ssl_context = (dcs.tls or Tls()).ssl_context() if uses_tls else None
 
     async def follow(self, changed: LeaderChanged) -> None:
         """Watch every member of etcd until cancelled; a change may be told once by each."""
         async with anyio.create_task_group() as watches:
-            for endpoint in self.endpoints:
+            for endpoint in self._dcs.endpoints:
                 watches.start_soon(self._watch, endpoint, changed)
 
     async def _watch(self, endpoint: str, changed: LeaderChanged) -> None:
         while True:
             try:
                 async with httpcore.AsyncConnectionPool(
-                    ssl_context=self.ssl_context, socket_options=_ALIVE
+                    ssl_context=self._ssl_context, socket_options=_ALIVE
                 ) as pool:
-                    async for holder in _changes(pool, endpoint, self.leader_key):
+                    async for holder in _changes(pool, endpoint, leader_key(self._dcs)):
                         changed(holder)
             except (OSError, httpcore.NetworkError, httpcore.ProtocolError):
                 pass
             except httpcore.TimeoutException:
                 pass
             await anyio.sleep(RECONNECT_S * random.uniform(0.5, 1.5))
+
+
+def leader_key(dcs: Dcs) -> str:
+    """``/service/<scope>/leader`` (Patroni manual, "DCS")."""
+    return f"/{dcs.namespace.strip('/')}/{dcs.scope}/leader"
 
 
 async def _changes(

@@ -18,7 +18,7 @@ import anyio
 import psycopg
 
 from replication.credentials import Credentials
-from replication.dcs import Dcs
+from replication.dcs import LeaderWatch
 from replication.decorated import UnitOfWork
 from replication.durability import MAY_SEE_REPLICATION, Durability, Isolation, plan
 from replication.errors import Facts, NotApplied, StorageError
@@ -30,7 +30,7 @@ from replication.outcomes import Action, Phase, decide
 from replication.reader import Demand, Read, Reader
 from replication.routing import Router
 from replication.runner import UnitRunner
-from replication.settings import StorageSettings
+from replication.settings import Dcs, StorageSettings
 from replication.talks import Talks
 from replication.tokens import Token
 from replication.units import Applied, Outcome, Transaction, Unit
@@ -109,7 +109,7 @@ class Storage:
         self._owned.callback(group.cancel_scope.cancel)
         group.start_soon(self._watch.run)
         if self._dcs is not None:
-            group.start_soon(self._dcs.follow, self._watch.hurry)
+            group.start_soon(LeaderWatch(self._dcs).follow, self._watch.hurry)
         group.start_soon(self._talks.watch_overdue, self._watch.doubt)
         return self
 

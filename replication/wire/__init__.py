@@ -15,7 +15,8 @@ Rules that hold for everything in here:
   caller travel together, so a unit of work with one statement costs two round trips, not four.
 """
 
-from replication.wire.connect import Address, connect, session_to
+from replication.wire.connect import connect, session_to
+from replication.wire.conninfo import Address
 from replication.wire.errors import (
     CommitWarning,
     NotPrimary,

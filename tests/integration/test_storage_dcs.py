@@ -10,8 +10,9 @@ import anyio
 import pytest
 from support.local_etcd import LocalEtcd, local_etcd
 
-from replication.dcs import Dcs
+from replication.dcs import LeaderWatch, leader_key
 from replication.members import Member, RestAnswer
+from replication.settings import Dcs
 from replication.watch import Watch
 
 pytestmark = pytest.mark.anyio
@@ -30,9 +31,9 @@ def etcd(tmp_path: Path) -> Iterator[LocalEtcd]:
 async def followed(*endpoints: str) -> AsyncIterator[list[str | None]]:
     told: list[str | None] = []
     dcs = Dcs(endpoints=endpoints, scope="eds")
-    assert dcs.leader_key == KEY
+    assert leader_key(dcs) == KEY
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(dcs.follow, told.append)
+        tasks.start_soon(LeaderWatch(dcs).follow, told.append)
         yield told
         tasks.cancel_scope.cancel()
 
@@ -87,7 +88,7 @@ async def test_a_change_makes_the_members_be_asked_at_once(etcd: LocalEtcd) -> N
     dcs = Dcs(endpoints=(etcd.endpoint,), scope="eds")
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(watch.run)
-        tasks.start_soon(dcs.follow, watch.hurry)
+        tasks.start_soon(LeaderWatch(dcs).follow, watch.hurry)
         with anyio.fail_after(LIMIT_S):
             assert (await watch.wait_primary()).name == "db-a"
             primary[0] = "db-b"
