@@ -70,7 +70,7 @@ def _damaged(folder: Path, damage: dict[str, float | None]) -> Iterator[Path]:
 
 def _judged(folder: Path) -> VerdictFile:
     """Judges and draws; what was written must be readable and agree."""
-    verdict = judge_folder(folder)
+    verdict = judge_folder(folder).verdict
     document = json.loads((folder / "verdict.json").read_text(encoding="utf-8"))
     suite = ET.parse(folder / "junit.xml").getroot().find("testsuite")
     html = (folder / "report.html").read_text(encoding="utf-8")
