@@ -46,6 +46,7 @@ class FindingKind(enum.StrEnum):
     WRONG_TOTAL = "wrong-total"
     WRONG_BALANCE = "wrong-balance"
     TORN_CHUNK = "torn-chunk"
+    BULK_UNFINISHED = "bulk-unfinished"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

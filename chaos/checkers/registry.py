@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from chaos.checkers import (
     balances,
+    chunks,
     completeness,
     dead_timeline,
     divergence,
@@ -63,6 +64,20 @@ CHECKERS: tuple[Checker, ...] = (
         check=balances.check,
         needs=(needs.histories, needs.final_reads),
         workloads=("transfers",),
+    ),
+    Checker(
+        name="chunks",
+        question="Every chunk of a bulk load is there whole, and no row of it twice.",
+        check=chunks.check_chunks,
+        needs=(needs.histories, needs.final_reads),
+        workloads=("bulk",),
+    ),
+    Checker(
+        name="bulk-end",
+        question="Every bulk load came to its end.",
+        check=chunks.check_finished,
+        needs=(needs.histories, needs.load_to_its_end),
+        workloads=("bulk",),
     ),
     Checker(
         name="in-doubt",

@@ -118,6 +118,7 @@ _INVALID_WORDS = {
     FindingKind.WRONG_TOTAL: "the total of all balances was not kept",
     FindingKind.WRONG_BALANCE: "balances were not what their transfers say",
     FindingKind.TORN_CHUNK: "chunks of the bulk load were not whole",
+    FindingKind.BULK_UNFINISHED: "bulk loads did not come to an end",
 }
 
 

@@ -51,6 +51,7 @@ _KINDS = {
     FindingKind.WRONG_TOTAL: "Total that was not kept",
     FindingKind.WRONG_BALANCE: "Balance that its transfers do not explain",
     FindingKind.TORN_CHUNK: "Chunk that is not whole",
+    FindingKind.BULK_UNFINISHED: "Bulk load that did not end",
 }
 
 _UNKNOWN_KINDS = {
@@ -76,6 +77,7 @@ _UNKNOWN_KINDS = {
     FindingKind.WRONG_TOTAL: "it is not known whether the total was kept",
     FindingKind.WRONG_BALANCE: "it is not known whether the balances are right",
     FindingKind.TORN_CHUNK: "it is not known whether every chunk is whole",
+    FindingKind.BULK_UNFINISHED: "it is not known whether the bulk loads ended",
 }
 
 _ROLE_WORDS = {"postgres": "PostgreSQL", "etcd": "etcd", "client": "load", "proxy": "proxy"}

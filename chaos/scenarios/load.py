@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 from chaos.errors import ScenarioError
@@ -105,13 +106,17 @@ def _read_step(table: Table) -> FaultStep:
 
 
 def _read_workload(table: Table) -> WorkloadSpec:
-    default = WorkloadSpec()
-    return WorkloadSpec(
-        kind=table.choice("kind", WORKLOADS, default.kind),
-        accounts=table.integer("accounts", default.accounts, minimum=ACCOUNTS_MIN),
-        opening_balance=table.integer("opening_balance", default.opening_balance, minimum=0),
-        chunk_rows=table.integer("chunk_rows", default.chunk_rows, minimum=1),
-    )
+    """Keys that belong to another kind are not asked for, and so refused as unknown."""
+    spec = WorkloadSpec(kind=table.choice("kind", WORKLOADS, WorkloadSpec().kind))
+    if spec.kind == "transfers":
+        return replace(
+            spec,
+            accounts=table.integer("accounts", spec.accounts, minimum=ACCOUNTS_MIN),
+            opening_balance=table.integer("opening_balance", spec.opening_balance, minimum=0),
+        )
+    if spec.kind == "bulk":
+        return replace(spec, chunk_rows=table.integer("chunk_rows", spec.chunk_rows, minimum=1))
+    return spec
 
 
 def _read_expectations(table: Table) -> Expectations:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos.evidence.read_history import read_history
-from chaos.workloads import final_read, history, load
+from chaos.evidence.read_history import STOPPED, read_history
+from chaos.workloads import final_read, history
+from chaos.workloads.config import DRAIN_S, parse_config
 from chaos.workloads.history import HistoryFile
 from chaos.workloads.pacing import BACKLOG_S_MAX, pacers
 from replication import Applied, NotApplied, Unknown
@@ -87,7 +88,7 @@ def test_the_lines_are_what_the_reader_reads(tmp_path: Path) -> None:
         file.write(history.ok_line("x-0-0", applied, t_s=2.0))
         file.write(history.failed_line("x-0-1", failed, outcome="fail", t_s=2.1))
         file.write(history.failed_line("x-0-2", unknown, outcome="info", t_s=2.2))
-        file.write(history.info_line("x-0-3", reason="still open", t_s=2.3))
+        file.write(history.stopped_line("x-0-3", t_s=2.3))
         file.write(history.stall_line(t_s=2.4, stall_s=0.2))
         file.write(history.end_line(t_s=2.5, operations=4))
     damage: list[str] = []
@@ -99,7 +100,8 @@ def test_the_lines_are_what_the_reader_reads(tmp_path: Path) -> None:
     assert (ok.node, ok.timeline, ok.lsn, ok.attempts) == ("db-a", 2, 0x3000060, 3)
     assert (ok.attempt_s, ok.resolved) == (1.5, True)
     assert (fail.sqlstate, fail.attempts, fail.error) == ("57P01", 4, "NotApplied: no")
-    assert (info.error, open_.error) == ("Unknown: who knows", "still open")
+    assert (info.error, open_.error) == ("Unknown: who knows", STOPPED)
+    assert (info.stopped, open_.stopped) == (False, True)
     assert [stall.stall_s for stall in read.stalls] == [0.2]
 
 
@@ -126,9 +128,9 @@ LOAD_CONFIG: dict[str, object] = {
 
 
 def test_a_load_config() -> None:
-    config = load.parse_config(json.dumps(LOAD_CONFIG))
+    config = parse_config(json.dumps(LOAD_CONFIG))
     assert config.members[0].name == "db-a"
-    assert config.drain_s == load.DRAIN_S
+    assert config.drain_s == DRAIN_S
     assert "hidden" not in repr(config)
 
 
@@ -137,7 +139,7 @@ def test_a_load_config() -> None:
 )
 def test_a_load_config_that_is_no_good(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"config|rate_per_s"):
-        load.parse_config(json.dumps(LOAD_CONFIG | change))
+        parse_config(json.dumps(LOAD_CONFIG | change))
 
 
 def test_a_final_read_config() -> None:

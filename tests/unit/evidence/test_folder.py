@@ -189,7 +189,7 @@ def test_what_is_no_run_folder_is_refused(tmp_path: Path) -> None:
     [
         ("seed", "seven", "seed"),
         ("sead", 7, "sead"),
-        ("format_version", 2, "format_version"),
+        ("format_version", 3, "format_version"),
         ("scenario", {}, "scenario.name"),
         ("sites", [{"name": "paris"}], "sites[0].hosts"),
     ],
