@@ -24,7 +24,7 @@ from support.patroni_answers import Answers, rest_api
 from chaos.evidence.read_final import read_final
 from chaos.evidence.read_history import read_history
 from chaos.evidence.records import FinalRead, SiteHistory
-from chaos.workloads.ledger import prepare
+from chaos.workloads.prepare import prepare
 from replication import Credentials
 from replication.wire import Address, session_to
 
