@@ -16,6 +16,7 @@ Rules that hold for everything in here:
 """
 
 from replication.wire.connect import Address, connect, session_to
+from replication.wire.copying import BLOCK_BYTES, Row, row_encoder
 from replication.wire.errors import (
     CommitWarning,
     NotPrimary,
@@ -26,15 +27,18 @@ from replication.wire.errors import (
 from replication.wire.session import Params, Query, Session
 
 __all__ = [
+    "BLOCK_BYTES",
     "Address",
     "CommitWarning",
     "NotPrimary",
     "Params",
     "Query",
     "RolledBack",
+    "Row",
     "Session",
     "connect",
     "failure_of",
     "is_id_row_conflict",
+    "row_encoder",
     "session_to",
 ]

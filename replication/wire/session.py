@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import Any, LiteralString
 
@@ -13,6 +13,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
 from replication.wire.connection import Connection
+from replication.wire.copying import send_blocks
 from replication.wire.errors import CommitWarning, RolledBack
 
 Query = LiteralString | sql.SQL | sql.Composed
@@ -124,6 +125,15 @@ class Session:
             async for row in copy.rows():
                 yield row
 
+    async def copy_in(self, statement: sql.SQL | sql.Composed, blocks: Iterable[bytes]) -> int:
+        """Run a ``COPY ... FROM STDIN`` in the open transaction; the rows that it counted.
+
+        libpq has no COPY in pipeline mode (libpq manual, "Pipeline Mode"): the pipeline is left
+        here, once what is pending in it was answered; ``begin`` enters it again.
+        """
+        await self._leave_pipeline()
+        return await send_blocks(self._connection, statement, blocks)
+
     async def close(self) -> None:
         """Close at once; waits for nothing, whatever state the connection is in."""
         self._connection.pgconn.finish()
@@ -148,6 +158,17 @@ class Session:
             await self._leave_failed_pipeline()
             raise
         return cursor
+
+    async def _leave_pipeline(self) -> None:
+        if self._pipeline is None:
+            return
+        try:
+            await self._pipeline.sync()
+        except psycopg.Error:
+            await self._leave_failed_pipeline()
+            raise
+        await self._exit.aclose()
+        self._pipeline = None
 
     async def _leave_failed_pipeline(self) -> None:
         """After an error the server skips everything up to the next Sync: send one."""
