@@ -20,7 +20,7 @@ from cluster.cluster import PatroniCluster
 from cluster.patroni import POSTGRES_PORT, SUPERUSER
 from cluster.relay import relay
 from cluster.substrate import Unit
-from replication import Credentials
+from replication import Credentials, StorageError
 from replication.wire import Address, connect
 
 FINAL_READ_UNIT = "final-read"
@@ -59,7 +59,7 @@ async def prepare(cluster: PatroniCluster, password: str, spec: WorkloadSpec) ->
                 rows = await session.fetch("SHOW synchronous_standby_names")
             finally:
                 await session.close()
-    except psycopg.Error as error:
+    except (psycopg.Error, StorageError) as error:
         what = f"the tables of the workload {spec.kind}"
         raise PreflightError(f"{what} could not be made on {primary}: {error}") from error
     return str(rows[0][0])

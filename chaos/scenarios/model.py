@@ -54,7 +54,7 @@ class WorkloadSpec:
     """For ``transfers``: how many. So few that operations meet on the same rows all the time."""
     opening_balance: int = 1000
     """For ``transfers``: what every account begins with."""
-    chunk_rows: int = 500
+    chunk_rows: int = 512
     """For ``bulk``: rows of one chunk, which is one operation."""
 
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from chaos.evidence.read_history import STOPPED
 from chaos.evidence.records import Scalar
-from replication.errors import StorageError
+from replication.errors import AlreadyApplied, StorageError
 from replication.units import Applied
 
 Line = dict[str, Scalar | Mapping[str, Scalar]]
@@ -73,6 +73,20 @@ def failed_line(unit_id: str, error: StorageError, *, outcome: str, t_s: float) 
     if error.sqlstate is not None:
         line["sqlstate"] = error.sqlstate
     return line
+
+
+def resolved_line(unit_id: str, error: AlreadyApplied, *, t_s: float) -> Line:
+    """An earlier call had taken effect, and left open whether it did: now it is certain.
+
+    On which node, and where in the WAL, nobody can say any more.
+    """
+    return {
+        "type": "ok",
+        "id": unit_id,
+        "t_s": t_s,
+        "attempts": max(1, error.attempts),
+        "resolved": True,
+    }
 
 
 def stopped_line(unit_id: str, *, t_s: float) -> Line:

@@ -14,9 +14,10 @@ from chaos.workloads.history import (
     failed_line,
     invoke_line,
     ok_line,
+    resolved_line,
     stopped_line,
 )
-from replication import Applied, NotApplied, StorageError
+from replication import AlreadyApplied, Applied, NotApplied, StorageError
 
 
 class Journal:
@@ -59,6 +60,11 @@ class Journal:
     ) -> None:
         """It took effect."""
         self._history.write(ok_line(unit_id, applied, t_s=time.monotonic(), result=result or {}))
+        self._end(unit_id, "ok")
+
+    def resolved(self, unit_id: str, error: AlreadyApplied) -> None:
+        """It took effect in an earlier call, of which nobody knew whether it did."""
+        self._history.write(resolved_line(unit_id, error, t_s=time.monotonic()))
         self._end(unit_id, "ok")
 
     def failed(self, unit_id: str, error: StorageError) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from typing import LiteralString
+
 from psycopg import sql
 
 from chaos.scenarios.model import WorkloadSpec
 from chaos.workloads.registry import WORKLOADS
-from replication.unit_rows import SCHEMA_STATEMENTS
+from replication import schema
 from replication.wire import Session
 
-_GRANTS = (
-    "GRANT USAGE ON SCHEMA bascule TO {role}",
-    "GRANT SELECT, INSERT, UPDATE ON bascule.unit_of_work TO {role}",
+_GRANTS: tuple[LiteralString, ...] = (
     # So that the final read can say on which timeline a replica is (pg_stat_wal_receiver).
     "GRANT pg_read_all_stats TO {role}",
 )
@@ -30,6 +30,7 @@ async def prepare(
 
     Raises:
         psycopg.Error: the server refused, or was lost.
+        MigrationFailed: the same, of the storage layer's own tables (``replication.schema``).
     """
     spec = spec or WorkloadSpec()
     workload = WORKLOADS[spec.kind]
@@ -41,7 +42,9 @@ async def prepare(
             name, sql.Literal(admin.scram_verifier(role, password))
         )
     )
-    for statement in (*SCHEMA_STATEMENTS, *workload.tables):
+    await schema.install(admin)
+    await schema.grant(admin, role)
+    for statement in workload.tables:
         await admin.fetch(statement)
     for grant in (*_GRANTS, *workload.grants):
         await admin.fetch(sql.SQL(grant).format(role=name))
