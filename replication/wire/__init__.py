@@ -23,6 +23,7 @@ from replication.wire.errors import (
     RolledBack,
     failure_of,
     is_id_row_conflict,
+    is_not_admitted,
 )
 from replication.wire.session import Params, Query, Session
 
@@ -39,6 +40,7 @@ __all__ = [
     "connect",
     "failure_of",
     "is_id_row_conflict",
+    "is_not_admitted",
     "row_encoder",
     "session_to",
 ]

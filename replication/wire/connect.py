@@ -12,6 +12,7 @@ from psycopg.conninfo import make_conninfo
 
 from replication.credentials import Credentials
 from replication.wire.connection import Connection
+from replication.wire.errors import refusal_of
 from replication.wire.session import Session
 
 CONNECT_DEADLINE_S = 2.0
@@ -80,6 +81,11 @@ async def connect(
         raise psycopg.errors.ConnectionTimeout(
             f"{address.node} did not take a connection within {deadline_s} s"
         ) from None
+    except psycopg.OperationalError as error:
+        if connection is not None:
+            connection.pgconn.finish()
+            raise
+        raise refusal_of(error) from error
     except BaseException:
         if connection is not None:
             connection.pgconn.finish()
