@@ -163,7 +163,12 @@ class _Heard:
         """``Storage.run``, with its line in the history where it is a chunk."""
         operation = self._begin(unit_id)
         try:
-            applied = await self._load.storage.run(fn, unit_id=unit_id, deadline_s=deadline_s)
+            applied = await self._load.storage.run(
+                fn,
+                unit_id=unit_id,
+                deadline_s=deadline_s,
+                durability=self._load.config.promise,
+            )
         except AlreadyApplied as error:
             if operation is not None:
                 self._open.discard(operation)

@@ -10,6 +10,7 @@ from typing import get_args
 from chaos.errors import FormatError
 from chaos.evidence.decode import decode
 from chaos.scenarios.model import Durability, WorkloadSpec
+from replication import Durability as Promise
 from replication import Member
 
 DRAIN_S = 5.0
@@ -32,7 +33,15 @@ class LoadConfig:
     drain_s: float = DRAIN_S
     workload: WorkloadSpec = field(default_factory=WorkloadSpec)
     durability: Durability = "quorum"
-    """The cluster's: what an acknowledgement can promise."""
+    """The cluster's, which decides what an acknowledgement can promise."""
+
+    @property
+    def promise(self) -> Promise:
+        """What every unit of work asks of the storage layer.
+
+        A cluster that replicates asynchronously can promise no more than the primary's own disk.
+        """
+        return "local" if self.durability == "async" else "quorum"
 
 
 def parse_config(text: str) -> LoadConfig:

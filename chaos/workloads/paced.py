@@ -48,7 +48,10 @@ async def _operation(load: SiteLoad, work: Work, worker: int) -> None:
     load.journal.begin(work.id, worker=worker, leaves_entry=work.leaves_entry, work=work.about)
     try:
         applied = await load.storage.run(
-            work.apply, unit_id=work.id, deadline_s=load.config.deadline_s
+            work.apply,
+            unit_id=work.id,
+            deadline_s=load.config.deadline_s,
+            durability=load.config.promise,
         )
     except StorageError as error:
         load.journal.failed(work.id, error)

@@ -91,6 +91,8 @@ def load_config(
         "history_path": str(folder / "history-paris.jsonl"),
         "drain_s": 0.5,
         "workload": asdict(SPECS[kind]),
+        # Nobody is a synchronous standby here: with quorum nothing would be acknowledged.
+        "durability": "async",
     }
 
 
@@ -289,11 +291,22 @@ async def test_what_is_open_at_the_end_is_info(
     primary, _ = pair
     primary.set("synchronous_standby_names", "ANY 1 (nobody)")
     try:
-        history, lines = await run_load(load_config(rest, primary, tmp_path), seconds=1)
+        config = load_config(rest, primary, tmp_path)
+        history, lines = await run_load({**config, "durability": "quorum"}, seconds=1)
     finally:
         primary.set("synchronous_standby_names", "")
     assert [operation.outcome for operation in history.operations] == ["info", "info"]
     assert lines[-1]["open"] == 2
+
+
+async def test_quorum_is_asked_of_the_storage_layer_and_refused_where_it_cannot_be_had(
+    pair: tuple[LocalPostgres, LocalPostgres], rest: Answers, tmp_path: Path
+) -> None:
+    primary, _ = pair
+    config = load_config(rest, primary, tmp_path)
+    history, _ = await run_load({**config, "durability": "quorum"}, seconds=1)
+    assert {operation.outcome for operation in history.operations} == {"fail"}
+    assert "NotSynchronous" in str(history.operations[0].error)
 
 
 async def test_a_config_that_is_no_good_is_refused() -> None:
