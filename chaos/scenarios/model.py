@@ -10,8 +10,9 @@ FaultName = Literal["host-power-cut", "process-kill", "link-cut", "switchover"]
 Durability = Literal["quorum", "async"]
 WorkloadKind = Literal["ledger", "transfers", "bulk"]
 """What the load processes do: one module of ``chaos/workloads`` each."""
-RATES_PER_S: Mapping[WorkloadKind, float] = {"ledger": 100.0, "transfers": 100.0, "bulk": 4.0}
-"""Operations a second and site, where nobody asks for another rate: small writes, or chunks."""
+RATES_PER_S: Mapping[WorkloadKind, float] = {"ledger": 100.0, "transfers": 50.0, "bulk": 4.0}
+"""Operations a second and site, where nobody asks for another rate. A transfer takes four round
+trips in place of one, a chunk some hundred rows: about the same work for the machine."""
 Failover = Literal["must", "may", "must-not"]
 Target = Literal["primary", "replicas"]
 """Whom a fault hits, resolved when it strikes: the primary's host, or the host of each replica."""

@@ -35,7 +35,7 @@ from chaos.workloads.paced import run_paced
 from replication import Transaction
 
 TOTALS_SHARE = 0.1
-"""Of all operations, so many read the total: at the default rate ten a second and site, so that
+"""Of all operations, so many read the total: at the default rate five a second and site, so that
 every second of a failover is looked at and most of the load still changes something."""
 
 AMOUNT_MAX = 100

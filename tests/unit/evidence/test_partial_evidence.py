@@ -204,3 +204,13 @@ def test_a_run_folder_of_format_1_is_judged_the_same(folders: dict[str, Path], s
         old = _judged(folder)
     assert old == new
     assert old.workload == "ledger"
+
+
+def test_a_history_of_which_nothing_is_left_says_nothing_of_service(
+    folders: dict[str, Path],
+) -> None:
+    damage: dict[str, float | None] = {"history-orsay.jsonl": 0.0}
+    with _damaged(folders["host-loss"], damage) as folder:
+        sites = {site.site: site for site in _judged(folder).sites}
+    assert (sites["orsay"].served_again, sites["orsay"].availability) == (None, None)
+    assert sites["paris"].served_again is True
