@@ -108,7 +108,7 @@ class BulkLoad:
         """Load a file, or what is missing of it: a load that resumes seeks to where it goes on.
 
         Args:
-            path: a plain file that does not change.
+            path: a plain file. Before a load is resumed, what is not loaded yet may be mended.
             file_format: CSV without a header if None.
             on_progress: as in ``run``.
 
