@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from psycopg import sql
 
@@ -109,3 +111,10 @@ def test_grants_name_the_role_safely() -> None:
     assert "DELETE" not in text
     assert "DELETE" in grants_text("x", prune=True)
     assert "INSERT" not in grants_text("x", prune=True)
+
+
+@pytest.mark.parametrize(("role", "prune"), [("app", False), ("pruner", True)])
+def test_the_grants_in_the_manual_are_the_grants(role: str, prune: bool) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "schema-changes.md").read_text()
+    _, _, rest = page.partition(f"<!-- grants:{role} -->\n```sql\n")
+    assert rest.partition("```")[0] == grants_text(role, prune=prune)
