@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import anyio
@@ -27,7 +28,7 @@ from support.bulk_ground import (
 )
 from support.local_postgres import LocalPostgres
 
-from replication import NotApplied, Unknown
+from replication import NotApplied, Transaction, Unknown
 from replication.bulk import BulkLoad, ChunkRefused, Loaded, Progress, SourceChanged
 
 pytestmark = pytest.mark.anyio
@@ -261,15 +262,11 @@ async def test_without_the_tables_nothing_is_applied(server: LocalPostgres) -> N
     assert counted(server) == (0, 0)
 
 
-async def test_a_process_that_was_killed_is_taken_over(server: LocalPostgres) -> None:
-    """SIGKILL in the middle of a COPY; a new process goes on after the last chunk."""
+@pytest.mark.parametrize("where", ["in COPY", "at COMMIT"])
+async def test_a_process_that_was_killed_is_taken_over(server: LocalPostgres, where: str) -> None:
+    """SIGKILL in the middle of a chunk; a new process goes on after the last one that is there."""
     async with storage_on(server) as (_, answers):
-        config = {
-            "rest_port": answers.port,
-            "port": server.port,
-            "rows": ROWS,
-            "halt_at": 450,
-        }
+        config = {"rest_port": answers.port, "port": server.port, "rows": ROWS, "halt_at": 450}
 
         async def process() -> anyio.abc.Process:
             return await anyio.open_process(
@@ -279,22 +276,30 @@ async def test_a_process_that_was_killed_is_taken_over(server: LocalPostgres) ->
                 stderr=None,
             )
 
-        with halted(server):
-            first = await process()
-            try:
-                await wait_backend(server, IN_COPY)
-            finally:
-                first.send_signal(signal.SIGKILL)
-                assert await first.wait() == -signal.SIGKILL
-            await first.aclose()
-            assert counted(server) == (400, 400)
-        second = await process()
-        with anyio.fail_after(60):
-            assert second.stdout is not None
-            output = b"".join([piece async for piece in second.stdout])
-            assert await second.wait() == 0
-        await second.aclose()
-    assert json.loads(output) == {"rows": ROWS, "resumed_after": 4, "was_finished": False}
+        async with await process() as first:
+            with ExitStack() as commits_wait:
+                with halted(server):
+                    await wait_backend(server, IN_COPY)
+                    if where == "in COPY":
+                        first.kill()
+                        assert await first.wait() == -signal.SIGKILL
+                        assert counted(server) == (400, 400)
+                    else:
+                        commits_wait.enter_context(no_standby(server))
+                if where == "at COMMIT":
+                    await wait_backend(server, AT_COMMIT)
+                    first.kill()
+                    assert await first.wait() == -signal.SIGKILL
+        there = 4 if where == "in COPY" else 5
+        with anyio.fail_after(30):
+            while counted(server)[0] != there * CHUNK_ROWS:
+                await anyio.sleep(0.02)
+        async with await process() as second:
+            with anyio.fail_after(60):
+                assert second.stdout is not None
+                output = b"".join([piece async for piece in second.stdout])
+                assert await second.wait() == 0
+    assert json.loads(output) == {"rows": ROWS, "resumed_after": there, "was_finished": False}
     assert counted(server) == (ROWS, ROWS)
 
 
@@ -311,3 +316,21 @@ async def test_the_session_is_as_good_as_before(server: LocalPostgres) -> None:
             )
             pids.add(applied.value.rows[0][0])
     assert len(pids) == 1
+
+
+async def test_the_server_notices_a_client_whose_host_is_gone(server: LocalPostgres) -> None:
+    """A COPY that waits for data is not idle: without probes it would hold its id row for hours."""
+    names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")
+
+    async def settings(transaction: Transaction) -> list[int]:
+        result = await transaction.execute(
+            "SELECT setting::integer FROM pg_settings WHERE name = ANY(%s) ORDER BY name",
+            (list(names),),
+        )
+        return [row[0] for row in result.rows]
+
+    async with storage_on(server) as (storage, _):
+        count, idle_s, interval_s = (
+            await storage.run(settings, unit_id="settings", deadline_s=10)
+        ).value
+    assert 0 < idle_s + count * interval_s <= 15
