@@ -53,7 +53,7 @@ class FileFormat:
 
 
 class FileSource:
-    """A file, which must not change while it is loaded, nor before it is resumed.
+    """A file, which must not change while it is loaded; what is loaded must not change at all.
 
     Args:
         load: its name, for errors.
@@ -79,8 +79,8 @@ class FileSource:
         self._header = b""
 
     def plan(self) -> Mapping[str, Setting]:
-        """Where the file lies may change, its size may not."""
-        return {"source": "file", "size": self._size, **asdict(self._format)}
+        """Neither where the file lies nor its size: what is not loaded yet may be mended."""
+        return {"source": "file", **asdict(self._format)}
 
     def copy_options(self) -> Mapping[str, Setting]:
         """With ``match`` every chunk is preceded by the header, so that COPY can check it."""

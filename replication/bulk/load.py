@@ -108,7 +108,7 @@ class BulkLoad:
         """Load a file, or what is missing of it: a load that resumes seeks to where it goes on.
 
         Args:
-            path: a plain file that does not change.
+            path: a plain file. Before a load is resumed, what is not loaded yet may be mended.
             file_format: CSV without a header if None.
             on_progress: as in ``run``.
 
@@ -155,13 +155,14 @@ class BulkLoad:
         chunks = source.chunks(None if state.last is None else state.last.start)
         sending, receiving = anyio.create_memory_object_stream[Chunk | Exception](0)
         failure: Exception | None = None
-        async with anyio.create_task_group() as group:
-            group.start_soon(_encode, chunks, sending)
-            try:
-                await self._apply_each(source, receiving, state, teller)
-            except Exception as error:
-                failure = error
-            group.cancel_scope.cancel()
+        with receiving:  # until the group has ended: whoever sends must find somebody
+            async with anyio.create_task_group() as group:
+                group.start_soon(_encode, chunks, sending)
+                try:
+                    await self._apply_each(source, receiving, state, teller)
+                except Exception as error:
+                    failure = error
+                group.cancel_scope.cancel()
         if failure is not None:
             raise failure
 
@@ -173,17 +174,16 @@ class BulkLoad:
         teller: _Teller,
     ) -> None:
         last, is_proved = state.last, state.last is None
-        with chunks:
-            async for chunk in chunks:
-                if isinstance(chunk, Exception):
-                    raise chunk
-                if is_proved:
-                    done, attempts = await self._units.apply(chunk, source)
-                    teller.tell(chunk, done.rows, attempts)
-                elif last is not None and last.is_of(chunk):
-                    is_proved = True
-                else:
-                    break
+        async for chunk in chunks:
+            if isinstance(chunk, Exception):
+                raise chunk
+            if is_proved:
+                done, attempts = await self._units.apply(chunk, source)
+                teller.tell(chunk, done.rows, attempts)
+            elif last is not None and last.is_of(chunk):
+                is_proved = True
+            else:
+                break
         if last is not None and not is_proved:
             number = last.start.number
             raise self._units.changed(

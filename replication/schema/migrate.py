@@ -75,6 +75,7 @@ async def migrate(  # noqa: PLR0913 - each has a meaning of its own, and a defau
         MigrationLate: the deadline passed; the one named is not applied.
         MigrationUnknown: the deadline passed while a commit was in doubt.
         Exception: what a migration's function raised; it was rolled back.
+        psycopg.Error: ``target`` is a session, and was lost.
     """
     check_ids(migrations)
     run = _Run(migrations, series, lock_timeout_s, clock)
