@@ -13,6 +13,8 @@ from pathlib import Path
 import anyio
 
 from chaos.drill.board import Board, SiteBoard
+from chaos.evidence.decode import encode
+from chaos.scenarios.model import Durability, WorkloadSpec
 from cluster.cluster import PatroniCluster
 from cluster.patroni import POSTGRES_PORT, REST_PORT
 from cluster.substrate import Unit
@@ -35,6 +37,8 @@ class LoadSettings:
     workers: int
     seed: int
     deadline_s: float
+    durability: Durability
+    workload: WorkloadSpec
     password: str = field(repr=False)
 
 
@@ -119,6 +123,8 @@ class Loads:
                 "workers": settings.workers,
                 "seed": settings.seed,
                 "deadline_s": settings.deadline_s,
+                "durability": settings.durability,
+                "workload": encode(settings.workload),
                 "history_path": str(load.history_path),
             }
             argv = (sys.executable, "-m", "chaos.workloads.load")
