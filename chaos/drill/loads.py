@@ -103,14 +103,16 @@ class Loads:
 
     async def start(self, settings: LoadSettings) -> None:
         """Start every site's load."""
+        substrate = self._cluster.substrate
         members = [
             {
                 "name": node,
-                "rest_url": f"http://{self._cluster.substrate.address(node)}:{REST_PORT}",
-                "host": self._cluster.substrate.address(node),
+                "rest_url": f"http://{substrate.address(node)}:{REST_PORT}",
+                "host": substrate.address(node),
                 "port": POSTGRES_PORT,
+                "site": substrate.topology.site_of(node).name,
             }
-            for node in self._cluster.substrate.topology.nodes
+            for node in substrate.topology.nodes
         ]
         for load in self._sites:
             config = {
@@ -129,7 +131,7 @@ class Loads:
             }
             argv = (sys.executable, "-m", "chaos.workloads.load")
             unit = Unit(name=UNIT, argv=argv, stdin=json.dumps(config) + "\n")
-            await self._cluster.substrate.start_unit(load.host, unit)
+            await substrate.start_unit(load.host, unit)
 
     async def follow(self) -> None:
         """Keep the board up to date until cancelled."""
