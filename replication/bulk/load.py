@@ -21,7 +21,7 @@ from replication.wire import Row
 CHUNK_ROWS = 50_000
 CHUNK_BYTES_MAX = 8 * 2**20
 """What a chunk costs beside its rows, a few round trips and a commit, is then a small share of the
-time that PostgreSQL takes for it (``benchmarks/bulk.py``); and three of them fit into any memory."""
+time that PostgreSQL takes for it (``benchmarks/bulk.py``); and three fit into any memory."""
 
 CHUNKS_AHEAD = 1
 """Encoded and waiting, beside the one that is sent and the one that grows: so the encoding goes on
