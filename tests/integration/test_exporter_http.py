@@ -107,6 +107,27 @@ async def test_a_wrong_password_is_said_once_and_never_shown(
     assert "a-wrong-secret" not in caplog.text
 
 
+async def test_a_member_of_another_cluster_counts_for_nothing(
+    postgres_server: LocalPostgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, logger="replication.exporter")
+    async with rest_api(primary=True) as answers:
+        answers.more = {"role": "primary", "patroni": {"scope": "another"}}
+        nobody = Credentials(user="nobody", password="none", dbname="postgres")
+        asked = settings(nobody, answers.member(postgres_server))
+        async with exporter(asked, "127.0.0.1", 0) as port:
+            page = await wait_scrape(
+                f"http://127.0.0.1:{port}",
+                lambda page: (
+                    (page.value("bascule_exporter_probe_failures_total", what="rest") or 0) >= 2
+                ),
+                what="answers that are refused",
+            )
+    assert page.value("bascule_primaries") == 0
+    assert page.value("bascule_member_up") == 0
+    assert "belongs to cluster another, not to patients" in caplog.text
+
+
 @contextmanager
 def silent_port() -> Iterator[int]:
     """Takes connections (the kernel does), and never says a word."""
