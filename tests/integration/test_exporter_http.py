@@ -65,6 +65,22 @@ async def test_the_rights_of_setup_sql_are_enough(postgres_server: LocalPostgres
     assert page.value("bascule_member_role", role="primary") == 1
 
 
+async def test_rows_of_runs_that_have_ended_are_removed(postgres_server: LocalPostgres) -> None:
+    async with rest_api(primary=True) as answers:
+        with role_on(postgres_server, "exporter_pruning", granted=True) as credentials:
+            postgres_server.query(
+                "INSERT INTO bascule.heartbeat VALUES ('ended', 9, now() - interval '2 hours'),"
+                " ('other', 9, now() - interval '1 minute') ON CONFLICT (writer) DO NOTHING"
+            )
+            asked = settings(credentials, answers.member(postgres_server))
+            async with exporter(asked, "127.0.0.1", 0) as port:
+                await wait_scrape(f"http://127.0.0.1:{port}", writes_heartbeats, what="heartbeats")
+            left = {row[0] for row in postgres_server.query("SELECT writer FROM bascule.heartbeat")}
+    assert "ended" not in left
+    assert "other" in left
+    assert len(left) >= 2, "its own, and those that may be alive"
+
+
 async def test_rights_that_are_missing_are_said(
     postgres_server: LocalPostgres, caplog: pytest.LogCaptureFixture
 ) -> None:
