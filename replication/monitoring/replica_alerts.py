@@ -26,7 +26,8 @@ max by (cluster, member, site) (bascule_replica_lag_bytes{stage="replay"}) > $th
     runbook="replica-lag-bytes",
     when_absent=(
         "Measured against the primary's position: without a primary there is nothing to measure"
-        " against (BasculeNoPrimary). A replica that cannot be asked: BasculeMemberDown."
+        " against (BasculeNoPrimary). A replica that is cut off or dead keeps its last known"
+        " position, so it stays, and grows."
     ),
     threshold=Threshold(
         value=50 * MIB, unit="bytes", source="pgMonitor warns at 50 MiB, and is critical at 100"
@@ -51,8 +52,9 @@ unless on (cluster) (max by (cluster) (bascule_primaries) == 0)""",
     ),
     runbook="replica-lag-seconds",
     when_absent=(
-        "Without a primary nobody writes heartbeats, and their age says nothing of replication:"
-        " left out then (BasculeNoPrimary). A replica that cannot be asked: BasculeMemberDown."
+        "Without a primary no heartbeat is written, and the age of the last one says nothing of"
+        " replication: left out then (BasculeNoPrimary). An exporter that may not write heartbeats"
+        " measures no seconds: bascule_exporter_permission_missing says so, and the bytes remain."
     ),
     threshold=Threshold(value=5, unit="seconds", source="awesome-prometheus-alerts: 5 s"),
 )
@@ -72,7 +74,7 @@ and on (cluster, member) (bascule_member_in_recovery == 1)""",
     ),
     runbook="replica-without-receiver",
     when_absent=(
-        "Both series come from the replica's PostgreSQL; when that cannot be asked they are absent:"
+        "bascule_member_in_recovery is absent while the replica's PostgreSQL does not answer:"
         " BasculeMemberDown. CloudNativePG's rule on the same is built alike."
     ),
 )
@@ -82,7 +84,10 @@ SYNC_STANDBY_MISSING = AlertRule(
     expr="""\
 max by (cluster) (bascule_sync_standbys)
 <
-max by (cluster) (bascule_sync_standbys_required)""",
+max by (cluster) (bascule_sync_standbys_required)
+or
+max by (cluster) (bascule_sync_standbys) == 0
+and on (cluster) (max by (cluster) (bascule_synchronous_mode) == 1)""",
     for_s=60,
     for_source="Patroni needs a few of its loops (10 s by default) to name another standby",
     severity="critical",
@@ -94,15 +99,16 @@ max by (cluster) (bascule_sync_standbys_required)""",
     ),
     runbook="sync-standby-missing",
     when_absent=(
-        "Both series come from the primary; without one they are absent: BasculeNoPrimary. In"
-        " asynchronous clusters nothing is required, and nothing is missing."
+        "Both numbers come from the primary; without one they are absent: BasculeNoPrimary. Without"
+        " strict mode Patroni asks for none once none is left: bascule_synchronous_mode remembers."
+        " In asynchronous clusters nothing is required, and nothing is missing."
     ),
 )
 
 SLOT_RETENTION = AlertRule(
     name="BasculeSlotRetention",
     expr="""\
-max by (cluster, member, site, slot) (bascule_slot_retained_bytes) > $threshold""",
+max by (cluster, slot) (bascule_slot_retained_bytes) > $threshold""",
     for_s=300,
     for_source="a replica that restarts lets its slot grow for a minute or two, and catches up",
     severity="warning",
