@@ -9,7 +9,7 @@ import pytest
 import yaml
 from support.rule_cases import CASES, Case, promtool_test
 
-from replication.monitoring import ALERTS, render_rules
+from replication.monitoring import ALERTS, AlertRule, render_rules
 
 TIMEOUT_S = 60.0
 
@@ -51,11 +51,10 @@ def test_a_wrong_expectation_is_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule.name)
-def test_every_alert_has_a_story_and_a_near_miss(rule: object) -> None:
-    name = getattr(rule, "name")  # noqa: B009
-    own = [case for case in CASES if case.of == name]
-    assert any(case.must_fire for case in own), f"no story in which {name} fires"
-    assert any(not case.must_fire for case in own), f"no near miss of {name}"
+def test_every_alert_has_a_story_and_a_near_miss(rule: AlertRule) -> None:
+    own = [case for case in CASES if case.of == rule.name]
+    assert any(case.must_fire for case in own), f"no story in which {rule.name} fires"
+    assert any(not case.must_fire for case in own), f"no near miss of {rule.name}"
 
 
 def test_units_read_well(tmp_path: Path) -> None:
