@@ -6,8 +6,6 @@ import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-import anyio
-
 from cluster.cluster import PatroniCluster
 from cluster.lab.lab import Lab
 from cluster.lab.network import run
@@ -18,6 +16,7 @@ from replication.wire import Address, connect
 
 WAL_PIECE_BYTES = 8 * 1024 * 1024
 POLL_S = 0.1
+"""Between two looks at what is waited for."""
 
 
 @asynccontextmanager
@@ -58,9 +57,7 @@ async def frozen(lab: Lab, host: str, unit: str) -> AsyncIterator[None]:
 
 async def run_sql(cluster: PatroniCluster, node: str, *statements: str) -> list[tuple[object, ...]]:
     """Run statements on a node, over its console, as the superuser; the rows of the last one."""
-    admin = Credentials(
-        user=SUPERUSER, password=cluster.credentials.superuser, dbname="postgres"
-    )
+    admin = Credentials(user=SUPERUSER, password=cluster.credentials.superuser, dbname="postgres")
     async with relay(cluster.substrate.console, node, POSTGRES_PORT) as port:
         session = await connect(Address(node=node, host="127.0.0.1", port=port), admin)
         try:
@@ -74,21 +71,7 @@ async def run_sql(cluster: PatroniCluster, node: str, *statements: str) -> list[
 
 async def write_wal(cluster: PatroniCluster, node: str, *, size_bytes: int) -> None:
     """Have a primary write so much WAL (messages that no replica acts on), waiting for nobody."""
-    piece = (
-        "SELECT pg_logical_emit_message(false, 'bascule-test', repeat('x', %d))" % WAL_PIECE_BYTES
-    )
+    text = f"repeat('x', {WAL_PIECE_BYTES})"
+    piece = f"SELECT pg_logical_emit_message(false, 'bascule-test', {text})"
     pieces = -(-size_bytes // WAL_PIECE_BYTES)
     await run_sql(cluster, node, "SET synchronous_commit = local", *[piece] * pieces)
-
-
-async def change_settings(
-    cluster: PatroniCluster, node: str, changes: dict[str, object], *, timeout_s: float
-) -> None:
-    """``PATCH /config`` on a member; waits until every member has taken a look since.
-
-    Raises:
-        TimeoutError: a member did not reload in ``timeout_s``.
-    """
-    with anyio.fail_after(timeout_s):
-        while not await cluster.rest[node].patch_configuration(changes):
-            await anyio.sleep(POLL_S)
