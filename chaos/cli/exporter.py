@@ -114,7 +114,11 @@ def exporter(  # noqa: PLR0913 (one argument an option)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
-    if anyio.run(_serve, settings, host, port) is signal.SIGINT:
+    try:
+        ended_by = anyio.run(_serve, settings, host, port)
+    except OSError as error:  # anyio says of a port that is taken only that one is
+        raise OSError(error.errno, os.strerror(error.errno or 0), listen) from error
+    if ended_by is signal.SIGINT:
         sys.exit(INTERRUPTED)
 
 

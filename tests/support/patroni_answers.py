@@ -7,7 +7,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from support.local_postgres import LocalPostgres
 
@@ -23,6 +23,8 @@ class Answers:
     silent: bool = False
     asked: int = 0
     port: int = 0
+    more: dict[str, object] = field(default_factory=dict)
+    """What else the body has."""
 
     def member(self, server: LocalPostgres) -> Member:
         """The member as the storage layer is told about it."""
@@ -46,7 +48,8 @@ async def rest_api(*, primary: bool, silent: bool = False) -> AsyncIterator[Answ
             if answers.silent:
                 await reader.read()  # until the client gives up
                 return
-            body = json.dumps({"state": "running", "timeline": answers.timeline}).encode()
+            said = {"state": "running", "timeline": answers.timeline, **answers.more}
+            body = json.dumps(said).encode()
             head = f"HTTP/1.0 {answers.status} X\r\nContent-Length: {len(body)}\r\n\r\n"
             writer.write(head.encode() + body)
             await writer.drain()
