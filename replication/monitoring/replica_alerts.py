@@ -25,9 +25,9 @@ max by (cluster, member, site) (bascule_replica_lag_bytes{stage="replay"}) > $th
     ),
     runbook="replica-lag-bytes",
     when_absent=(
-        "Measured against the primary's position: without a primary there is nothing to measure"
-        " against (BasculeNoPrimary). A replica that is cut off or dead keeps its last known"
-        " position, so it stays, and grows."
+        "The exporter keeps the last known position of a replica that is cut off or dead, and of a"
+        " primary that is lost: the series stays, and grows with the primary's writes. Until an"
+        " exporter has seen a primary there is none."
     ),
     threshold=Threshold(
         value=50 * MIB, unit="bytes", source="pgMonitor warns at 50 MiB, and is critical at 100"

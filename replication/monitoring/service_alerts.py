@@ -26,8 +26,8 @@ unless on (cluster) (
 )""",
     for_s=60,
     for_source=(
-        "pigsty alerts after 1 m as well; a failover with Patroni's defaults takes up to 39 s, so a"
-        " shorter time would call somebody for what has repaired itself"
+        "usual elsewhere too; a failover with Patroni's defaults takes up to 39 s, so a shorter"
+        " time would call somebody for what has repaired itself"
     ),
     severity="critical",
     summary="{{ $labels.cluster }} has no primary",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from support.rule_cases import CASES, Case, promtool_test
 
 from replication.monitoring import ALERTS, AlertRule, render_rules
 
+PAGE = Path(__file__).parents[2] / "docs" / "monitoring.md"
 TIMEOUT_S = 60.0
 
 
@@ -55,6 +57,25 @@ def test_every_alert_has_a_story_and_a_near_miss(rule: AlertRule) -> None:
     own = [case for case in CASES if case.of == rule.name]
     assert any(case.must_fire for case in own), f"no story in which {rule.name} fires"
     assert any(not case.must_fire for case in own), f"no near miss of {rule.name}"
+
+
+def test_the_configuration_in_the_documentation_is_taken(tmp_path: Path) -> None:
+    """By Prometheus and by Alertmanager themselves."""
+    blocks = re.findall(r"```yaml\n# (\S+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert [name for name, _ in blocks] == ["prometheus.yml", "alertmanager.yml"]
+    for name, text in blocks:
+        (tmp_path / name).write_text(text)
+    (tmp_path / "bascule.yml").write_text(render_rules())
+    checked = promtool("check", "config", str(tmp_path / "prometheus.yml"))
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    routes = subprocess.run(
+        ["amtool", "check-config", str(tmp_path / "alertmanager.yml")],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert routes.returncode == 0, routes.stdout + routes.stderr
 
 
 def test_units_read_well(tmp_path: Path) -> None:

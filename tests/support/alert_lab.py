@@ -80,7 +80,7 @@ class AlertLab:
             self.steps[name] = [{"name": one.name, "labels": dict(one.labels)} for one in found]
             elapsed_s = time.monotonic() - begin_s
             names = sorted({f"{one.name}({one.about})" for one in found})
-            print(f"{name}: {elapsed_s:.1f} s, {', '.join(names) or 'nothing'}", flush=True)
+            say(f"{name}: {elapsed_s:.1f} s, fired: {', '.join(names) or 'nothing'}")
 
     async def _heal(self, what: str) -> None:
         """The cluster is whole again, and then every alert resolves."""
@@ -88,11 +88,10 @@ class AlertLab:
         missing = await self._cluster.wait_whole(timeout_s=WHOLE_TIMEOUT_S)
         assert missing is None, f"after {what}: {missing}"
         whole_s = time.monotonic() - begin_s
-        await self._watched.wait_quiet(timeout_s=QUIET_TIMEOUT_S)
+        lasting = await self._watched.wait_quiet(timeout_s=QUIET_TIMEOUT_S)
         quiet_s = time.monotonic() - begin_s
-        print(
-            f"{what} healed: whole after {whole_s:.1f} s, quiet after {quiet_s:.1f} s", flush=True
-        )
+        last = ", ".join(f"{one.name}({one.about})" for one in lasting)
+        say(f"{what} healed: whole after {whole_s:.1f} s, quiet after {quiet_s:.1f} s, last {last}")
 
     async def _primary(self) -> str:
         primary = await self._cluster.primary()
@@ -183,6 +182,11 @@ class AlertLab:
         await self._heal("DCS")
 
 
+def say(words: str) -> None:
+    """To standard output, where pytest shows it when something went wrong."""
+    print(words, flush=True)
+
+
 def filled_in(expr: str, cluster: str) -> str:
     """A query of the dashboard as Grafana would send it: all sites, a short range."""
     for variable, value in {
@@ -203,7 +207,7 @@ async def main(folder: Path) -> None:
 
     def tell(end: UnitExit) -> None:
         if not end.expected:
-            print(f"{end.unit} on {end.host} ended with {end.status}", flush=True)
+            say(f"{end.unit} on {end.host} ended with {end.status}")
 
     async with Lab(topology, logs=logs, on_exit=tell) as lab:
         cluster: PatroniCluster = await raise_cluster(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from replication.monitoring.rules_file import RULES_FILE
 ROOT = Path(__file__).parents[3]
 RUNBOOKS = ROOT / "docs" / "runbooks"
 PAGES = sorted(path for path in RUNBOOKS.glob("*.md") if path.name != "README.md")
+LINKING = [*PAGES, RUNBOOKS / "README.md", ROOT / "docs" / "monitoring.md"]
 HEADINGS = [
     "What it means",
     "What users feel",
@@ -50,8 +53,14 @@ def test_every_alert_that_was_asked_for_is_there_once() -> None:
     assert len({rule.runbook for rule in ALERTS}) == len(names)
 
 
-def test_the_rules_on_disk_are_fresh() -> None:
-    """``python scripts/monitoring_files.py`` writes them."""
+def test_generated_files_are_fresh() -> None:
+    """``python scripts/monitoring_files.py`` writes them; rules and table are looked at here, the
+    dashboard in its own tests."""
+    script = ROOT / "scripts" / "monitoring_files.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--check"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "fresh\n"), done.stderr
     assert RULES_FILE.read_text(encoding="utf-8") == render_rules()
 
 
@@ -78,14 +87,36 @@ def test_every_alert_has_a_runbook_in_the_same_shape(rule: AlertRule) -> None:
     assert len(re.findall(r"^\d\. ", first, re.MULTILINE)) == 3
     assert first.count("```sh") == 3
     assert first.count("```text") == 3
-    assert f"]({rule.runbook}.md)" in (RUNBOOKS / "README.md").read_text(encoding="utf-8")
+
+
+@every_alert
+def test_runbook_and_index_say_what_the_rule_says(rule: AlertRule) -> None:
+    page = (RUNBOOKS / f"{rule.runbook}.md").read_text(encoding="utf-8")
+    waits = duration(rule.for_s) if rule.for_s else "at once"
+    said = page.partition("## ")[0]
+    assert f"Severity **{rule.severity}**" in said
+    assert f"**{waits}**" in said
+    if rule.threshold is not None:
+        assert f"--set {rule.name}=" in said
+        size = rule.threshold.value
+        words = {"bytes": (f"{size / 2**20:g} MiB", f"{size / 2**30:g} GiB")}
+        assert any(
+            f"**{word}**" in said for word in words.get(rule.threshold.unit, (f"{size:g} s",))
+        )
+    index = (RUNBOOKS / "README.md").read_text(encoding="utf-8")
+    after = f"after {waits}" if rule.for_s else waits
+    assert f"| [{rule.name}]({rule.runbook}.md) | {rule.severity} | {after} |" in index
 
 
 def test_every_runbook_belongs_to_an_alert() -> None:
     assert [path.stem for path in PAGES] == sorted(rule.runbook for rule in ALERTS)
 
 
-@pytest.mark.parametrize("page", [*PAGES, RUNBOOKS / "README.md"], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "page",
+    [*PAGES, RUNBOOKS / "README.md", ROOT / "docs" / "monitoring.md"],
+    ids=lambda path: path.name,
+)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), f"{page.name}: {target}"
