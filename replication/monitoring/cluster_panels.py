@@ -48,7 +48,7 @@ def roles_of(members: str) -> str:
         f'max by (member, site, role) (bascule_member_role{{{members}, role="{role}"}}) * {weight}'
         for role, weight in weighed
     ]
-    return "sum by (member, site) (\n  " + "\n  or ".join(parts) + "\n)"
+    return "max by (member, site) (\n  " + "\n  or ".join(parts) + "\n)"
 
 
 STATE = Row(
@@ -216,7 +216,20 @@ ROLES_ROW = Row(
             kind="states",
             queries=(Query(expr=roles_of(MEMBERS), legend="{{member}}"),),
             meanings=ROLES,
-            width=24,
+            width=20,
+        ),
+        Panel(
+            title="Without a primary",
+            description="How long nobody held the leader lock and answered, in the range shown.",
+            kind="stat",
+            queries=(
+                Query(
+                    expr=f"15 * sum_over_time("
+                    f"(max(bascule_primaries{{{CLUSTER}}}) == bool 0)[$__range:15s])"
+                ),
+            ),
+            unit="s",
+            width=4,
         ),
         Panel(
             title="Members that answer",
@@ -272,7 +285,7 @@ DURABILITY = Row(
             kind="states",
             queries=(
                 Query(
-                    expr="sum by (member) (\n  "
+                    expr="max by (member) (\n  "
                     + "\n  or ".join(
                         f"max by (member, state)"
                         f' (bascule_replica_sync_state{{{MEMBERS}, state="{state}"}}) * {weight}'
@@ -312,12 +325,19 @@ DURABILITY = Row(
 MARKERS = (
     Marker(
         name="failed over",
+        title="failed over",
         expr=f"changes((max by (cluster) (bascule_member_timeline{{{CLUSTER}}}))[1m:]) > 0",
         colour="purple",
     ),
-    Marker(name="no primary", expr=f"bascule_primaries{{{CLUSTER}}} == 0", colour="red"),
+    Marker(
+        name="no primary",
+        title="no primary",
+        expr=f"bascule_primaries{{{CLUSTER}}} == 0",
+        colour="red",
+    ),
     Marker(
         name="alert",
+        title="{{alertname}} {{member}}",
         expr=f'ALERTS{{{CLUSTER}, alertname=~"Bascule.*", alertstate="firing"}}',
         colour="orange",
     ),

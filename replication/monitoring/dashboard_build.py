@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import count
 from typing import TypeAlias
 
 from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat
@@ -27,6 +28,7 @@ UID = "bascule"
 TITLE = "Bascule: failover and replication"
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 HEIGHTS: Mapping[Kind, int] = {"stat": 4, "timeseries": 8, "states": 6}
+"""The panels of a row are as high as the highest of them."""
 TINTS: Mapping[Colour, str] = {
     "green": "semi-dark-green",
     "yellow": "semi-dark-yellow",
@@ -53,11 +55,16 @@ def build_dashboard() -> str:
     )
     for marker in MARKERS:
         board.annotation(_marker(marker))
+    ids = count(1)
     for row in ROWS:
-        board.with_row(dashboard.Row(row.title))
+        board.with_row(dashboard.Row(row.title).id(next(ids)))
+        height = max(HEIGHTS[panel.kind] for panel in row.panels)
         for panel in row.panels:
-            board.with_panel(_panel(panel))
-    return json.dumps(board.build(), cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
+            board.with_panel(_panel(panel).height(height).id(next(ids)))
+    built = json.loads(json.dumps(board.build(), cls=JSONEncoder))
+    for marker, written in zip(MARKERS, built["annotations"]["list"], strict=True):
+        written["titleFormat"] = marker.title  # which the SDK's model does not have
+    return json.dumps(built, indent=2, sort_keys=True) + "\n"
 
 
 def _variables() -> list[Variable]:
@@ -92,7 +99,7 @@ def _marker(marker: Marker) -> dashboard.AnnotationQuery:
 def _panel(panel: Panel) -> Builder:
     built = _kind(panel)
     built.title(panel.title).description(panel.description).datasource(SOURCE)
-    built.unit(panel.unit).span(panel.width).height(HEIGHTS[panel.kind])
+    built.unit(panel.unit).span(panel.width)
     if panel.meanings:
         built.mappings([_meanings(panel)])
     if panel.steps:

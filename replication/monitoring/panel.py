@@ -73,8 +73,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marker:
-    """Moments marked on every time axis: where ``expr`` has a value."""
+    """Moments marked on every time axis: where ``expr`` has a value. ``title``: of each of them."""
 
     name: str
+    title: str
     expr: str
     colour: Colour
