@@ -95,8 +95,9 @@ WAL_RECEIVER_UP = gauge(
     MEMBER,
     "0/1",
     "Whether the replica streams: by its own word, else Patroni's, else the primary's.",
-    "A receiver notices a silent primary only after wal_receiver_timeout (60 s by default):"
-    " watch the lag too.",
+    "Neither side notices at once that the other fell silent: its own word may be 60 s old"
+    " (wal_receiver_timeout), so watch the lag too; the primary's counts no more once the replica"
+    " has flushed nothing for 10 s.",
 )
 REPLICA_SYNC_STATE = gauge(
     "bascule_replica_sync_state",
@@ -129,7 +130,8 @@ SYNC_STANDBYS = gauge(
     CLUSTER,
     "standbys",
     "Streaming standbys that the primary counts as synchronous (sync or quorum).",
-    "One that fell silent is counted until wal_sender_timeout (60 s by default).",
+    "PostgreSQL counts one that fell silent until wal_sender_timeout (60 s by default); here it"
+    " counts no more once it has flushed nothing for 10 s though there was WAL to flush.",
 )
 SYNC_STANDBYS_REQUIRED = gauge(
     "bascule_sync_standbys_required",

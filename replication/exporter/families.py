@@ -16,7 +16,7 @@ from replication.lag.board import Board, Record
 from replication.lag.patroni_answer import ROLES, STATES
 from replication.lag.positions import STAGES
 from replication.lag.sql_answer import PERMISSIONS, Slot
-from replication.lag.standing import standing
+from replication.lag.standing import is_streamed_to, standing
 from replication.lag.sync_names import standbys_required
 
 SLOTS_MAX = 50
@@ -49,7 +49,7 @@ def families(
     yield _family(names.MEMBER_ROLE, _roles(board, cluster))
     yield _family(names.MEMBER_STATE, _states(board, cluster))
     yield from _replicas(board, cluster, now_s)
-    yield from _of_the_cluster(board, of_cluster)
+    yield from _of_the_cluster(board, of_cluster, now_s)
     yield from _slots(board, of_cluster)
     yield _family(names.DCS_MEMBER_UP, (((cluster, e), up) for e, up in board.dcs_up.items()))
     yield _family(names.DCS_HAS_QUORUM, [(of_cluster, board.dcs_quorum)])
@@ -122,7 +122,7 @@ def _replicas(board: Board, cluster: str, now_s: float) -> Iterator[Family]:
     yield _family(names.REPLICA_SYNC_STATE, sync_states)
 
 
-def _of_the_cluster(board: Board, labels: tuple[str]) -> Iterator[Family]:
+def _of_the_cluster(board: Board, labels: tuple[str], now_s: float) -> Iterator[Family]:
     records = board.records.values()
     patronis = [r.patroni for r in records if r.patroni is not None]
     sqls = [r.sql for r in records if r.sql is not None]
@@ -133,7 +133,7 @@ def _of_the_cluster(board: Board, labels: tuple[str]) -> Iterator[Family]:
     if answer is not None:
         required = standbys_required(answer.synchronous_standby_names)
         counted = sum(
-            row.state == "streaming" and row.sync_state in {"sync", "quorum"}
+            row.sync_state in {"sync", "quorum"} and is_streamed_to(board, row, now_s)
             for row in answer.standbys
         )
     yield _family(names.SYNC_STANDBYS, [(labels, counted)])

@@ -19,6 +19,10 @@ from replication.members import Member
 
 What = Literal["rest", "sql"]
 
+STALLED_AFTER_S = 10.0
+"""A standby that flushes nothing for so long, though there is something to flush, is silent. A
+receiver reports every flush, and at least every 10 s (``wal_receiver_status_interval``)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
@@ -47,6 +51,8 @@ class Record:
     seen: Seen | None = None
     silent: bool = True
     """Whether ``seen`` is older than the last question."""
+    progress_s: float | None = None
+    """When the primary last saw it flush something, or saw that there was nothing to flush."""
 
     @property
     def is_writable(self) -> bool:
@@ -86,7 +92,7 @@ class Board:
         probe = record.rest_probe.after(
             began_s=began_s, ended_s=ended_s, answered=answer is not None
         )
-        self._learn(replace(record, patroni=answer, rest_probe=probe))
+        self._learn(replace(record, patroni=answer, rest_probe=probe), ended_s)
 
     def hear_sql(
         self,
@@ -107,7 +113,8 @@ class Board:
         )
         seen = record.seen if number is None else Seen(number=number, asked_s=began_s)
         silent = number is None
-        self._learn(replace(record, sql=answer, sql_probe=probe, seen=seen, silent=silent))
+        record = replace(record, sql=answer, sql_probe=probe, seen=seen, silent=silent)
+        self._learn(record, ended_s)
 
     def hear_beat(self, name: str, number: int, before: int | None, *, now_s: float) -> None:
         """The primary ``name`` has committed heartbeat ``number``."""
@@ -140,7 +147,15 @@ class Board:
         probes = [p for r in self.records.values() for p in (r.rest_probe, r.sql_probe)]
         return min(self.began_s if p.ended_s is None else p.ended_s for p in probes)
 
-    def _learn(self, record: Record) -> None:
+    def is_stalled(self, name: str, now_s: float) -> bool:
+        """Whether the primary has waited for the replica for long: its connection is of no use,
+        though the primary may keep it for ``wal_sender_timeout``."""
+        record = self.records.get(name)
+        if record is None or record.progress_s is None:
+            return False
+        return now_s - record.progress_s > STALLED_AFTER_S
+
+    def _learn(self, record: Record, now_s: float) -> None:
         """Take a record in, and what follows from it."""
         self.records[record.member.name] = record
         candidates = [one for one in map(_candidate, self.records.values()) if one is not None]
@@ -148,7 +163,17 @@ class Board:
         of_all = self.reference is not None and self.reference.member == record.member.name
         for each in list(self.records.values()) if of_all else [record]:
             reached = self._reached(each)
-            self.records[each.member.name] = replace(each, reached=reached)
+            progress_s = self._progress_s(each, reached, now_s)
+            self.records[each.member.name] = replace(each, reached=reached, progress_s=progress_s)
+
+    def _progress_s(self, record: Record, reached: Reached | None, now_s: float) -> float | None:
+        row, reference = self.row_of(record.member.name), self.reference
+        if row is None or reached is None or reference is None:
+            return None
+        moved = record.reached is None or reached.flush != record.reached.flush
+        if moved or record.progress_s is None or reached.flush >= reference.position:
+            return now_s
+        return record.progress_s
 
     def _reached(self, record: Record) -> Reached | None:
         """The last known position: the primary's word, else its own, else what it was."""

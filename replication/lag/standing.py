@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from replication.lag.board import Board, Record
 from replication.lag.positions import Stage, lag_bytes
+from replication.lag.sql_answer import Standby
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +46,21 @@ def standing(board: Board, name: str, *, now_s: float) -> Standing | None:
     return Standing(
         lag_bytes=bytes_behind,
         lag_s=seconds_behind,
-        streams=_streams(board, record),
+        streams=_streams(board, record, now_s),
         sync_state=sync_state,
     )
 
 
-def _streams(board: Board, record: Record) -> bool:
+def _streams(board: Board, record: Record, now_s: float) -> bool:
     """Whether it receives WAL: its own word, else its Patroni's, else the primary's."""
     if record.sql is not None and "read_stats" not in record.sql.missing:
         return record.sql.streams
     if record.patroni is not None and record.patroni.role != "unknown":
         return record.patroni.streams is True
-    row = board.row_of(record.member.name)
-    return row is not None and row.state == "streaming"
+    return is_streamed_to(board, board.row_of(record.member.name), now_s)
+
+
+def is_streamed_to(board: Board, row: Standby | None, now_s: float) -> bool:
+    """Whether the primary streams to a standby that takes it: a row alone proves nothing for
+    ``wal_sender_timeout`` (60 s by default) after the standby fell silent."""
+    return row is not None and row.state == "streaming" and not board.is_stalled(row.name, now_s)

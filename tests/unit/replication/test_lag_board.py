@@ -165,6 +165,27 @@ def test_of_two_connections_of_one_replica_the_further_counts() -> None:
     assert story.of(B).sync_state == "quorum"
 
 
+def test_a_connection_that_carries_nothing_any_more_does_not_count() -> None:
+    """PostgreSQL keeps the row, and counts the standby, until wal_sender_timeout."""
+    story = Story()
+    for position in range(1000, 1012):
+        rows = row(B, 1000, sync_state="quorum"), row(C, position, sync_state="quorum")
+        story.sql(A, sql_primary(position, *rows))
+    assert not story.of(B).streams
+    assert story.of(C).streams
+    assert [value for _, value in story.samples()["bascule_sync_standbys"]] == [1.0]
+    story.sql(A, sql_primary(1020, row(B, 1001, sync_state="quorum")))
+    assert story.of(B).streams, "it takes something again"
+
+
+def test_a_standby_with_nothing_to_flush_is_not_stalled() -> None:
+    story = Story()
+    for _ in range(30):
+        story.sql(A, sql_primary(1000, row(B, 1000, sync_state="sync")))
+    assert story.of(B).streams
+    assert [value for _, value in story.samples()["bascule_sync_standbys"]] == [1.0]
+
+
 def test_without_a_primary_nobody_falls_behind_and_nothing_vanishes() -> None:
     story = Story()
     story.sql(A, sql_primary(1000, row(B, 990)))
