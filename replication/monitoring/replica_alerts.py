@@ -37,7 +37,12 @@ max by (cluster, member, site) (bascule_replica_lag_bytes{stage="replay"}) > $th
 REPLICA_LAG_SECONDS = AlertRule(
     name="BasculeReplicaLagSeconds",
     expr="""\
-max by (cluster, member, site) (bascule_replica_lag_seconds) > $threshold
+max by (cluster, member, site) (
+  bascule_replica_lag_seconds
+  unless on (cluster, instance) (
+    bascule_exporter_permission_missing{permission="heartbeat"} == 1
+  )
+) > $threshold
 unless on (cluster) (max by (cluster) (bascule_primaries) == 0)""",
     for_s=30,
     for_source="awesome-prometheus-alerts",
@@ -53,8 +58,9 @@ unless on (cluster) (max by (cluster) (bascule_primaries) == 0)""",
     runbook="replica-lag-seconds",
     when_absent=(
         "Without a primary no heartbeat is written, and the age of the last one says nothing of"
-        " replication: left out then (BasculeNoPrimary). An exporter that may not write heartbeats"
-        " measures no seconds: bascule_exporter_permission_missing says so, and the bytes remain."
+        " replication: left out then (BasculeNoPrimary). What an exporter says"
+        " that may not read or write heartbeats is left out too (BasculeHeartbeatStale): in a drill"
+        " it took that for a lag. The bytes remain."
     ),
     threshold=Threshold(value=5, unit="seconds", source="awesome-prometheus-alerts: 5 s"),
 )

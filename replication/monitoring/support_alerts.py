@@ -110,4 +110,39 @@ or
     window_s=86_400,
 )
 
-SUPPORT_ALERTS = (DCS_WITHOUT_QUORUM, DCS_MEMBER_DOWN, FAILSAFE_ACTIVE, EXPORTER_SILENT)
+HEARTBEAT_STALE = AlertRule(
+    name="BasculeHeartbeatStale",
+    expr="""\
+max by (cluster) (bascule_primaries) == 1
+and on (cluster) (
+  time() - max by (cluster) (bascule_heartbeat_last_written_timestamp_seconds) > $threshold
+)
+or
+max by (cluster) (bascule_primaries) == 1
+unless on (cluster) (bascule_heartbeat_last_written_timestamp_seconds)""",
+    for_s=60,
+    for_source="a primary that has just taken over is written to within seconds",
+    severity="warning",
+    summary="lag in seconds is not measured on {{ $labels.cluster }}: no heartbeat is written",
+    description=(
+        "{{ $labels.cluster }} has a primary, and the exporter has written no heartbeat there for a"
+        " minute. bascule_replica_lag_seconds says nothing now, and BasculeReplicaLagSeconds cannot"
+        " fire."
+    ),
+    runbook="heartbeat-stale",
+    when_absent=(
+        "The heartbeat's time is absent until the first one was written: that fires too. Without a"
+        " primary none can be written: BasculeNoPrimary."
+    ),
+    threshold=Threshold(
+        value=60, unit="seconds", source="sixty beats at the exporter's interval of 1 s"
+    ),
+)
+
+SUPPORT_ALERTS = (
+    DCS_WITHOUT_QUORUM,
+    DCS_MEMBER_DOWN,
+    FAILSAFE_ACTIVE,
+    HEARTBEAT_STALE,
+    EXPORTER_SILENT,
+)

@@ -2,7 +2,8 @@
 
 One lab, broken in several ways one after another (``support.alert_lab``), watched by the real
 exporter and a real Prometheus. The rules are those of production with every waiting time divided
-by 20, and with their own thresholds, but for that of the slots (32 MiB instead of 1 GiB).
+by 20, and with their own thresholds, but for two: slots (32 MiB instead of 1 GiB) and the age of
+the heartbeat (5 s instead of a minute).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ FIRES_IN = {
     "BasculeSyncStandbyMissing": "no-standby",
     "BasculeMemberDown": "no-standby",
     "BasculeExporterSilent": "exporter-frozen",
+    "BasculeHeartbeatStale": "heartbeat-refused",
     "BasculeNoPrimary": "patroni-frozen",
     "BasculeTwoPrimaries": "patroni-frozen",
     "BasculeTimelineChanged": "patroni-frozen",
@@ -46,6 +48,7 @@ MUST_NOT = {
     "replica-cut-off": {*FAILED_OVER, *DCS, "BasculeSyncStandbyMissing", "BasculeMemberDown"},
     "no-standby": {*FAILED_OVER, *DCS},
     "exporter-frozen": {*FAILED_OVER, *DCS},
+    "heartbeat-refused": set(FIRES_IN) - {"BasculeHeartbeatStale"},
     "patroni-frozen": DCS,
     "dcs-lost": {*FAILED_OVER, "BasculeSyncStandbyMissing"},
 }

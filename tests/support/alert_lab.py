@@ -15,7 +15,7 @@ from pathlib import Path
 
 import anyio
 from support.alert_faults import POLL_S, cut_between, frozen, run_sql, without_power, write_wal
-from support.watched_cluster import EXPORTER, WatchedCluster
+from support.watched_cluster import EXPORTER, EXPORTER_ROLE, WatchedCluster
 
 from cluster import etcd
 from cluster.binaries import find_binaries
@@ -59,6 +59,7 @@ class AlertLab:
             await self._watched.wait_evaluations(STEADY_EVALUATIONS, timeout_s=FIRE_TIMEOUT_S)
         await self._replicas()
         await self._exporter()
+        await self._heartbeat()
         await self._two_primaries()
         await self._dcs()
         async with self._step("healed", ()):
@@ -149,6 +150,16 @@ class AlertLab:
                 silent, since_s=time.monotonic(), timeout_s=FIRE_TIMEOUT_S
             )
         await self._heal("exporter")
+
+    async def _heartbeat(self) -> None:
+        """The exporter loses the right to write its heartbeat."""
+        primary = await self._primary()
+        stale = [("BasculeHeartbeatStale", "")]
+        right = "INSERT, UPDATE ON bascule.heartbeat"
+        async with self._step("heartbeat-refused", stale):
+            await run_sql(self._cluster, primary, f"REVOKE {right} FROM {EXPORTER_ROLE}")
+        await run_sql(self._cluster, primary, f"GRANT {right} TO {EXPORTER_ROLE}")
+        await self._heal("heartbeat")
 
     async def _two_primaries(self) -> None:
         """Patroni of the primary stands still: its lock runs out, its PostgreSQL goes on."""

@@ -40,6 +40,7 @@ HEALTHY: Mapping[str, str] = {
     'bascule_dcs_has_quorum{cluster="wh"}': "1" + STEADY,
     'bascule_failsafe_active{cluster="wh"}': "0" + STEADY,
     'bascule_exporter_last_probe_timestamp_seconds{cluster="wh"}': "0+15x240",
+    'bascule_heartbeat_last_written_timestamp_seconds{cluster="wh"}': "0+15x240",
 }
 """A cluster of three that is well: db-a is its primary."""
 
@@ -207,6 +208,20 @@ CASES: tuple[Case, ...] = (
         fires={300: _one("BasculeNoPrimary", WH)},
     ),
     Case(
+        name="an exporter may not read its heartbeats; the other one may, and sees no lag",
+        of="BasculeReplicaLagSeconds",
+        series={
+            f'bascule_replica_lag_seconds{{{B}, instance="one"}}': "0+0x8 0+15x100",
+            f'bascule_replica_lag_seconds{{{B}, instance="other"}}': "0" + STEADY,
+            **{
+                "bascule_exporter_permission_missing{"
+                f'cluster="wh", permission="heartbeat", instance="{name}"}}': value + STEADY
+                for name, value in (("one", "1"), ("other", "0"))
+            },
+        },
+        fires={300: NOTHING},
+    ),
+    Case(
         name="a replica has no receiver for more than a minute",
         of="BasculeReplicaWithoutReceiver",
         series={f"bascule_replica_wal_receiver_up{{{B}}}": "1+0x8 0+0x100"},
@@ -325,6 +340,35 @@ CASES: tuple[Case, ...] = (
         name="no member answers whether it is in failsafe mode",
         of="BasculeFailsafeActive",
         series={'bascule_failsafe_active{cluster="wh"}': None},
+        fires={600: NOTHING},
+    ),
+    Case(
+        name="the last heartbeat is more than a minute old, for more than a minute",
+        of="BasculeHeartbeatStale",
+        series={
+            'bascule_heartbeat_last_written_timestamp_seconds{cluster="wh"}': "0+15x8 120+0x100"
+        },
+        fires={240: NOTHING, 270: _one("BasculeHeartbeatStale", WH)},
+    ),
+    Case(
+        name="no heartbeat was ever written",
+        of="BasculeHeartbeatStale",
+        series={'bascule_heartbeat_last_written_timestamp_seconds{cluster="wh"}': None},
+        fires={45: NOTHING, 60: _one("BasculeHeartbeatStale", WH)},
+    ),
+    Case(
+        name="no heartbeat, because there is no primary",
+        of="BasculeHeartbeatStale",
+        series={
+            'bascule_heartbeat_last_written_timestamp_seconds{cluster="wh"}': "0+15x8 120+0x100",
+            'bascule_primaries{cluster="wh"}': "1+0x8 0+0x100",
+        },
+        fires={600: _one("BasculeNoPrimary", WH)},
+    ),
+    Case(
+        name="heartbeats that are a minute old, not more",
+        of="BasculeHeartbeatStale",
+        series={'bascule_heartbeat_last_written_timestamp_seconds{cluster="wh"}': "-60+15x240"},
         fires={600: NOTHING},
     ),
     Case(

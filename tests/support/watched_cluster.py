@@ -32,8 +32,9 @@ EXPORTER_ROLE = "bascule_exporter"
 SCRAPE_S = 1
 SCALE = 20
 """Every ``for`` and range divided by it: a minute becomes three seconds, three evaluations."""
-SLOT_THRESHOLD_BYTES = 32 * 1024 * 1024
-"""Instead of 1 GiB, which the lab's memory should not have to hold."""
+THRESHOLDS = {"BasculeSlotRetention": 32 * 1024 * 1024, "BasculeHeartbeatStale": 5}
+"""Instead of 1 GiB, which the lab's memory should not have to hold, and of a minute. All others are
+those of production."""
 ANSWER_TIMEOUT_S = 10.0
 READY_TIMEOUT_S = 60.0
 RANGE_STEP_S = 2
@@ -140,9 +141,7 @@ class WatchedCluster:
 
     async def _start_prometheus(self) -> None:
         rules = self._folder / "rules.yml"
-        rules.write_text(
-            render_rules(scale=SCALE, thresholds={"BasculeSlotRetention": SLOT_THRESHOLD_BYTES})
-        )
+        rules.write_text(render_rules(scale=SCALE, thresholds=THRESHOLDS))
         every = f"{SCRAPE_S}s"
         targets = [f"127.0.0.1:{EXPORTER_PORT}", f"127.0.0.1:{APPLICATION_PORT}"]
         config = {

@@ -12,6 +12,8 @@ import yaml
 from click.testing import CliRunner
 
 from chaos.cli.main import bascule
+from replication.catalogue import STORAGE_METRICS
+from replication.exporter.catalogue import EXPORTER_METRICS
 from replication.monitoring import ALERTS, AlertRule, alert, render_rules
 from replication.monitoring.rule import duration, number
 from replication.monitoring.rules_file import RULES_FILE
@@ -106,6 +108,15 @@ def test_runbook_and_index_say_what_the_rule_says(rule: AlertRule) -> None:
     index = (RUNBOOKS / "README.md").read_text(encoding="utf-8")
     after = f"after {waits}" if rule.for_s else waits
     assert f"| [{rule.name}]({rule.runbook}.md) | {rule.severity} | {after} |" in index
+
+
+@pytest.mark.parametrize("page", LINKING, ids=lambda path: path.name)
+def test_metrics_and_alerts_that_pages_name_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    metrics = {metric.name for metric in (*EXPORTER_METRICS, *STORAGE_METRICS)}
+    assert set(re.findall(r"\bbascule_(?!exporter\b)[a-z_]+\b", text)) <= metrics
+    alerts = {rule.name for rule in ALERTS}
+    assert set(re.findall(r"\bBascule[A-Z]\w+", text)) - {"BasculeReplica"} <= alerts
 
 
 def test_every_runbook_belongs_to_an_alert() -> None:
