@@ -1,17 +1,18 @@
-"""Who is the primary: every member is asked at once, and a silent one delays nobody but itself.
+"""What the members say of themselves, and who is the primary by that.
 
 Patroni's REST API answers ``GET /primary`` with 200 only where the member runs as primary and
-holds the leader lock (Patroni manual, "Patroni REST API"); the body has the timeline. An answer
-is a hint and no more: a connection is accepted only after the server itself has said that it is
-not in recovery (``wire``).
+holds the leader lock (Patroni manual, "Patroni REST API"); whatever the status, the body has the
+member's role, state, timeline and WAL position. An answer is a hint and no more: a connection is
+accepted only after the server itself has said that it is not in recovery (``wire``).
 """
 
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 
 import anyio
 import httpcore
@@ -21,15 +22,6 @@ from replication.wire import Address
 ASK_DEADLINE_S = 1.0
 """A member that has not answered by then counts as silent. Patroni answers from memory in a few
 milliseconds, so this is generous on any link within a country."""
-
-ASK_INTERVAL_S = 0.2
-"""Between two questions to one member while no primary is known (half to one and a half times
-this, by chance, so that many clients do not ask in step)."""
-
-
-def ask_pause_s() -> float:
-    """``ASK_INTERVAL_S`` with jitter."""
-    return ASK_INTERVAL_S * random.uniform(0.5, 1.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +46,25 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestAnswer:
-    """What a member's Patroni said; ``status`` is None when it said nothing in time."""
+    """What a member's Patroni said; ``status`` is None when it said nothing in time.
+
+    ``lsn_bytes``: a primary's WAL position, or how far a replica has replayed. ``streams``: the
+    replica receives WAL by streaming. ``scope``: the cluster's name. ``asked_s``: when the
+    question was sent, on the asker's clock; ``elapsed_s``: how long the answer took.
+    """
 
     status: int | None = None
     timeline: int | None = None
+    lsn_bytes: int | None = None
+    streams: bool = False
+    scope: str | None = None
+    asked_s: float = 0.0
+    elapsed_s: float = 0.0
+
+    @property
+    def is_primary(self) -> bool:
+        """It runs as primary and holds the leader lock, as it says."""
+        return self.status == 200
 
 
 Ask = Callable[[Member], Awaitable[RestAnswer]]
@@ -82,7 +89,7 @@ def choose_primary(
     claims = {
         name: answer.timeline or 0
         for name, answer in answers.items()
-        if answer.status == 200 and (answer.timeline is None or answer.timeline >= timeline_min)
+        if answer.is_primary and (answer.timeline is None or answer.timeline >= timeline_min)
     }
     trusted = [name for name in claims if name not in suspects]
     if not trusted and any(name not in answers for name in members):
@@ -90,69 +97,79 @@ def choose_primary(
     return max(trusted or claims, key=lambda name: claims[name], default=None)
 
 
-async def find_primary(
-    members: Sequence[Member],
-    ask: Ask,
-    *,
-    suspects: Collection[str] = (),
-    timeline_min: int = 0,
-    pause_s: Callable[[], float] = ask_pause_s,
-) -> Member:
-    """Ask every member, each in its own rhythm, until one is the primary; the first wins.
-
-    Has no deadline of its own: the caller sets one. ``suspects`` and ``timeline_min`` are those of
-    ``choose_primary``; ``pause_s`` is drawn anew between two questions to one member.
-    """
-    by_name = {member.name: member for member in members}
-    answers: dict[str, RestAnswer] = {}
-    found: list[Member] = []
-
-    async with anyio.create_task_group() as group:
-
-        async def poll(member: Member) -> None:
-            while True:
-                answers[member.name] = await ask(member)
-                chosen = choose_primary(
-                    answers, members=by_name, suspects=suspects, timeline_min=timeline_min
-                )
-                if chosen is not None:
-                    found.append(by_name[chosen])
-                    group.cancel_scope.cancel()
-                await anyio.sleep(pause_s())
-
-        for member in members:
-            group.start_soon(poll, member)
-    return found[0]
-
-
 class RestClient:
-    """Asks one member at a time; ``ask`` never raises and never takes longer than its deadline."""
+    """Asks one member at a time; ``ask`` never raises and never takes longer than its deadline.
 
-    def __init__(self, *, deadline_s: float = ASK_DEADLINE_S) -> None:
+    Args:
+        deadline_s: for one answer.
+        ssl_context: for members whose ``rest_url`` is https; the system's authorities if None.
+        clock: monotonic seconds, for ``RestAnswer.asked_s``.
+    """
+
+    def __init__(
+        self,
+        *,
+        deadline_s: float = ASK_DEADLINE_S,
+        ssl_context: ssl.SSLContext | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._deadline_s = deadline_s
+        self._clock = clock
         # No connection is kept: questions are rare, and one kept to a host that lost its power
         # would cost the next question its whole deadline.
-        self._pool = httpcore.AsyncConnectionPool(max_keepalive_connections=0)
+        self._pool = httpcore.AsyncConnectionPool(
+            max_keepalive_connections=0, ssl_context=ssl_context
+        )
 
     async def ask(self, member: Member) -> RestAnswer:
         """One ``GET /primary``."""
+        asked_s = self._clock()
         try:
             with anyio.fail_after(self._deadline_s):
                 response = await self._pool.request("GET", f"{member.rest_url}/primary")
         except (TimeoutError, OSError, httpcore.NetworkError, httpcore.ProtocolError):
-            return RestAnswer()
-        return RestAnswer(status=response.status, timeline=parse_timeline(response.content))
+            return RestAnswer(asked_s=asked_s, elapsed_s=self._clock() - asked_s)
+        answer = parse_answer(response.status, response.content)
+        return replace(answer, asked_s=asked_s, elapsed_s=self._clock() - asked_s)
+
+    async def history(self, member: Member) -> tuple[tuple[int, int], ...] | None:
+        """``GET /history``: (timeline, the LSN in bytes at which it ended), oldest first.
+
+        None when the member does not answer, or with something else.
+        """
+        try:
+            with anyio.fail_after(self._deadline_s):
+                response = await self._pool.request("GET", f"{member.rest_url}/history")
+            return tuple((int(line[0]), int(line[1])) for line in json.loads(response.content))
+        except (
+            *(TimeoutError, OSError, httpcore.NetworkError, httpcore.ProtocolError),
+            *(ValueError, TypeError, LookupError),
+        ):
+            return None
 
     async def aclose(self) -> None:
         """Close what is open."""
         await self._pool.aclose()
 
 
-def parse_timeline(body: bytes) -> int | None:
-    """The timeline in a member's answer; None where there is none (it is starting, say)."""
+def parse_answer(status: int, body: bytes) -> RestAnswer:
+    """A member's answer; fields that are missing (it is starting, say) are None."""
     try:
         document = json.loads(body)
     except ValueError:
-        return None
-    timeline = document.get("timeline") if isinstance(document, dict) else None
-    return timeline if isinstance(timeline, int) else None
+        document = None
+    fields = document if isinstance(document, dict) else {}
+    xlog, patroni = fields.get("xlog"), fields.get("patroni")
+    positions = xlog if isinstance(xlog, dict) else {}
+    scope = patroni.get("scope") if isinstance(patroni, dict) else None
+    return RestAnswer(
+        status=status,
+        timeline=_integer(fields.get("timeline")),
+        lsn_bytes=_integer(positions.get("location", positions.get("replayed_location"))),
+        streams=fields.get("replication_state") == "streaming",
+        scope=scope if isinstance(scope, str) else None,
+    )
+
+
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) else None

@@ -114,9 +114,8 @@ class SessionOpened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolWaited:
-    """Somebody got a session, after waiting for one to be free."""
+    """Somebody who had to wait for a session to be free got one."""
 
-    node: str
     waited_s: float
 
 
@@ -152,10 +151,15 @@ Observer = Callable[[Event], None]
 
 
 class Observers:
-    """Passes each event on to every observer, in the order in which they were added."""
+    """Passes each event on to every observer, the log first, then in the order of being added."""
 
     def __init__(self, observers: Sequence[Observer] = ()) -> None:
-        self._observers = list(observers)
+        self._observers: list[Observer] = [log_event, *observers]
+
+    @property
+    def are_watching(self) -> bool:
+        """Somebody beside the log listens: what happens in every unit of work is worth telling."""
+        return len(self._observers) > 1
 
     def add(self, observer: Observer) -> None:
         """From the next event on."""

@@ -1,45 +1,76 @@
-"""Sessions to the primary: found, kept for reuse, and dropped all at once when it changes.
+"""Sessions to the primary, whoever it is, and to replicas.
 
 Invariants: no session to a server in recovery, to a lower timeline than was seen before, or to
-another cluster is ever handed out; one search runs at a time, whoever needs its result waits for
-it; an idle session to anybody but the present primary is closed.
+another cluster is ever handed out for writing; when the primary is lost, all sessions to it are
+dropped at once; when another one is found, whoever still waits for the old one is interrupted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable
 
-import anyio
 import psycopg
 
 from replication.credentials import Credentials
-from replication.members import Ask, Member, find_primary
-from replication.wire import NotPrimary, Session, connect
+from replication.members import Member
+from replication.observe import Observers, PrimaryFound, PrimaryLost
+from replication.pool import Pool
+from replication.talks import Talks
+from replication.watch import Watch
+from replication.wire import NotPrimary, Session, connect, is_not_admitted
+
+TOO_MANY_CONNECTIONS = "53300"
 
 
 class Router:
-    """Hands out sessions to whoever is the primary."""
+    """Hands out sessions.
 
-    def __init__(
+    Args:
+        watch: knows who is the primary; running.
+        credentials: who connects to what.
+        talks: conversations that a change of the primary interrupts.
+        observers: told of every primary that is lost and found.
+        size: sessions to the primary at once.
+        replica_size: sessions to each replica at once.
+        clock: monotonic seconds.
+    """
+
+    def __init__(  # noqa: PLR0913 (the parts it joins)
         self,
-        members: Sequence[Member],
+        watch: Watch,
         credentials: Credentials,
-        ask: Ask,
+        talks: Talks,
+        observers: Observers,
+        *,
+        size: int,
+        replica_size: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._members = tuple(members)
+        self.watch = watch
         self._credentials = credentials
-        self._ask = ask
-        self._search = anyio.Lock()
-        self._primary: Member | None = None
-        self._suspects: set[str] = set()
-        self._timeline_min = 0
+        self._talks = talks
+        self._observers = observers
+        self._clock = clock
+        self._primary_pool = Pool(size, observers=observers, clock=clock)
+        self._read_pools = {
+            name: Pool(replica_size, observers=observers, clock=clock) for name in watch.members
+        }
         self._system_identifier: int | None = None
-        self._idle: list[Session] = []
+        self._last_primary: str | None = None
+        self._is_announced = False
+        self._lost_s = clock()
+        watch.listen(self)
 
     @property
     def primary(self) -> str | None:
         """The name of the member believed to be the primary."""
-        return None if self._primary is None else self._primary.name
+        return None if self.watch.primary is None else self.watch.primary.name
+
+    @property
+    def pool(self) -> Pool:
+        """The one to the primary."""
+        return self._primary_pool
 
     async def borrow(self) -> Session:
         """A clean session to the primary, waiting without limit until there is one.
@@ -48,74 +79,107 @@ class Router:
             psycopg.Error: the member that should be the primary does not take us. It is a suspect
                 from then on; the next call searches again.
         """
-        while self._idle:
-            session = self._idle.pop()
-            if self._is_current(session) and session.is_clean:
-                return session
-            await session.close()
-        async with self._search:
-            if self._primary is None:
-                self._primary = await self.search()
-            member = self._primary
+        return await self._primary_pool.borrow(self._connect_primary)
+
+    def give_back(self, session: Session) -> None:
+        """Take back a session to the primary."""
+        self._primary_pool.give_back(session)
+
+    def lost(self, session: Session, reason: str) -> None:
+        """``session`` to the primary is of no use, and so are all others to its server.
+
+        A session that was made before the last loss says nothing about the present primary.
+        """
+        if self._primary_pool.is_current(session):
+            self.watch.lose(session.node, reason)
+
+    async def borrow_replica(self, node: str) -> Session:
+        """A clean session to ``node`` for reading, whatever its role.
+
+        Raises:
+            psycopg.Error: it does not take us, or belongs to another cluster.
+        """
+        member = self.watch.members[node]
+        return await self._read_pools[node].borrow(lambda: self._connect_replica(member))
+
+    def give_back_replica(self, session: Session) -> None:
+        """Take back a session of ``borrow_replica``."""
+        self._read_pools[session.node].give_back(session)
+
+    def drop_replica(self, node: str) -> None:
+        """A session to ``node`` was lost: those that are kept are of no use either."""
+        self._read_pools[node].drop()
+
+    def primary_lost(self, node: str, reason: str) -> None:
+        """As ``watch.Listener``."""
+        self._primary_pool.drop()
+        if self._is_announced:
+            self._is_announced = False
+            self._lost_s = self._clock()
+        self._observers.tell(PrimaryLost(node=node, reason=reason))
+
+    def primary_found(self, node: str) -> None:
+        """As ``watch.Listener``."""
+        self._talks.interrupt_all_but(node)
+
+    def close(self) -> None:
+        """Close every idle session."""
+        self._primary_pool.drop()
+        for pool in self._read_pools.values():
+            pool.drop()
+
+    async def _connect_primary(self) -> Session:
+        member = await self.watch.wait_primary()
         try:
             session = await connect(member.address, self._credentials)
-            await self._accept(session)
-        except psycopg.Error:
-            self._suspects.add(member.name)
-            await self.forget(member.name)
+            self._accept(session)
+        except psycopg.Error as error:
+            # One that is full, or that does not want us, is the primary all the same.
+            if error.sqlstate != TOO_MANY_CONNECTIONS and not is_not_admitted(error.sqlstate):
+                self.watch.lose(member.name, str(error), suspect=True)
             raise
         return session
 
-    async def give_back(self, session: Session) -> None:
-        """Keep ``session`` for the next who asks, if it is still good."""
-        if session.is_clean and self._is_current(session):
-            self._idle.append(session)
-        else:
-            await session.close()
+    async def _connect_replica(self, member: Member) -> Session:
+        session = await connect(member.address, self._credentials)
+        known = self._system_identifier
+        if known is not None and session.system_identifier != known:
+            session.abandon()
+            raise NotPrimary(f"{session.node} belongs to another cluster")
+        return session
 
-    async def search(self, *, suspects: frozenset[str] = frozenset()) -> Member:
-        """Ask all members until one is the primary; no limit but the caller's."""
-        return await find_primary(
-            self._members,
-            self._ask,
-            suspects=self._suspects | suspects,
-            timeline_min=self._timeline_min,
-        )
-
-    async def forget(self, node: str) -> None:
-        """``node`` is not the primary any more, or cannot be reached: drop all sessions to it."""
-        if self._primary is not None and self._primary.name == node:
-            self._primary = None
-        stale = [session for session in self._idle if session.node == node]
-        self._idle = [session for session in self._idle if session.node != node]
-        for session in stale:
-            await session.close()
-
-    async def aclose(self) -> None:
-        """Close every idle session."""
-        while self._idle:
-            await self._idle.pop().close()
-
-    def _is_current(self, session: Session) -> bool:
-        return session.node == self.primary and session.timeline >= self._timeline_min
-
-    async def _accept(self, session: Session) -> None:
+    def _accept(self, session: Session) -> None:
         """Take note of a new session's timeline and cluster, or close it.
 
         Raises:
             NotPrimary: it is in recovery, behind the times, or of another cluster.
         """
-        known = self._system_identifier
+        known, timeline_min = self._system_identifier, self.watch.timeline_min
         reason: str | None = None
         if session.in_recovery:
             reason = "is in recovery"
         elif known is not None and session.system_identifier != known:
             reason = "belongs to another cluster (its system identifier differs)"
-        elif session.timeline < self._timeline_min:
-            reason = f"is on timeline {session.timeline}, {self._timeline_min} was seen before"
+        elif session.timeline < timeline_min:
+            reason = f"is on timeline {session.timeline}, {timeline_min} was seen before"
         if reason is not None:
-            await session.close()
+            session.abandon()
             raise NotPrimary(f"{session.node} {reason}")
         self._system_identifier = session.system_identifier
-        self._timeline_min = session.timeline
-        self._suspects.clear()
+        self.watch.accept(session.node, session.timeline)
+        self._announce(session)
+
+    def _announce(self, session: Session) -> None:
+        """The first session to a primary since the last one was lost."""
+        if self._is_announced:
+            return
+        self._is_announced = True
+        previous, self._last_primary = self._last_primary, session.node
+        self._observers.tell(
+            PrimaryFound(
+                node=session.node,
+                timeline=session.timeline,
+                previous=previous,
+                search_s=self._clock() - self._lost_s,
+            )
+        )

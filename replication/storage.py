@@ -1,113 +1,116 @@
-"""Units of work on a cluster whose primary may change at any moment.
+"""The cluster, as an application sees it: units of work and reads, whoever is the primary.
 
-``Storage.run`` applies a function of a transaction exactly once, or says by the type of the error
-what is known. No policy lives here: what a failure means is ``outcomes``, what proves that a
-commit happened is ``unit_rows``, who is the primary is ``routing``, every wait is in ``wire``.
+``Storage`` owns the parts and their tasks, and does nothing itself: ``runner`` takes units of work
+to their end, ``reader`` serves reads, ``watch`` knows who is the primary, ``gate`` refuses when
+nothing works.
 """
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
-from typing import NoReturn, Self, TypeVar
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import anyio
 import psycopg
-import tenacity
 
-from replication import unit_rows
 from replication.credentials import Credentials
-from replication.errors import (
-    AlreadyApplied,
-    DeadlineExceeded,
-    Facts,
-    NoPrimary,
-    NotApplied,
-    Unknown,
-)
+from replication.dcs import LeaderWatch
+from replication.decorated import UnitOfWork
+from replication.durability import MAY_SEE_REPLICATION, Durability, Isolation, plan
+from replication.errors import Facts, NotApplied, StorageError
+from replication.gate import Gate
+from replication.inquiry import ask_outcome
 from replication.members import Ask, Member, RestClient
+from replication.observe import Observer, Observers, ReadEnded
 from replication.outcomes import Action, Phase, decide
+from replication.reader import Demand, Read, Reader
 from replication.routing import Router
-from replication.units import Applied, Attempt, Transaction, Unit
-from replication.wire import Session, failure_of, is_id_row_conflict
+from replication.runner import UnitRunner
+from replication.settings import Dcs, StorageSettings
+from replication.talks import Talks
+from replication.tokens import Token
+from replication.units import Applied, Outcome, Transaction, Unit
+from replication.watch import Watch
+from replication.wire import Session, failure_of
 
 T = TypeVar("T")
-
-WATCH_AFTER_S = 1.0
-"""An attempt that takes longer makes the members be asked whether its server is still the primary.
-A small write takes milliseconds; a frozen server (not dead: its kernel still acknowledges packets)
-shows itself in no other way."""
-
-WATCH_INTERVAL_S = 0.5
-"""How often the watch looks; the members are asked only while an attempt is overdue."""
-
-PAUSE_S_MIN, PAUSE_S_MAX = 0.01, 0.2
-"""Between attempts, doubling, with jitter. Short, because a pause delays the first write after a
-failover; what a server that is full needs instead is ``BACK_OFF_S``."""
-
-BACK_OFF_S = 1.0
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Talk:
-    """A conversation with a server, which the watch may interrupt."""
-
-    node: str
-    scope: anyio.CancelScope
-    since_s: float
-
-
-class _Again(Exception):
-    """Another step may help."""
-
-    def __init__(self, action: Action) -> None:
-        super().__init__(action.value)
-        self.action = action
-
-
-class _Superseded(psycopg.OperationalError):
-    """Another member is the primary now: to wait for this one any longer is in vain."""
+P = ParamSpec("P")
 
 
 class Storage:
-    """The cluster, as an application sees it. An async context manager; see ``run``.
+    """A Patroni cluster. An async context manager; see ``run`` and ``read``.
 
     Enter and leave it in the same task: it owns a task group.
 
     Args:
         members: every PostgreSQL of the cluster.
         credentials: who connects to what.
-        ask: how a member is asked for its role; Patroni's REST API if None.
+        settings: everything that has a default.
+        observers: told of what happens (``observe``), beside the log.
+        dcs: where etcd has the leader key; without it a failover is noticed a little later.
+        rest: asks the members' Patroni; one without client certificate if None.
+        ask: how a member is asked for its role; ``rest`` if None.
         clock: monotonic seconds; what ``attempt_s`` and ``elapsed_s`` are measured with.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (all but two have a default)
         self,
         members: Sequence[Member],
         credentials: Credentials,
         *,
+        settings: StorageSettings | None = None,
+        observers: Sequence[Observer] = (),
+        dcs: Dcs | None = None,
+        rest: RestClient | None = None,
         ask: Ask | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._rest = RestClient()
-        self._router = Router(members, credentials, ask or self._rest.ask)
+        self.settings = settings or StorageSettings()
+        self.members = tuple(members)
         self._clock = clock
-        self._stepping = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(_Again), wait=_pause_of, sleep=anyio.sleep
+        self._observers = Observers(observers)
+        self._dcs = dcs
+        self._rest = rest or RestClient(clock=clock)
+        self._watch = Watch(
+            members, ask or self._rest.ask, interval_s=self.settings.watch_interval_s, clock=clock
         )
-        self._talks: set[_Talk] = set()
+        self._talks = Talks(clock)
+        self._router = Router(
+            self._watch,
+            credentials,
+            self._talks,
+            self._observers,
+            size=self.settings.sessions_max,
+            replica_size=self.settings.replica_sessions_max,
+            clock=clock,
+        )
+        self._runner = UnitRunner(self._router, self._talks, self._observers, clock)
+        self._reader = Reader(
+            self._router, self._rest.history, prefer_site=self.settings.prefer_site, clock=clock
+        )
+        self._gate = Gate(
+            after=self.settings.circuit_after,
+            open_s=self.settings.circuit_open_s,
+            observers=self._observers,
+            clock=clock,
+        )
+        self._watch.listen(self._gate)
+        self._may_see_replication = False
         self._owned = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         group = await self._owned.enter_async_context(anyio.create_task_group())
         self._owned.push_async_callback(self._rest.aclose)
-        self._owned.push_async_callback(self._router.aclose)
+        self._owned.callback(self._router.close)
         self._owned.callback(group.cancel_scope.cancel)
-        group.start_soon(self._watch)
+        group.start_soon(self._watch.run)
+        if self._dcs is not None:
+            group.start_soon(LeaderWatch(self._dcs).follow, self._watch.hurry)
+        group.start_soon(self._talks.watch_overdue, self._watch.doubt)
         return self
 
     async def __aexit__(
@@ -128,36 +131,187 @@ class Storage:
         """The member believed to be the primary, None while it is being looked for."""
         return self._router.primary
 
-    async def run(
-        self, fn: Callable[[Transaction], Awaitable[T]], *, unit_id: str, deadline_s: float
+    def observe(self, observer: Observer) -> None:
+        """Tell ``observer`` of everything from now on."""
+        self._observers.add(observer)
+
+    async def run(  # noqa: PLR0913 (one a promise)
+        self,
+        fn: Callable[[Transaction], Awaitable[T]],
+        *,
+        unit_id: str | None = None,
+        deadline_s: float | None = None,
+        durability: Durability | None = None,
+        isolation: Isolation | None = None,
+        statement_timeout_s: float | None = None,
+        repeatable: bool = True,
     ) -> Applied[T]:
         """Apply ``fn`` in one transaction, exactly once.
 
         Args:
             fn: may be called several times, always in a fresh transaction; what it does outside
-                of the transaction (a mail) is its own affair.
-            unit_id: the idempotency key, unique among all units of work of the database.
-            deadline_s: for everything together, all attempts and questions included.
+                of the transaction (a mail) is its own affair, see ``repeatable``.
+            unit_id: the idempotency key, unique among all units of work of the database; drawn
+                if None, and then nobody but the caller of this call can ask about it.
+            deadline_s: for everything together, all attempts and questions included; the
+                settings' if None.
+            durability: what must hold before this returns; the settings' if None.
+            isolation: the server's default if None. Serialization failures are run again.
+            statement_timeout_s: for each statement; the settings' if None.
+            repeatable: False if ``fn`` must not be called twice by this call. It is then called
+                only once the transaction has begun for certain; what fails after that is not
+                tried again (``NotRepeated``), but a commit in doubt is still resolved.
 
         Returns:
             What ``fn`` returned, and where the transaction was written.
 
         Raises:
-            NotApplied: it did not take effect; ``DeadlineExceeded``, ``NoPrimary`` are its kinds.
+            NotApplied: it did not take effect; its kinds say why, and what would help.
             Unknown: the commit was in doubt and could not be resolved before the deadline.
+            NotDurable: it took effect, but not every site confirmed it in time.
             AlreadyApplied: an earlier call with this ``unit_id`` took effect.
+            ValueError: durability ``all_sites`` with members whose site is not known.
             Exception: what ``fn`` itself raised; the transaction was rolled back.
         """
-        unit = Unit(id=unit_id, fn=fn, started_s=self._clock())
-        with anyio.move_on_after(deadline_s):
-            # Nearly all units end with their first step. It is taken without tenacity, whose
-            # bookkeeping costs a fifth of the client's share of a small write (cProfile).
-            try:
-                return await self._step(unit)
-            except _Again as again:
-                await anyio.sleep(_first_pause_s(again.action))
-            return await self._stepping(self._step, unit)
-        raise self._missed(unit, deadline_s)
+        settings = self.settings
+        asked = durability or settings.durability
+        unit = Unit(
+            id=unit_id if unit_id is not None else uuid.uuid4().hex,
+            fn=fn,
+            plan=plan(
+                asked,
+                isolation=isolation,
+                statement_timeout_s=statement_timeout_s or settings.statement_timeout_s,
+            ),
+            started_s=self._clock(),
+            repeatable=repeatable,
+        )
+        if asked == "all_sites":
+            await self._require_sites(unit)
+        self._gate.admit(unit)
+        try:
+            applied = await self._runner.run(
+                unit, settings.deadline_s if deadline_s is None else deadline_s
+            )
+        except BaseException as error:
+            self._gate.failed(unit, error)
+            raise
+        self._gate.succeeded(unit, applied)
+        return applied
+
+    def unit_of_work(
+        self,
+        *,
+        deadline_s: float | None = None,
+        durability: Durability | None = None,
+        isolation: Isolation | None = None,
+        statement_timeout_s: float | None = None,
+        repeatable: bool = True,
+    ) -> Callable[[Callable[Concatenate[Transaction, P], Awaitable[T]]], UnitOfWork[P, T]]:
+        """A decorator: the function becomes one that runs itself as a unit of work.
+
+        The arguments are those of ``run``. The function gets the transaction as its first
+        argument; who calls it does not pass that. ``await fn.run("order-17", ...)`` gives the unit
+        an id and returns ``Applied``; ``await fn(...)`` draws one and returns only the value.
+        """
+
+        def decorate(
+            fn: Callable[Concatenate[Transaction, P], Awaitable[T]],
+        ) -> UnitOfWork[P, T]:
+            async def run(
+                bound: Callable[[Transaction], Awaitable[T]], unit_id: str | None
+            ) -> Applied[T]:
+                return await self.run(
+                    bound,
+                    unit_id=unit_id,
+                    deadline_s=deadline_s,
+                    durability=durability,
+                    isolation=isolation,
+                    statement_timeout_s=statement_timeout_s,
+                    repeatable=repeatable,
+                )
+
+            return UnitOfWork(fn, run)
+
+        return decorate
+
+    async def read(
+        self,
+        fn: Callable[[Transaction], Awaitable[T]],
+        *,
+        max_staleness_s: float | None = None,
+        after: Token | None = None,
+        isolation: Isolation | None = None,
+        deadline_s: float | None = None,
+    ) -> Read[T]:
+        """Run ``fn`` in one read-only transaction.
+
+        Without ``max_staleness_s`` and ``after`` it runs on the primary. With them it runs on the
+        nearest member that keeps the promise, the primary being the last resort.
+
+        Args:
+            fn: may be called several times, possibly on different members.
+            max_staleness_s: everything that was committed longer ago than that is seen.
+            after: what the token stands for is seen (``Applied.token``), on whatever timeline.
+            isolation: the server's default if None.
+            deadline_s: for everything together; the settings' if None.
+
+        Raises:
+            ReadFailed: nobody could serve it in time, or the statement was wrong.
+            TokenLost: the token's write was taken away by a failover.
+            NotAdmitted: the server does not let us in.
+            Exception: what ``fn`` itself raised.
+        """
+        begun_s = self._clock()
+        demand = Demand(max_staleness_s=max_staleness_s, after=after, isolation=isolation)
+        try:
+            read = await self._reader.read(
+                fn, demand, self.settings.deadline_s if deadline_s is None else deadline_s
+            )
+        except Exception as error:
+            self._observers.tell(
+                ReadEnded(
+                    node=error.node if isinstance(error, StorageError) else None,
+                    source=None,
+                    error=type(error).__name__,
+                    elapsed_s=self._clock() - begun_s,
+                )
+            )
+            raise
+        if self._observers.are_watching:
+            self._observers.tell(
+                ReadEnded(
+                    node=read.node,
+                    source=read.source,
+                    error=None,
+                    elapsed_s=self._clock() - begun_s,
+                )
+            )
+        return read
+
+    async def outcome(
+        self, unit_id: str, *, deadline_s: float | None = None, durability: Durability | None = None
+    ) -> Outcome:
+        """What became of a unit of work, for good: the answer is a fence as well.
+
+        If it was not applied, no attempt that is still on its way can commit any more; who is
+        running it at this moment finds that out and begins another attempt.
+
+        Args:
+            unit_id: of a unit that is not older than the retention of id rows; of an older one
+                nothing is known, and it would be called not applied.
+            deadline_s: for everything together; the settings' if None.
+            durability: that of the unit; the settings' if None.
+
+        Raises:
+            Unknown: nobody could be asked in time.
+        """
+        return await ask_outcome(
+            self.session,
+            unit_id,
+            plan(durability or self.settings.durability),
+            deadline_s=self.settings.deadline_s if deadline_s is None else deadline_s,
+        )
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
@@ -171,196 +325,42 @@ class Storage:
         """
         session = await self._router.borrow()
         try:
-            yield session
+            with self._talks.with_node(session.node):
+                yield session
         except psycopg.Error as error:
-            if decide(failure_of(error), Phase.BODY) is Action.REROUTE:
-                await self._router.forget(session.node)
+            failure = failure_of(error)
+            if failure.kind == "lost" or decide(failure, Phase.BODY) is Action.REROUTE:
+                self._router.lost(session, failure.message)
             raise
         finally:
-            await session.rollback()
-            await self._router.give_back(session)
+            with anyio.CancelScope(shield=True):
+                await session.rollback()
+            self._router.give_back(session)
 
-    async def _step(self, unit: Unit[T]) -> Applied[T]:
-        """One attempt, or one question about the last one.
-
-        Raises:
-            _Again: another step may help.
-        """
-        try:
-            session = await self._router.borrow()
-        except psycopg.Error as error:
-            # Whatever it was, no transaction was begun: all one can do is to search again.
-            unit.failure = failure_of(error)
-            raise _Again(Action.REROUTE) from error
-        unit.node = session.node
-        try:
-            if unit.must_ask:
-                answer = await self._ask(unit, session)
-                if answer is not None:
-                    return answer
-            return await self._attempt(unit, session)
-        finally:
-            await self._router.give_back(session)
-
-    async def _attempt(self, unit: Unit[T], session: Session) -> Applied[T]:
-        """One transaction, from BEGIN to the answer to its COMMIT."""
-        unit.attempts += 1
-        begun_s = self._clock()
-        try:
-            with self._talk(session):
-                await session.begin(unit_rows.BEGIN_ROW, (unit.id, unit.row_attempt))
-                value = await unit.fn(Transaction(session))
-                attempt = Attempt(
-                    value=value,
-                    node=session.node,
-                    evidence=unit_rows.parse_evidence(await session.fetch_header()),
-                    begun_s=begun_s,
-                )
-                unit.doubt = attempt  # until COMMIT is answered
-                await session.commit()
-        except psycopg.Error as error:
-            await self._fail(unit, session, error)
-        except Exception:
-            await session.rollback()
-            raise
-        return self._applied(unit, attempt, resolved=False)
-
-    async def _fail(self, unit: Unit[T], session: Session, error: psycopg.Error) -> NoReturn:
-        """Decide what becomes of a unit whose attempt failed.
+    async def _require_sites(self, unit: Unit[T]) -> None:
+        """Durability ``all_sites`` can be shown at all.
 
         Raises:
-            _Again: it is worth another step.
-            NotApplied: it is not, and nothing took effect.
+            ValueError: a member's site is not known.
+            NotApplied: we may not see the replicas' positions.
         """
-        failure = unit.failure = failure_of(error)
-        if unit.phase is Phase.BODY and is_id_row_conflict(error, unit_rows.ROW_TABLE):
-            unit.id_taken = True
-            await session.rollback()
-            raise _Again(Action.IN_DOUBT) from error
-        action = decide(failure, unit.phase)
-        if action is Action.REROUTE or failure.kind == "lost":
-            await self._router.forget(session.node)
-        if action is Action.IN_DOUBT:
-            raise _Again(action) from error
-        unit.doubt = None
-        await session.rollback()
-        if action is Action.GIVE_UP:
+        homeless = [member.name for member in self.members if member.site is None]
+        if homeless:
+            raise ValueError(
+                f"durability all_sites: the site of {', '.join(homeless)} is not known"
+            )
+        if self._may_see_replication:
+            return
+        found = await self.read(_may_see_replication)
+        if not found.value:
             raise NotApplied(
-                f"{unit.id} was not applied: {failure.message}", **self._facts(unit)
-            ) from error
-        raise _Again(action) from error
-
-    async def _ask(self, unit: Unit[T], session: Session) -> Applied[T] | None:
-        """Ask the id row what became of the last attempt, and see to it that the answer stays.
-
-        Returns:
-            The result if it took effect; None if it never will, and the next attempt may begin.
-        """
-        try:
-            with self._talk(session):
-                rows = await session.fetch(unit_rows.RESOLVE, (unit.id, unit.row_attempt))
-        except psycopg.Error as error:
-            failure = unit.failure = failure_of(error)
-            action = decide(failure, Phase.BODY)
-            if action is Action.REROUTE:
-                await self._router.forget(session.node)
-            if action is Action.GIVE_UP and failure.kind != "warning":
-                raise Unknown(
-                    f"nobody knows whether {unit.id} was applied: its id row cannot be asked"
-                    f" ({failure.message})",
-                    **self._facts(unit),
-                ) from error
-            raise _Again(action) from error
-        if unit_rows.parse_state(rows[0]) == "void":
-            unit.next_attempt()
-            return None
-        if unit.doubt is None:
-            raise AlreadyApplied(f"{unit.id} was applied by an earlier call", **self._facts(unit))
-        return self._applied(unit, unit.doubt, resolved=True)
-
-    @contextmanager
-    def _talk(self, session: Session) -> Iterator[None]:
-        """Everything that waits for the server of ``session``, so that the watch can end it."""
-        with anyio.CancelScope() as scope:
-            talk = _Talk(node=session.node, scope=scope, since_s=self._clock())
-            self._talks.add(talk)
-            try:
-                yield
-            finally:
-                self._talks.discard(talk)
-        if scope.cancelled_caught:
-            raise _Superseded(f"{session.node} is not the primary any more")
-
-    async def _watch(self) -> None:
-        """Interrupt those who wait for a member that is the primary no more."""
-        while True:
-            await anyio.sleep(WATCH_INTERVAL_S)
-            now_s = self._clock()
-            overdue = [talk for talk in self._talks if now_s - talk.since_s > WATCH_AFTER_S]
-            if not overdue:
-                continue
-            with anyio.move_on_after(WATCH_AFTER_S):
-                nodes = frozenset(talk.node for talk in overdue)
-                primary = await self._router.search(suspects=nodes)
-                for node in nodes - {primary.name}:
-                    await self._router.forget(node)
-                for talk in overdue:
-                    if talk.node != primary.name:
-                        talk.scope.cancel()
-
-    def _applied(self, unit: Unit[T], attempt: Attempt[T], *, resolved: bool) -> Applied[T]:
-        return Applied(
-            value=attempt.value,
-            node=attempt.node,
-            timeline=attempt.evidence.timeline,
-            lsn=attempt.evidence.lsn,
-            attempts=unit.attempts,
-            attempt_s=attempt.begun_s,
-            elapsed_s=self._clock() - unit.started_s,
-            resolved=resolved,
-        )
-
-    def _missed(self, unit: Unit[T], deadline_s: float) -> NotApplied | Unknown:
-        """The deadline has passed: what can be said."""
-        facts = self._facts(unit)
-        last = f" ({unit.failure.message})" if unit.failure is not None else ""
-        if unit.must_ask:
-            return Unknown(
-                f"nobody knows whether {unit.id} was applied: its commit was in doubt and could"
-                f" not be resolved within {deadline_s} s{last}",
-                **facts,
+                f"{unit.id} was not applied: durability all_sites is seen in"
+                " pg_stat_replication, and our role may not see positions there"
+                " (GRANT pg_read_all_stats TO it)",
+                **Facts(unit_id=unit.id, node=found.node, sqlstate=None, elapsed_s=0.0, attempts=0),
             )
-        if unit.attempts == 0:
-            return NoPrimary(
-                f"{unit.id} was not applied: no primary took a connection within"
-                f" {deadline_s} s{last}",
-                **facts,
-            )
-        return DeadlineExceeded(f"{unit.id} was not applied within {deadline_s} s{last}", **facts)
-
-    def _facts(self, unit: Unit[T]) -> Facts:
-        return Facts(
-            unit_id=unit.id,
-            node=unit.node,
-            sqlstate=None if unit.failure is None else unit.failure.sqlstate,
-            elapsed_s=self._clock() - unit.started_s,
-            attempts=unit.attempts,
-        )
+        self._may_see_replication = True
 
 
-_growing_pause = tenacity.wait_random_exponential(
-    multiplier=2 * PAUSE_S_MIN, min=PAUSE_S_MIN, max=PAUSE_S_MAX
-)
-
-
-def _first_pause_s(action: Action) -> float:
-    """How long to wait after the first step, with jitter."""
-    return (BACK_OFF_S if action is Action.BACK_OFF else PAUSE_S_MIN) * random.uniform(0.5, 1.5)
-
-
-def _pause_of(state: tenacity.RetryCallState) -> float:
-    """How long tenacity waits before the next step."""
-    error = None if state.outcome is None else state.outcome.exception()
-    if isinstance(error, _Again) and error.action is Action.BACK_OFF:
-        return _first_pause_s(error.action)
-    return _growing_pause(state)
+async def _may_see_replication(transaction: Transaction) -> bool:
+    return bool((await transaction.execute(MAY_SEE_REPLICATION)).rows[0][0])

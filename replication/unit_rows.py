@@ -55,7 +55,8 @@ ROW_TABLE = ("bascule", "unit_of_work")
 
 BEGIN_ROW = (
     "INSERT INTO bascule.unit_of_work (id, attempt, state) VALUES (%s, %s, 'applied')"
-    " RETURNING pg_current_wal_insert_lsn()::text, pg_walfile_name(pg_current_wal_insert_lsn())"
+    " RETURNING pg_current_wal_insert_lsn()::text, pg_walfile_name(pg_current_wal_insert_lsn()),"
+    " current_setting('synchronous_standby_names') <> ''"
 )
 """Returns a row for ``parse_evidence``. The position is read before COMMIT, so it is a lower bound
 of the commit record's."""
@@ -65,15 +66,26 @@ RESOLVE = (
     " ON CONFLICT (id, attempt) DO UPDATE SET asked = u.asked + 1 RETURNING state"
 )
 
+OUTCOMES = "SELECT attempt, state FROM bascule.unit_of_work WHERE id = %s ORDER BY attempt"
+
+IS_APPLIED = (
+    "SELECT EXISTS (SELECT FROM bascule.unit_of_work"
+    " WHERE id = %s AND attempt = %s AND state = 'applied')"
+)
+
 State = Literal["applied", "void"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Where in the WAL a transaction was written: ``lsn`` as text (``0/3000060``)."""
+    """Where in the WAL a transaction was written: ``lsn`` as text (``0/3000060``).
+
+    ``synchronous``: the server had synchronous standbys to wait for.
+    """
 
     timeline: int
     lsn: str
+    synchronous: bool
 
 
 def parse_evidence(row: TupleRow) -> Evidence:
@@ -83,8 +95,10 @@ def parse_evidence(row: TupleRow) -> Evidence:
     server is inserting into. ``pg_control_checkpoint()`` still shows the old one after a promotion
     until the next checkpoint has ended.
     """
-    lsn, wal_file = row
-    return Evidence(timeline=int(str(wal_file)[:8], 16), lsn=str(lsn))
+    lsn, wal_file, synchronous = row
+    return Evidence(
+        timeline=int(str(wal_file)[:8], 16), lsn=str(lsn), synchronous=bool(synchronous)
+    )
 
 
 def parse_state(row: TupleRow) -> State:

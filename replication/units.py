@@ -8,7 +8,9 @@ from typing import Generic, TypeVar
 
 from psycopg.rows import TupleRow
 
+from replication.durability import Plan
 from replication.outcomes import Failure, Phase
+from replication.tokens import Token
 from replication.unit_rows import Evidence
 from replication.wire import Params, Query, Session
 
@@ -53,10 +55,13 @@ class Applied(Generic[T]):
     ``node``, ``timeline`` and ``lsn`` are those of the transaction that committed; ``lsn`` was
     read inside it, so it is a lower bound of the commit record's. ``resolved``: the commit was in
     doubt and the id row gave the answer. ``attempt_s`` is when, on the clock that was injected,
-    the transaction that committed was begun; ``attempts`` counts all that were begun.
+    the transaction that committed was begun; ``attempts`` counts all that were begun, and
+    ``row_attempt`` is the number in its id row.
     """
 
     value: T
+    unit_id: str
+    row_attempt: int
     node: str
     timeline: int
     lsn: str
@@ -64,6 +69,23 @@ class Applied(Generic[T]):
     attempt_s: float
     elapsed_s: float
     resolved: bool
+
+    @property
+    def token(self) -> Token:
+        """For a later read that must see this (``Storage.read(after=...)``)."""
+        return Token(
+            timeline=self.timeline, lsn=self.lsn, unit_id=self.unit_id, attempt=self.row_attempt
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a unit of work, for good; ``attempt`` is the number in the id row that says
+    so."""
+
+    unit_id: str
+    applied: bool
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +104,11 @@ class Unit(Generic[T]):
 
     id: str
     fn: Callable[[Transaction], Awaitable[T]]
+    plan: Plan
     started_s: float
+    repeatable: bool = True
+    """Whether ``fn`` may be called again after it was called once."""
+    was_called: bool = False
     row_attempt: int = 1
     """The number that the next attempt writes into its id row (``unit_rows``)."""
     attempts: int = 0
@@ -90,6 +116,10 @@ class Unit(Generic[T]):
     """The attempt whose COMMIT was sent and has no answer that could be believed."""
     id_taken: bool = False
     """An id row of another call stood in the way: what it says must be asked."""
+    is_acknowledged: bool = False
+    """COMMIT was answered, and a quorum has it; only the sites are waited for."""
+    missing: tuple[str, ...] = ()
+    """The sites that have not confirmed it yet."""
     node: str | None = None
     failure: Failure | None = None
 
@@ -108,3 +138,4 @@ class Unit(Generic[T]):
         self.row_attempt += 1
         self.doubt = None
         self.id_taken = False
+        self.is_acknowledged = False

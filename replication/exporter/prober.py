@@ -58,6 +58,7 @@ class Prober:
         self._clock = clock
         self._complaints = Complaints()
         self._http = Http(settings.rest_tls)
+        self._dcs_http = Http(settings.dcs_tls)
         # Drawn anew by every run: see ``heartbeat_row``.
         self._writer = f"{socket.gethostname()}-{secrets.token_hex(4)}"
 
@@ -73,6 +74,7 @@ class Prober:
                 group.start_soon(self._every, COMMON_EVERY, self._ask_common)
         finally:
             await self._http.aclose()
+            await self._dcs_http.aclose()
 
     async def _every(self, rounds: int, step: Callable[[], Awaitable[None]]) -> None:
         """Take ``step`` every so many intervals; one that takes longer skips rounds, and never
@@ -152,7 +154,7 @@ class Prober:
 
         async def ask(endpoint: str) -> None:
             subject = f"etcd at {endpoint}"
-            answer = await self._http.get(
+            answer = await self._dcs_http.get(
                 f"{endpoint}/health",
                 deadline_s=DCS_DEADLINE_S,
                 complain=partial(self._complaints.about, subject),

@@ -27,7 +27,7 @@ class ExporterSettings:
         credentials: its role; ``replication.lag.heartbeat_row.grants`` is what the role needs.
         interval_s: between two questions to a member, and between two heartbeats.
         dcs_endpoints: etcd's client URLs; none: nothing is said of the DCS.
-        rest_tls: for Patroni and etcd behind https; None: the system's CAs.
+        rest_tls, dcs_tls: for Patroni and for etcd behind https; None: httpcore's own authorities.
     """
 
     cluster: str
@@ -36,6 +36,7 @@ class ExporterSettings:
     interval_s: float = 1.0
     dcs_endpoints: tuple[str, ...] = ()
     rest_tls: ssl.SSLContext | None = field(default=None, repr=False)
+    dcs_tls: ssl.SSLContext | None = field(default=None, repr=False)
 
 
 def parse_member(text: str) -> Member:

@@ -15,13 +15,15 @@ Rules that hold for everything in here:
   caller travel together, so a unit of work with one statement costs two round trips, not four.
 """
 
-from replication.wire.connect import Address, connect, session_to
+from replication.wire.connect import connect, session_to
+from replication.wire.conninfo import Address
 from replication.wire.errors import (
     CommitWarning,
     NotPrimary,
     RolledBack,
     failure_of,
     is_id_row_conflict,
+    is_not_admitted,
 )
 from replication.wire.session import Params, Query, Session
 
@@ -36,5 +38,6 @@ __all__ = [
     "connect",
     "failure_of",
     "is_id_row_conflict",
+    "is_not_admitted",
     "session_to",
 ]

@@ -27,6 +27,40 @@ class NotPrimary(psycopg.OperationalError):
     sqlstate = "25006"
 
 
+class Refused(psycopg.OperationalError):
+    """The server refused a connection, with the SQLSTATE that its words stand for."""
+
+    def __init__(self, sqlstate: str, message: str) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
+# libpq does not pass on the SQLSTATE of a refused connection, only the words
+# (src/backend/storage/lmgr/proc.c, utils/init/postinit.c, tcop/backend_startup.c, libpq/auth.c).
+# A server that speaks another language is treated like one that cannot be reached.
+_WORDS = (
+    ("53300", ("too many clients already", "remaining connection slots", "too many connections")),
+    ("57P03", ("the database system is",)),
+    ("28P01", ("password authentication failed", "no password supplied")),
+    ("28000", ("no pg_hba.conf entry", "authentication method requirement", 'role "')),
+    ("3D000", ('database "',)),
+)
+
+
+def refusal_of(error: psycopg.OperationalError) -> psycopg.OperationalError:
+    """``error`` of a failed connect, with a SQLSTATE where its words have one."""
+    words = str(error)
+    for sqlstate, parts in _WORDS:
+        if any(part in words for part in parts):
+            return Refused(sqlstate, words)
+    return error
+
+
+def is_not_admitted(sqlstate: str | None) -> bool:
+    """The server is there, and does not want us: another try would be refused again."""
+    return sqlstate is not None and (sqlstate[:2] == "28" or sqlstate == "3D000")
+
+
 def failure_of(error: psycopg.Error) -> Failure:
     """``error`` as the table of ``outcomes`` takes it."""
     if isinstance(error, CommitWarning):

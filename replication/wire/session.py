@@ -26,8 +26,13 @@ ROLLBACK_DEADLINE_S = 1.0
 _LOOK = (
     "SELECT pg_is_in_recovery(),"
     " CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_insert_lsn()) END,"
-    " (SELECT system_identifier FROM pg_control_system())"
+    " (SELECT system_identifier FROM pg_control_system()),"
+    " current_setting('synchronous_commit')"
 )
+
+_WAITS_FOR_FLUSH = ("on", "remote_apply")
+"""Values of ``synchronous_commit`` under which an acknowledged commit is on a standby's disk
+(PostgreSQL manual, 19.5.1)."""
 
 
 class Session:
@@ -51,10 +56,16 @@ class Session:
         return self._connection.pgconn.transaction_status == TransactionStatus.IDLE
 
     async def look(self) -> None:
-        """Ask the server for its role, its timeline (a primary's) and its cluster."""
-        in_recovery, wal_file, self.system_identifier = (await self.fetch(_LOOK))[0]
+        """Ask the server for its role, its timeline (a primary's) and its cluster.
+
+        Whatever a role or a database has as its default, commits wait for their standby unless a
+        transaction says otherwise.
+        """
+        in_recovery, wal_file, self.system_identifier, commit = (await self.fetch(_LOOK))[0]
         self.in_recovery = bool(in_recovery)
         self.timeline = 0 if wal_file is None else int(wal_file[:8], 16)
+        if commit not in _WAITS_FOR_FLUSH:  # the role's or the database's own default
+            await self.fetch("SET synchronous_commit = on")
 
     async def fetch(self, query: Query, params: Params | None = None) -> list[TupleRow]:
         """Run one statement and return its rows.
@@ -70,11 +81,26 @@ class Session:
             raise CommitWarning(*self._warnings[0])
         return [] if cursor.description is None else await cursor.fetchall()
 
-    async def begin(self, header: Query, params: Params) -> None:
-        """Send BEGIN and the first statement; neither is waited for (``fetch_header``)."""
+    async def begin(
+        self,
+        header: Query,
+        params: Params | None = None,
+        *,
+        begin: Query = "BEGIN",
+        preamble: Sequence[Query] = (),
+    ) -> None:
+        """Send BEGIN and the first statements; nothing is waited for (``fetch_header``).
+
+        Args:
+            header: the statement whose row ``fetch_header`` returns.
+            params: its parameters.
+            begin: BEGIN with its modes.
+            preamble: statements between the two, without rows.
+        """
         if self._pipeline is None:
             self._pipeline = await self._exit.enter_async_context(self._connection.pipeline())
-        await self._connection.execute("BEGIN")
+        for statement in (begin, *preamble):
+            await self._connection.execute(statement)
         self._header = await self._connection.execute(header, params)
 
     async def execute(self, query: Query, params: Params | None) -> tuple[list[TupleRow], int]:
@@ -90,19 +116,26 @@ class Session:
         assert row is not None, "the header statement returns a row"
         return row
 
-    async def commit(self) -> None:
+    async def commit(self, proof: Query | None = None) -> TupleRow | None:
         """Send COMMIT and wait for its answer.
+
+        Args:
+            proof: a statement that travels with it and is run right after it; its row is returned.
 
         Raises:
             CommitWarning: it may have taken effect.
             RolledBack: it did not.
         """
         self._warnings.clear()
-        cursor = await self._send_and_wait("COMMIT", None)
+        if proof is None:
+            cursor, after = await self._send_and_wait("COMMIT", None), None
+        else:
+            cursor, after = await self._send_both("COMMIT", proof)
         if self._warnings:
             raise CommitWarning(*self._warnings[0])
         if cursor.statusmessage != "COMMIT":
             raise RolledBack(f"COMMIT was answered with {cursor.statusmessage}")
+        return None if after is None else await after.fetchone()
 
     async def rollback(self) -> None:
         """Roll back what is open; where that does not work at once, close the connection."""
@@ -124,8 +157,12 @@ class Session:
             async for row in copy.rows():
                 yield row
 
+    def abandon(self) -> None:
+        """Close at once and without a word, whatever state the connection is in."""
+        self._connection.pgconn.finish()
+
     async def close(self) -> None:
-        """Close at once; waits for nothing, whatever state the connection is in."""
+        """As ``abandon``, for those who are not in a hurry to return."""
         self._connection.pgconn.finish()
         with suppress(psycopg.Error):
             await self._exit.aclose()  # leaves the pipeline's context, which finds it closed
@@ -148,6 +185,19 @@ class Session:
             await self._leave_failed_pipeline()
             raise
         return cursor
+
+    async def _send_both(
+        self, first: Query, second: Query
+    ) -> tuple[psycopg.AsyncCursor[TupleRow], psycopg.AsyncCursor[TupleRow]]:
+        """Two statements in one round trip; each ends a transaction or is one of its own."""
+        assert self._pipeline is not None, "begin comes first"
+        try:
+            cursors = await self._connection.execute(first), await self._connection.execute(second)
+            await self._pipeline.sync()
+        except psycopg.Error:
+            await self._leave_failed_pipeline()
+            raise
+        return cursors
 
     async def _leave_failed_pipeline(self) -> None:
         """After an error the server skips everything up to the next Sync: send one."""

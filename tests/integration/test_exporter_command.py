@@ -13,7 +13,7 @@ import anyio
 import pytest
 from psycopg import sql
 from support.commands import BASCULE, bascule, wait_until
-from support.local_etcd import local_etcd
+from support.etcd_members import etcd_members
 from support.local_postgres import PASSWORD, LocalPostgres, local_postgres, replica_of
 from support.local_prometheus import local_prometheus
 from support.patroni_answers import rest_api
@@ -80,7 +80,7 @@ async def members(
 async def test_prometheus_finds_every_family_and_sees_the_lag(tmp_path: Path) -> None:
     password_file = tmp_path / "password"
     password_file.write_text(f"{ROLE_PASSWORD}\n")
-    with local_etcd(tmp_path, 1) as etcd:
+    with etcd_members(tmp_path, 1) as etcd:
         async with members(tmp_path) as (primary, replica, words):
             arguments = [
                 *("--cluster", "patients", "--user", ROLE, "--interval", "0.5", *words),
@@ -128,7 +128,7 @@ async def test_an_etcd_that_answers_is_not_yet_a_quorum(
     tmp_path: Path, postgres_server: LocalPostgres
 ) -> None:
     credentials = Credentials(user="postgres", password=PASSWORD, dbname="postgres")
-    with local_etcd(tmp_path, 2) as (first, second):
+    with etcd_members(tmp_path, 2) as (first, second):
         async with rest_api(primary=True) as answers:
             settings = ExporterSettings(
                 cluster="patients",

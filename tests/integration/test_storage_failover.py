@@ -17,6 +17,7 @@ from support.local_postgres import (
     replica_of,
 )
 from support.patroni_answers import Answers, rest_api
+from support.wal_receiver import STANDBYS, wal_receiver
 
 from chaos.workloads.ledger import Entry, add_entry, prepare
 from replication import Applied, Credentials, Storage, Transaction
@@ -30,7 +31,12 @@ CREDENTIALS = Credentials(user=SUPERUSER, password=PASSWORD, dbname="postgres")
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[tuple[LocalPostgres, LocalPostgres]]:
     """A primary and its replica, to be broken by one test."""
-    with local_postgres(tmp_path) as primary, replica_of(primary, tmp_path) as replica:
+    with (
+        local_postgres(tmp_path) as primary,
+        replica_of(primary, tmp_path) as replica,
+        wal_receiver(primary, tmp_path),
+        wal_receiver(replica, tmp_path),
+    ):
         yield primary, replica
 
 
@@ -43,6 +49,8 @@ async def storage_on(
         await prepare(admin, role="bascule_app", password="app-password")
     async with rest_api(primary=True) as old, rest_api(primary=False) as new:
         members = [old.member(primary), new.member(replica)]
+        for server in (primary, replica):
+            server.set("synchronous_standby_names", STANDBYS)
         async with Storage(members, CREDENTIALS) as storage:
             yield storage, old, new
 

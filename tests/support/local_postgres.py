@@ -60,8 +60,9 @@ def free_port() -> int:
 class LocalPostgres:
     """One server: started, stopped, asked as its superuser."""
 
-    def __init__(self, folder: Path, *, name: str = "db-a") -> None:
+    def __init__(self, folder: Path, *, name: str = "db-a", programs: Path | None = None) -> None:
         self.name = name
+        self._programs = programs or bindir()
         self.port = free_port()
         self._data = folder / name
         self._log = folder / f"{name}.log"
@@ -76,6 +77,11 @@ class LocalPostgres:
             *("-D", str(self._data), "-U", SUPERUSER, "-E", "UTF8", "--locale=C", "--no-sync"),
             *("--auth=scram-sha-256", f"--pwfile={password_file}"),
         )
+
+    def configure(self, name: str, value: str) -> None:
+        """A line of ``postgresql.conf``, for the next start."""
+        with (self._data / "postgresql.conf").open("a") as file:
+            file.write(f"{name} = '{value}'\n")
 
     def copy_from(self, primary: LocalPostgres) -> None:
         """A streaming replica of ``primary``."""
@@ -92,7 +98,7 @@ class LocalPostgres:
             self._process = subprocess.Popen(
                 [
                     *as_ordinary_user(),
-                    str(bindir() / "postgres"),
+                    str(self._programs / "postgres"),
                     *("-D", str(self._data), "-p", str(self.port), *options),
                 ],
                 stdout=log,
@@ -155,7 +161,7 @@ class LocalPostgres:
 
     def _call(self, program: str, *arguments: str) -> None:
         subprocess.run(
-            [*as_ordinary_user(), str(bindir() / program), *arguments],
+            [*as_ordinary_user(), str(self._programs / program), *arguments],
             check=True,
             capture_output=True,
             timeout=60,

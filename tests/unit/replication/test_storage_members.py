@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import anyio
 import pytest
 
-from replication.members import Member, RestAnswer, choose_primary, find_primary, parse_timeline
+from replication.members import RestAnswer, choose_primary, parse_answer
 
 A, B, C = "db-a", "db-b", "db-c"
 ALL = (A, B, C)
@@ -48,23 +47,19 @@ def test_a_suspect_is_believed_once_all_others_were_heard() -> None:
     [(b'{"timeline": 7}', 7), (b'{"state": "starting"}', None), (b"", None), (b"[1]", None)],
 )
 def test_the_timeline_of_an_answer(body: bytes, timeline: int | None) -> None:
-    assert parse_timeline(body) == timeline
+    assert parse_answer(200, body).timeline == timeline
 
 
-def test_a_silent_member_delays_nobody_and_a_new_primary_is_noticed() -> None:
-    members = [Member(name=name, rest_url="", host="", port=0) for name in ALL]
-    asked: dict[str, int] = dict.fromkeys(ALL, 0)
+def test_a_primarys_answer() -> None:
+    body = b"""{"state": "running", "role": "primary", "server_version": 180006, "timeline": 3,
+        "xlog": {"location": 67419584}, "patroni": {"version": "4.1.5", "scope": "eds"}}"""
+    answer = parse_answer(200, body)
+    assert answer == RestAnswer(status=200, timeline=3, lsn_bytes=67419584, scope="eds")
+    assert answer.is_primary
 
-    async def ask(member: Member) -> RestAnswer:
-        asked[member.name] += 1
-        if member.name == A:
-            await anyio.sleep_forever()
-        return YES if member.name == C and asked[C] == 3 else NO
 
-    async def search() -> str:
-        with anyio.fail_after(5):
-            return (await find_primary(members, ask, pause_s=lambda: 0.0)).name
-
-    assert anyio.run(search) == C
-    assert asked[A] == 1
-    assert asked[C] == 3
+def test_a_replicas_answer() -> None:
+    body = b"""{"state": "running", "role": "replica", "timeline": 3, "replication_state":
+        "streaming", "xlog": {"received_location": 67419600, "replayed_location": 67419584}}"""
+    answer = parse_answer(503, body)
+    assert (answer.is_primary, answer.streams, answer.lsn_bytes) == (False, True, 67419584)

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from replication import Credentials, NotApplied
+from replication.durability import plan
 from replication.outcomes import Phase
 from replication.unit_rows import Evidence, parse_evidence, parse_state
 from replication.units import Attempt, Transaction, Unit
@@ -13,8 +14,8 @@ from replication.wire import CommitWarning, RolledBack, failure_of
 
 
 def test_evidence_of_an_id_row() -> None:
-    row = ("1/3000060", "0000000A0000000100000003")
-    assert parse_evidence(row) == Evidence(timeline=10, lsn="1/3000060")
+    row = ("1/3000060", "0000000A0000000100000003", True)
+    assert parse_evidence(row) == Evidence(timeline=10, lsn="1/3000060", synchronous=True)
 
 
 def test_states_of_an_id_row() -> None:
@@ -28,10 +29,13 @@ def test_a_unit_asks_exactly_while_it_may_have_taken_effect() -> None:
     async def nothing(_: Transaction) -> None:
         return None
 
-    unit = Unit(id="a", fn=nothing, started_s=0.0)
+    unit = Unit(id="a", fn=nothing, plan=plan("quorum"), started_s=0.0)
     assert (unit.must_ask, unit.phase) == (False, Phase.BODY)
     unit.doubt = Attempt(
-        value=None, node="db-a", evidence=Evidence(timeline=1, lsn="0/1"), begun_s=0.0
+        value=None,
+        node="db-a",
+        evidence=Evidence(timeline=1, lsn="0/1", synchronous=True),
+        begun_s=0.0,
     )
     assert (unit.must_ask, unit.phase) == (True, Phase.COMMIT)
     unit.next_attempt()

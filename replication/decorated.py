@@ -1,0 +1,34 @@
+"""A function that runs itself as a unit of work: what ``Storage.unit_of_work`` makes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Concatenate, Generic, ParamSpec, TypeVar
+
+from replication.units import Applied, Transaction
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class UnitOfWork(Generic[P, T]):
+    """A function that runs itself as a unit of work; made by ``Storage.unit_of_work``."""
+
+    def __init__(
+        self,
+        fn: Callable[Concatenate[Transaction, P], Awaitable[T]],
+        run: Callable[[Callable[[Transaction], Awaitable[T]], str | None], Awaitable[Applied[T]]],
+    ) -> None:
+        functools.update_wrapper(self, fn)
+        self.fn = fn
+        """The function itself, to be called inside of another unit of work."""
+        self._run = run
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Apply it under an id that is drawn; what the function returned."""
+        return (await self._run(lambda tx: self.fn(tx, *args, **kwargs), None)).value
+
+    async def run(self, unit_id: str, /, *args: P.args, **kwargs: P.kwargs) -> Applied[T]:
+        """Apply it under ``unit_id``; see ``Storage.run``."""
+        return await self._run(lambda tx: self.fn(tx, *args, **kwargs), unit_id)
