@@ -216,9 +216,12 @@ async def main(folder: Path) -> None:
     logs.mkdir()
     topology = load_builtin("three-sites").with_settings(loop_wait_s=2, retry_timeout_s=3)
 
+    died: list[UnitExit] = []
+
     def tell(end: UnitExit) -> None:
         if not end.expected:
             say(f"{end.unit} on {end.host} ended with {end.status}")
+            died.append(end)
 
     async with Lab(topology, logs=logs, on_exit=tell) as lab:
         cluster: PatroniCluster = await raise_cluster(
@@ -238,6 +241,7 @@ async def main(folder: Path) -> None:
             finally:
                 found = {"steps": alerts.steps, "answers": alerts.answers}
                 (folder / "alerts.json").write_text(json.dumps(found, indent=2))
+            assert not died, died
         finally:
             await watched.aclose()
             await cluster.aclose()
