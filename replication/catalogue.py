@@ -93,7 +93,7 @@ STORAGE_REROUTE = histogram(
 )
 STORAGE_POOL_WAIT = histogram(
     "bascule_storage_pool_wait_seconds",
-    "How long somebody waited for a session to be free.",
+    "How long those waited for a session to be free who had to wait for one.",
 )
 STORAGE_CIRCUIT_OPEN = gauge(
     "bascule_storage_circuit_open",

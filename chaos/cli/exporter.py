@@ -6,23 +6,43 @@ import logging
 import os
 import signal
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import NoReturn
 
 import anyio
 import click
 
-from chaos.exit_codes import INTERRUPTED
-from replication.credentials import Credentials
+from chaos.cli.exporter_settings import Words, settings_of
+from chaos.exit_codes import COULD_NOT_RUN, INTERRUPTED
+from replication.config_file import SECTION
+from replication.discovery import DiscoveryError
 from replication.exporter.service import exporter as exporter_service
-from replication.exporter.settings import PORT_MAX, ExporterSettings, parse_member
+from replication.exporter.settings import PORT_MAX
 from replication.lag import heartbeat_row
-from replication.members import Member
 
 INTERVAL_S_MIN, INTERVAL_S_MAX = 0.1, 60.0
 
 
 @click.command()
-@click.option("--cluster", metavar="NAME", help="The cluster's name, which Patroni calls scope.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The members and who to connect as, as TOML (docs/settings.md), instead of options.",
+)
+@click.option(
+    "--section",
+    default=SECTION,
+    show_default=True,
+    metavar="NAME",
+    help="The table of --config that has them.",
+)
+@click.option(
+    "--cluster",
+    metavar="NAME",
+    help="The cluster's name, which Patroni calls scope. [default: the scope in --config]",
+)
 @click.option(
     "--member",
     "member_texts",
@@ -68,6 +88,8 @@ INTERVAL_S_MIN, INTERVAL_S_MAX = 0.1, 60.0
 )
 def exporter(  # noqa: PLR0913 (one argument an option)
     *,
+    config: Path | None,
+    section: str,
     cluster: str | None,
     member_texts: tuple[str, ...],
     user: str | None,
@@ -86,77 +108,61 @@ def exporter(  # noqa: PLR0913 (one argument an option)
     \b
     bascule exporter --setup-sql --user bascule_exporter | psql ...   (once, on the primary)
     """
-    if user is None:
-        raise click.UsageError("--user is missing.")
     if setup_sql:
+        if user is None:
+            raise click.UsageError("--setup-sql needs --user.")
         print(setup_statements(user))
         return
-    if cluster is None:
-        raise click.UsageError("--cluster is missing.")
-    if not member_texts:
-        raise click.UsageError("--member is missing: give every member of the cluster.")
-    settings = ExporterSettings(
+    words = Words(
+        config=config,
+        section=section,
         cluster=cluster,
-        members=tuple(map(_member, member_texts)),
-        credentials=Credentials(
-            user=user,
-            password=_password(password_file),
-            dbname=dbname,
-            application_name="bascule-exporter",
-        ),
+        members=member_texts,
+        user=user,
+        dbname=dbname,
+        password_file=password_file,
+        dcs=dcs_endpoints,
         interval_s=interval_s,
-        dcs_endpoints=tuple(map(_endpoint, dcs_endpoints)),
     )
-    names = [member.name for member in settings.members]
-    if len(set(names)) != len(names):
-        raise click.BadParameter("two members have one name", param_hint="--member")
     host, port = _host_port(listen)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
-    try:
-        ended_by = anyio.run(_serve, settings, host, port)
-    except OSError as error:  # anyio says of a port that is taken only that one is
-        raise OSError(error.errno, os.strerror(error.errno or 0), listen) from error
+    ended_by = anyio.run(_serve, words, host, port)
     if ended_by is signal.SIGINT:
         sys.exit(INTERRUPTED)
 
 
-async def _serve(settings: ExporterSettings, host: str, port: int) -> signal.Signals:
+async def _serve(words: Words, host: str, port: int) -> signal.Signals:
     """Serve until a signal comes; returns it."""
+    try:
+        settings = await settings_of(words)
+    except DiscoveryError as error:
+        fail(error)
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with exporter_service(settings, host, port) as bound:
-            where = f"[{host}]:{bound}" if ":" in host else f"{host}:{bound}"
+        async with AsyncExitStack() as stack:
+            where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            try:
+                bound = await stack.enter_async_context(exporter_service(settings, host, port))
+            except OSError as error:  # anyio says of a port that is taken only that one is
+                raise OSError(error.errno, os.strerror(error.errno or 0), where) from error
+            where = where.removesuffix(str(port)) + str(bound)
             print(f"bascule exporter: http://{where}/metrics", flush=True)
             async for received in signals:
                 return received
     raise AssertionError("the receiver of signals ends with a signal")
 
 
+def fail(error: Exception) -> NoReturn:
+    """Say why it could not run, and leave."""
+    print(f"bascule: {error}", file=sys.stderr)
+    sys.exit(COULD_NOT_RUN)
+
+
 def setup_statements(role: str) -> str:
     """What whoever owns the database runs once: the table, and the rights of ``role``."""
     grants = [grant.as_string() for grant in heartbeat_row.grants(role)]
     return "\n".join(f"{sql.strip()};" for sql in (*heartbeat_row.SCHEMA_STATEMENTS, *grants))
-
-
-def _member(text: str) -> Member:
-    try:
-        return parse_member(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--member") from error
-
-
-def _endpoint(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise click.BadParameter(f"{text!r} is no http:// or https:// URL", param_hint="--dcs")
-    return text.rstrip("/")
-
-
-def _password(path: Path | None) -> str:
-    """An empty one lets libpq look into ~/.pgpass."""
-    if path is None:
-        return os.environ.get("PGPASSWORD", "")
-    return path.read_text(encoding="utf-8").removesuffix("\n")
 
 
 def _host_port(text: str) -> tuple[str, int]:

@@ -109,6 +109,7 @@ class Prober:
                     subject,
                     f"belongs to cluster {parsed.scope}, not to {self._settings.cluster}",
                 )
+                parsed = None
             else:
                 self._complaints.over(subject)
         self.board.hear_patroni(member.name, parsed, began_s=began_s, ended_s=self._clock())

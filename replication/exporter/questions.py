@@ -141,6 +141,7 @@ class SqlMember:
                 deadline_s=SQL_DEADLINE_S,
                 settings=heartbeat_row.SESSION_SETTINGS,
             )
+            await session.fetch(heartbeat_row.WAIT_FOR_NO_STANDBY)
         row = (await session.fetch(ASK))[0]
         answer = parse_answer(row, session.system_identifier)
         if not answer.in_recovery or "heartbeat" in answer.missing:

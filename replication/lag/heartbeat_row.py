@@ -2,8 +2,8 @@
 
 The exporter writes its next number on the primary in an ordinary transaction, so the number comes
 to a replica as any data does: when the WAL that carries it is replayed there. The commit waits for
-no standby (``SESSION_SETTINGS``): were it to wait, a quorum that is lost would stop the very clock
-that shows how long it is lost.
+no standby (``WAIT_FOR_NO_STANDBY``): were it to wait, a quorum that is lost would stop the very
+clock that shows how long it is lost.
 
 A writer is one run of an exporter, with a name that is drawn anew, so numbers of another run are
 never taken for one's own. Rows of runs that have ended are removed.
@@ -34,8 +34,11 @@ _GRANTS: tuple[LiteralString, ...] = (
     "GRANT pg_read_all_stats TO {role}",
 )
 
-SESSION_SETTINGS = {"synchronous_commit": "local", "lock_timeout": "1s", "statement_timeout": "5s"}
-"""Of every session of the exporter: it waits for no standby, and it is in nobody's way."""
+SESSION_SETTINGS = {"lock_timeout": "1s", "statement_timeout": "5s"}
+"""Of every session of the exporter: it is in nobody's way."""
+
+WAIT_FOR_NO_STANDBY = "SET synchronous_commit = local"
+"""Said in every new session, after ``wire`` has made its own wait for a standby."""
 
 BEAT = """
 WITH before AS (SELECT number FROM bascule.heartbeat WHERE writer = %(writer)s)

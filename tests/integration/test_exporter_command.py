@@ -187,7 +187,7 @@ MEMBER = "--member=a=http://127.0.0.1:1,127.0.0.1:1"
         (["--user", "x", "--cluster", "c"], "--member is missing"),
         (["--user", "x", "--cluster", "c", "--member", "oops"], "name=rest_url,host:port[,site]"),
         (["--user", "x", "--cluster", "c", MEMBER, MEMBER], "two members have one name"),
-        (["--user", "x", "--cluster", "c", MEMBER, "--dcs", "etcd:2379"], "no http:// or https://"),
+        (["--user", "x", "--cluster", "c", MEMBER, "--dcs", "etcd:2379"], "expected an address"),
         (["--user", "x", "--cluster", "c", MEMBER, "--listen", "9187"], "not HOST:PORT"),
     ],
 )
@@ -197,10 +197,13 @@ def test_what_is_wrong_on_the_command_line_is_said(arguments: list[str], words: 
     assert words in done.stderr
 
 
-def test_a_port_that_is_taken_is_said() -> None:
+def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         where = f"127.0.0.1:{taken.getsockname()[1]}"
-        done = bascule("exporter", "--user", "x", "--cluster", "c", MEMBER, "--listen", where)
+        path = tmp_path / "password"
+        path.write_text(PASSWORD)
+        arguments = ["--user", "x", "--cluster", "c", MEMBER, "--password-file", str(path)]
+        done = bascule("exporter", *arguments, "--listen", where)
     assert done.returncode == 3
     assert done.stderr.strip() == f"bascule: {where}: Address already in use"
 
@@ -209,5 +212,66 @@ def test_a_password_file_that_is_missing_is_said(tmp_path: Path) -> None:
     path = tmp_path / "none"
     arguments = ["--user", "x", "--cluster", "c", MEMBER, "--password-file", str(path)]
     done = bascule("exporter", *arguments)
-    assert done.returncode == 3
-    assert f"{path}: No such file" in done.stderr
+    assert done.returncode == 2
+    assert str(path) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+CONFIG = """
+[bascule.exporter]
+user = "postgres"
+dbname = "postgres"
+password_file = "password"
+
+[bascule.exporter.dcs]
+endpoints = ["{etcd}"]
+scope = "patients"
+
+[[bascule.exporter.members]]
+name = "db-a"
+rest_url = "http://127.0.0.1:{rest}"
+host = "127.0.0.1"
+port = {port}
+site = "paris"
+"""
+
+
+async def test_settings_from_a_file(tmp_path: Path, postgres_server: LocalPostgres) -> None:
+    (tmp_path / "password").write_text(PASSWORD)
+    config = tmp_path / "storage.toml"
+    async with rest_api(primary=True) as rest:
+        with etcd_members(tmp_path, 1) as etcd:
+            port = postgres_server.port
+            config.write_text(CONFIG.format(etcd=etcd[0].endpoint, rest=rest.port, port=port))
+            arguments = ("--config", str(config), "--section", "bascule.exporter")
+            with command(*arguments) as (_, url):
+                page = await wait_scrape(
+                    url,
+                    lambda page: (
+                        page.value("bascule_member_sql_up", member="db-a", site="paris") == 1
+                        and page.value("bascule_dcs_has_quorum", cluster="patients") == 1
+                    ),
+                    what="the member and the DCS of the file",
+                )
+    assert page.value("bascule_writable_members") == 1
+    name = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'bascule-exporter'"
+    assert postgres_server.query(name) == [(0,)], "the session is closed at the end"
+
+
+def test_a_file_that_is_wrong_is_said_whole(tmp_path: Path) -> None:
+    config = tmp_path / "storage.toml"
+    config.write_text('[bascule.storage]\nuser = "x"\ndbnam = "y"\n')
+    done = bascule("exporter", "--config", str(config))
+    assert done.returncode == 2
+    assert "did you mean dbname?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_and_options_do_not_go_together(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text(PASSWORD)
+    config = tmp_path / "storage.toml"
+    config.write_text(CONFIG.format(etcd="http://127.0.0.1:1", rest=1, port=1))
+    section = ("--config", str(config), "--section", "bascule.exporter")
+    done = bascule("exporter", *section, "--user", "somebody")
+    assert done.returncode == 2
+    assert "--user and --config do not go together" in done.stderr

@@ -65,6 +65,22 @@ async def test_the_rights_of_setup_sql_are_enough(postgres_server: LocalPostgres
     assert page.value("bascule_member_role", role="primary") == 1
 
 
+async def test_rows_of_runs_that_have_ended_are_removed(postgres_server: LocalPostgres) -> None:
+    async with rest_api(primary=True) as answers:
+        with role_on(postgres_server, "exporter_pruning", granted=True) as credentials:
+            postgres_server.query(
+                "INSERT INTO bascule.heartbeat VALUES ('ended', 9, now() - interval '2 hours'),"
+                " ('other', 9, now() - interval '1 minute') ON CONFLICT (writer) DO NOTHING"
+            )
+            asked = settings(credentials, answers.member(postgres_server))
+            async with exporter(asked, "127.0.0.1", 0) as port:
+                await wait_scrape(f"http://127.0.0.1:{port}", writes_heartbeats, what="heartbeats")
+            left = {row[0] for row in postgres_server.query("SELECT writer FROM bascule.heartbeat")}
+    assert "ended" not in left
+    assert "other" in left
+    assert len(left) >= 2, "its own, and those that may be alive"
+
+
 async def test_rights_that_are_missing_are_said(
     postgres_server: LocalPostgres, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -105,6 +121,27 @@ async def test_a_wrong_password_is_said_once_and_never_shown(
     assert len(said) == 1
     assert "password authentication failed" in caplog.text
     assert "a-wrong-secret" not in caplog.text
+
+
+async def test_a_member_of_another_cluster_counts_for_nothing(
+    postgres_server: LocalPostgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, logger="replication.exporter")
+    async with rest_api(primary=True) as answers:
+        answers.more = {"role": "primary", "patroni": {"scope": "another"}}
+        nobody = Credentials(user="nobody", password="none", dbname="postgres")
+        asked = settings(nobody, answers.member(postgres_server))
+        async with exporter(asked, "127.0.0.1", 0) as port:
+            page = await wait_scrape(
+                f"http://127.0.0.1:{port}",
+                lambda page: (
+                    (page.value("bascule_exporter_probe_failures_total", what="rest") or 0) >= 2
+                ),
+                what="answers that are refused",
+            )
+    assert page.value("bascule_primaries") == 0
+    assert page.value("bascule_member_up") == 0
+    assert "belongs to cluster another, not to patients" in caplog.text
 
 
 @contextmanager

@@ -226,3 +226,29 @@ async def test_two_primaries_are_shown_as_two_and_the_stale_one_measures_nobody(
         )
     assert page.value("bascule_primaries") == page.value("bascule_writable_members") == 1
     assert page.value("bascule_member_sql_up", member="db-a") == 0
+
+
+async def test_without_the_right_to_statistics_a_replica_is_measured_by_its_own_word(
+    pair: tuple[LocalPostgres, LocalPostgres],
+) -> None:
+    primary, _ = pair
+    primary.query(sql.SQL("REVOKE pg_read_all_stats FROM {}").format(sql.Identifier(ROLE)))
+    async with watched(pair) as (url, _, second):
+        second.more = {"role": "replica", "replication_state": "streaming"}
+        page = await wait_scrape(
+            url,
+            lambda page: (
+                page.value("bascule_exporter_permission_missing", permission="read_stats") == 1
+                and lag_s(page) == 0
+                and lag_bytes(page) is not None
+                and page.value("bascule_replica_wal_receiver_up", member="db-b") == 1
+            ),
+            what="a replica's own word",
+        )
+        no_connection(pair)
+        await wait_scrape(
+            url,
+            lambda page: (lag_s(page) or 0) > BEHIND_S and (lag_bytes(page) or 0) > 0,
+            what="lag by its own word",
+        )
+    assert page.value("bascule_exporter_permission_missing", permission="heartbeat") == 0

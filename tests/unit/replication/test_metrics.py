@@ -115,7 +115,7 @@ def test_reads_waits_and_the_circuit() -> None:
         ReadEnded(node=None, source=None, error="NoReplica", elapsed_s=5.0),
     ]
     opened = CircuitOpened(reason="no primary", for_s=5.0)
-    told = Told([*reads, PoolWaited(node="db-a", waited_s=0.2), opened])
+    told = Told([*reads, PoolWaited(waited_s=0.2), opened])
     assert told.value("bascule_storage_reads_total", source="primary") == 1
     assert told.value("bascule_storage_reads_total", source="none") == 1
     assert told.value("bascule_storage_pool_wait_seconds_sum") == 0.2
@@ -136,7 +136,7 @@ def test_no_event_makes_a_series_that_was_not_there() -> None:
         PrimaryLost(node="db-a", reason="silent"),
         found("db-b", 2, "db-a"),
         SessionOpened(node="db-b", elapsed_s=0.1),
-        PoolWaited(node="db-b", waited_s=0.0),
+        PoolWaited(waited_s=0.0),
     ]
     assert len(OUTCOMES) == len(outcomes)
     assert series(Told([]).registry) == series(Told(events).registry)
