@@ -46,7 +46,7 @@ FAILED_OVER = {"BasculeNoPrimary", "BasculeTwoPrimaries", "BasculeTimelineChange
 DCS = {"BasculeDcsWithoutQuorum", "BasculeDcsMemberDown", "BasculeFailsafeActive"}
 MUST_NOT = {
     "replica-cut-off": {*FAILED_OVER, *DCS, "BasculeSyncStandbyMissing", "BasculeMemberDown"},
-    "no-standby": {*FAILED_OVER, *DCS},
+    "no-standby": {*FAILED_OVER, *DCS, "BasculeHeartbeatStale"},
     "exporter-frozen": {*FAILED_OVER, *DCS},
     "heartbeat-refused": set(FIRES_IN) - {"BasculeHeartbeatStale"},
     "patroni-frozen": DCS,
