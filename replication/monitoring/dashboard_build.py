@@ -17,9 +17,9 @@ from grafana_foundation_sdk.models import common as options
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import QueryEditorMode
 
-from replication.monitoring.cluster_panels import MARKERS
 from replication.monitoring.dashboard_file import ROWS
 from replication.monitoring.panel import Colour, Kind, Marker, Panel
+from replication.monitoring.state_panels import MARKERS
 
 Builder: TypeAlias = stat.Panel | lines.Panel | states.Panel
 Variable: TypeAlias = cog.Builder[models.VariableModel]

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from replication.monitoring.cluster_panels import DURABILITY, LAG, MARKERS, ROLES_ROW, STATE
 from replication.monitoring.panel import Panel, Row
+from replication.monitoring.replica_panels import DURABILITY, LAG
+from replication.monitoring.state_panels import MARKERS, ROLES_ROW, STATE
 from replication.monitoring.storage_panels import EXPORTER, STORAGE
 
 ROWS: tuple[Row, ...] = (STATE, LAG, ROLES_ROW, STORAGE, DURABILITY, EXPORTER)

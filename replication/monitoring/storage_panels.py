@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from replication.monitoring.cluster_panels import CLUSTER, NO_YES_BAD
 from replication.monitoring.panel import Panel, Query, Row, Step
+from replication.monitoring.panel_parts import CLUSTER, NO_YES_BAD
 
 RATE = "[$__rate_interval]"
 

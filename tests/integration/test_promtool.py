@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.rule_cases import CASES, Case, promtool_test
+from support.rule_case import Case, promtool_test
+from support.rule_cases import CASES
 
 from replication.monitoring import ALERTS, AlertRule, render_rules
 
