@@ -57,9 +57,9 @@ class StorageSettings:
 
     circuit_after: int = 5
     """So many units of work in a row that ended for want of a primary, of a session, of room on the
-    server, or of an answer (``Unknown``) open the circuit: what comes next fails at once, and queues
-    up nowhere. A judgement: one lost packet is no outage, five attempts with pauses
-    between them are."""
+    server, or of an answer (``Unknown``) open the circuit: what comes next fails at once, and
+    queues up nowhere. A judgement: one lost packet is no outage, five attempts with pauses between
+    them are."""
 
     circuit_open_s: float = 5.0
     """Then one attempt is let through again. Half of Patroni's ``loop_wait``: nothing gets better

@@ -175,7 +175,10 @@ class Reference:
         yield f"### `{name}`"
         yield ""
         if isinstance(found, griffe.Attribute) and "property" not in found.labels:
-            yield from ("```python", f"{name} = {found.value}", "```")
+            value = str(found.value).replace(
+                "'", '"'
+            )  # as ruff has it, which formats this page too
+            yield from ("```python", f"{name} = {value}", "```")
             return
         sections = sections_of(found, name)
         signature = self._signature(name, found, sections)

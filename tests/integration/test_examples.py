@@ -187,7 +187,7 @@ async def test_a_job_that_was_asked_about_first_can_still_be_done(bench: Bench) 
 async def test_nobody_knows_until_a_standby_is_back(bench: Bench) -> None:
     doing = ("do", "job-3", "Luc", "cold")
     with no_standby(bench.primary):
-        code, text = await bench.run("exactly_once.py", "--deadline-s", "3", *doing)
+        code, text = await bench.run("exactly_once.py", "--deadline-s", "5", *doing)
         assert code == 4, text
         assert text.startswith("job-3 may have been done")
     assert (await bench.run("exactly_once.py", *doing))[0] == 0
