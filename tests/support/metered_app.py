@@ -13,8 +13,8 @@ from typing import Any
 
 import anyio
 from prometheus_client import CollectorRegistry, start_http_server
+from support.ledger_entries import Entry, add_entry
 
-from chaos.workloads.ledger import Entry, add_entry
 from replication import (
     Credentials,
     Member,
