@@ -11,13 +11,13 @@ import psycopg
 import pytest
 from support.ledger_units import (
     CREDENTIALS,
-    UnitFn,
     adding,
     admin_on,
     entries,
     id_rows,
     no_standby,
     prepare_ledger,
+    running,
     setting,
     storage_on,
     wait_backend,
@@ -25,7 +25,7 @@ from support.ledger_units import (
 )
 from support.local_postgres import LocalPostgres
 
-from replication import Applied, Storage, StorageError, Transaction, Unknown
+from replication import Applied, Transaction, Unknown
 from replication.durability import plan
 from replication.inquiry import ask_outcome
 from replication.unit_rows import OUTCOMES
@@ -39,24 +39,6 @@ async def server(postgres_server: LocalPostgres) -> LocalPostgres:
     """The server with an empty ledger."""
     await prepare_ledger(postgres_server)
     return postgres_server
-
-
-@asynccontextmanager
-async def running(
-    storage: Storage, fn: UnitFn, deadline_s: float, **options: Any
-) -> AsyncIterator[list[Applied[None] | StorageError]]:
-    """``fn`` as the unit ``a``, beside what the block does; how it ended, once the block is left."""
-    ends: list[Applied[None] | StorageError] = []
-
-    async def run() -> None:
-        try:
-            ends.append(await storage.run(fn, unit_id="a", deadline_s=deadline_s, **options))
-        except StorageError as error:
-            ends.append(error)
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(run)
-        yield ends
 
 
 async def test_who_is_not_let_in_any_more_does_not_say_not_applied(server: LocalPostgres) -> None:

@@ -16,7 +16,15 @@ from support.patroni_answers import Answers, rest_api
 from support.wal_receiver import STANDBYS
 
 from chaos.workloads.ledger import Entry, add_entry, prepare
-from replication import Credentials, Storage, StorageSettings, Transaction
+from replication import (
+    Applied,
+    Credentials,
+    Durability,
+    Storage,
+    StorageError,
+    StorageSettings,
+    Transaction,
+)
 from replication.observe import Event
 from replication.wire import Address, session_to
 
@@ -65,6 +73,33 @@ def adding(unit_id: str) -> UnitFn:
         await add_entry(transaction, Entry(id=unit_id, site="paris", worker=0, n=0))
 
     return unit_of_work
+
+
+@asynccontextmanager
+async def running(
+    storage: Storage,
+    fn: UnitFn,
+    deadline_s: float,
+    *,
+    durability: Durability | None = None,
+    repeatable: bool = True,
+) -> AsyncIterator[list[Applied[None] | StorageError]]:
+    """``fn`` as the unit ``a``, beside what the block does; how it ended, once that is left."""
+    ends: list[Applied[None] | StorageError] = []
+
+    async def run() -> None:
+        try:
+            applied = await storage.run(
+                fn, unit_id="a", deadline_s=deadline_s, durability=durability, repeatable=repeatable
+            )
+        except StorageError as error:
+            ends.append(error)
+        else:
+            ends.append(applied)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(run)
+        yield ends
 
 
 async def own_pid(transaction: Transaction) -> int:

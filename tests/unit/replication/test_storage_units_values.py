@@ -8,7 +8,7 @@ import pytest
 from replication import Credentials, NotApplied
 from replication.durability import plan
 from replication.outcomes import Phase
-from replication.unit_rows import Answer, Evidence, parse_evidence, parse_answer
+from replication.unit_rows import Answer, Evidence, parse_answer, parse_evidence
 from replication.units import Attempt, Transaction, Unit
 from replication.wire import CommitWarning, RolledBack, failure_of
 
