@@ -238,7 +238,7 @@ class UnitRunner:
                 action=action.name.lower(),
             )
         )
-        if action is Action.REROUTE or failure.kind == "lost":
+        if failure.kind == "lost" or decide(failure, Phase.BODY) is Action.REROUTE:
             self._router.lost(session, failure.message)
         if action is Action.IN_DOUBT:
             raise Again(action) from error

@@ -9,11 +9,11 @@ from typing import Any, LiteralString
 import anyio
 import psycopg
 from psycopg import sql
-from psycopg.pq import TransactionStatus
+from psycopg.pq import ConnStatus, TransactionStatus
 from psycopg.rows import TupleRow
 
 from replication.wire.connection import Connection
-from replication.wire.errors import CommitWarning, RolledBack
+from replication.wire.errors import CommitWarning, Ended, RolledBack
 
 Query = LiteralString | sql.SQL | sql.Composed
 """SQL comes from literals and from psycopg's ``sql``, never from strings put together."""
@@ -65,6 +65,7 @@ class Session:
         self._has_own_settings = False
         """A statement may have changed what the promise of ``commit`` depends on."""
         self._warnings: list[tuple[str | None, str]] = []
+        self._last_words: Ended | None = None
         connection.add_notice_handler(self._on_notice)
 
     @property
@@ -142,7 +143,11 @@ class Session:
         if self._header_error is not None:
             raise self._header_error
         assert self._header is not None, "begin comes first"
-        row = await self._header.fetchone()
+        try:
+            row = await self._header.fetchone()
+        except psycopg.Error as error:
+            told = self._with_last_words(error)
+            raise told from told.__cause__
         assert row is not None, "the header statement returns a row"
         return row
 
@@ -219,10 +224,11 @@ class Session:
                 await self._pipeline.sync()
                 self._is_synced = True
         except psycopg.Error as error:
+            told = self._with_last_words(error)
             if self._header is not None and self._header.description is None:
-                self._header_error = error  # sent before this statement, it failed before it
+                self._header_error = told  # sent before this statement, it failed before it
             await self._sync_pipeline()
-            raise
+            raise told from told.__cause__
         if cursor.statusmessage in _MAY_SET or "set_config" in _words_of(query):
             self._has_own_settings = True
         return cursor
@@ -244,10 +250,11 @@ class Session:
             await self._pipeline.sync()
             self._is_synced = True
         except psycopg.Error as error:
+            told = self._with_last_words(error)
             await self._sync_pipeline()
             if error.sqlstate is not None and ahead is not None and ahead.statusmessage == "COMMIT":
                 raise CommitWarning(error.sqlstate, str(error)) from error
-            raise
+            raise told from told.__cause__
         return ahead, after
 
     async def _sync_pipeline(self) -> None:
@@ -263,7 +270,22 @@ class Session:
                 self._is_synced = True
                 return
 
+    def _with_last_words(self, error: psycopg.Error) -> psycopg.Error:
+        """``error``, or why the server closed the connection, if it has said so.
+
+        psycopg reports only that the stream has ended. What the server said when nothing was asked
+        of it (an idle transaction's timeout) is a notice to libpq; what it says in the middle of a
+        statement is lost, which is why the table treats a lost connection like 57P01.
+        """
+        is_gone = self._connection.pgconn.status == ConnStatus.BAD
+        if self._last_words is None or not is_gone or error.sqlstate is not None:
+            return error
+        self._last_words.__cause__ = error
+        return self._last_words
+
     def _on_notice(self, notice: psycopg.errors.Diagnostic) -> None:
+        if notice.severity_nonlocalized == "FATAL" and notice.sqlstate is not None:
+            self._last_words = Ended(notice.sqlstate, notice.message_primary or "")
         if notice.severity_nonlocalized == "WARNING":
             self._warnings.append((notice.sqlstate, notice.message_primary or "a warning"))
 

@@ -41,7 +41,8 @@ UnitFn = Callable[[Transaction], Awaitable[None]]
 async def prepare_ledger(server: LocalPostgres) -> None:
     """An empty ledger and no id rows, and the role that the storage connects as."""
     address = Address(node=server.name, host="127.0.0.1", port=server.port)
-    async with session_to(address, ADMIN) as admin:
+    settings = {"default_transaction_read_only": "off"}
+    async with session_to(address, ADMIN, settings=settings) as admin:
         await admin.fetch("SET synchronous_commit = local")
         await prepare(admin, role=ROLE, password=ROLE_PASSWORD)
         await admin.fetch("TRUNCATE bascule.ledger, bascule.unit_of_work")

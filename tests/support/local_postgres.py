@@ -49,6 +49,17 @@ def as_ordinary_user() -> list[str]:
     return ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
 
 
+def with_small_disk(mount_point: Path, size_kib: int) -> list[str]:
+    """A command that follows sees a disk of ``size_kib`` at ``mount_point``, and it alone: a tmpfs
+    in a mount namespace of its own. For root and for an ordinary user alike."""
+    mount = 'mount -t tmpfs -o "size=$1k,mode=0700" tmpfs "$2" && shift 2 && exec "$@"'
+    return [
+        *("unshare", "--user", "--map-root-user", "--mount", "--", "sh", "-c", mount, "sh"),
+        *(str(size_kib), str(mount_point)),
+        *("unshare", "--user", "--map-user=1000", "--map-group=1000", "--"),
+    ]
+
+
 def free_port() -> int:
     """A port that nobody listens on just now."""
     with socket.socket() as probe:
@@ -58,11 +69,21 @@ def free_port() -> int:
 
 
 class LocalPostgres:
-    """One server: started, stopped, asked as its superuser."""
+    """One server: started, stopped, asked as its superuser.
 
-    def __init__(self, folder: Path, *, name: str = "db-a") -> None:
+    Args:
+        folder: for its data and its log.
+        name: also its ``cluster_name``, so that a replica is known by it in pg_stat_replication.
+        small_disk_kib: the size of the disk at ``small_disk``; none if None.
+    """
+
+    def __init__(
+        self, folder: Path, *, name: str = "db-a", small_disk_kib: int | None = None
+    ) -> None:
         self.name = name
         self.port = free_port()
+        self.small_disk = folder / f"{name}-small-disk"
+        self._small_disk_kib = small_disk_kib
         self._data = folder / name
         self._log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -87,11 +108,12 @@ class LocalPostgres:
 
     def start(self) -> None:
         """Start, and wait until it takes connections."""
-        options = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
+        settings = {**_SETTINGS, "cluster_name": self.name}
+        options = [f"-c{name}={value}" for name, value in settings.items()]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    *as_ordinary_user(),
+                    *self._entrance(),
                     str(bindir() / "postgres"),
                     *("-D", str(self._data), "-p", str(self.port), *options),
                 ],
@@ -109,6 +131,27 @@ class LocalPostgres:
                 time.sleep(0.02)
             else:
                 return
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal to the postmaster: SIGTERM for a smart shutdown, SIGINT for a fast one."""
+        assert self._process is not None, "it was started"
+        self._process.send_signal(number)
+
+    def wait_stopped(self) -> None:
+        """Until it has gone after ``send``."""
+        assert self._process is not None, "it was started"
+        self._process.wait(timeout=START_DEADLINE_S)
+        self._process = None
+
+    def pids(self) -> list[int]:
+        """The postmaster and all of its processes."""
+        assert self._process is not None, "it was started"
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
+        return [self._process.pid, *(int(pid) for pid in children.split())]
+
+    def log_text(self) -> str:
+        """What it has logged so far."""
+        return self._log.read_text()
 
     def stop(self) -> None:
         """An immediate shutdown, whatever it is doing."""
@@ -153,6 +196,12 @@ class LocalPostgres:
             assert time.monotonic() < until_s, f"{name} is not in force"
             time.sleep(0.01)
 
+    def _entrance(self) -> list[str]:
+        if self._small_disk_kib is None:
+            return as_ordinary_user()
+        self.small_disk.mkdir(exist_ok=True)
+        return with_small_disk(self.small_disk, self._small_disk_kib)
+
     def _call(self, program: str, *arguments: str) -> None:
         subprocess.run(
             [*as_ordinary_user(), str(bindir() / program), *arguments],
@@ -163,9 +212,11 @@ class LocalPostgres:
 
 
 @contextmanager
-def local_postgres(folder: Path) -> Iterator[LocalPostgres]:
+def local_postgres(
+    folder: Path, *, name: str = "db-a", small_disk_kib: int | None = None
+) -> Iterator[LocalPostgres]:
     """A primary, started; stopped at the end."""
-    server = LocalPostgres(folder)
+    server = LocalPostgres(folder, name=name, small_disk_kib=small_disk_kib)
     server.create()
     try:
         server.start()
@@ -175,9 +226,11 @@ def local_postgres(folder: Path) -> Iterator[LocalPostgres]:
 
 
 @contextmanager
-def replica_of(primary: LocalPostgres, folder: Path) -> Iterator[LocalPostgres]:
+def replica_of(
+    primary: LocalPostgres, folder: Path, *, name: str = "db-b"
+) -> Iterator[LocalPostgres]:
     """A streaming replica of ``primary``, started; stopped at the end."""
-    server = LocalPostgres(folder, name="db-b")
+    server = LocalPostgres(folder, name=name)
     server.copy_from(primary)
     try:
         server.start()
