@@ -11,11 +11,11 @@ import anyio
 import anyio.to_thread
 import psycopg
 from psycopg import sql
+from support.ledger_entries import Entry, add_entry, prepare
 from support.local_postgres import PASSWORD, SUPERUSER, LocalPostgres
 from support.patroni_answers import Answers, rest_api
 from support.wal_receiver import STANDBYS
 
-from chaos.workloads.ledger import Entry, add_entry, prepare
 from replication import (
     Applied,
     Credentials,
