@@ -1,18 +1,15 @@
 """SQLAlchemy's ORM on a cluster: units of work that come through a failover, and a plain engine.
 
-    PGPASSWORD=... python examples/sqlalchemy_app.py \\
-        --member db-paris http://10.0.1.1:8008 10.0.1.1 5432 \\
-        --member db-orsay http://10.0.2.1:8008 10.0.2.1 5432
+Needs ``bascule.toml`` in the current folder (docs/settings.md) and the tables of ``schema.sql``.
 """
 
 from __future__ import annotations
 
-from cluster_argument import parse_cluster
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from replication import SyncStorage
+from replication import SyncStorage, load_config
 from replication.engines import create_engine
 from replication.orm import Orm
 
@@ -33,8 +30,7 @@ class Sample(Base):
 
 def main() -> None:
     """Register samples: exactly once each, whatever happens to the primary."""
-    members, credentials = parse_cluster("Registers samples.")
-    with SyncStorage(members, credentials) as storage:
+    with SyncStorage.from_config(load_config("bascule.toml")) as storage:
         engine = create_engine(storage)  # for what SQLAlchemy does by itself
         Base.metadata.create_all(engine)
 

@@ -3,8 +3,11 @@
 Speaks SQL to any Patroni cluster; knows no processes and no sites' internals.
 """
 
+from replication.config_file import load_config
 from replication.credentials import Credentials
 from replication.decorated import UnitOfWork
+from replication.discovery import DiscoveryError
+from replication.dsn import from_dsn
 from replication.durability import Durability, Isolation
 from replication.errors import (
     AlreadyApplied,
@@ -28,11 +31,14 @@ from replication.errors import (
     Unknown,
 )
 from replication.members import Member
+from replication.opening import open_storage
+from replication.problems import ConfigError
 from replication.reader import Read
-from replication.settings import StorageSettings
+from replication.settings import Dcs, StorageConfig, StorageSettings
 from replication.storage import Storage
 from replication.sync import SyncStorage, SyncTransaction
 from replication.sync_decorated import SyncUnitOfWork
+from replication.tls import Tls
 from replication.tokens import Token
 from replication.units import Applied, Outcome, Result, Transaction
 
@@ -41,8 +47,11 @@ __all__ = [
     "Applied",
     "CircuitOpen",
     "CommitInDoubt",
+    "ConfigError",
     "Credentials",
+    "Dcs",
     "DeadlineExceeded",
+    "DiscoveryError",
     "DiskFull",
     "Durability",
     "Isolation",
@@ -62,14 +71,19 @@ __all__ = [
     "ServerFull",
     "StatementTimeout",
     "Storage",
+    "StorageConfig",
     "StorageError",
     "StorageSettings",
     "SyncStorage",
     "SyncTransaction",
     "SyncUnitOfWork",
+    "Tls",
     "Token",
     "TokenLost",
     "Transaction",
     "UnitOfWork",
     "Unknown",
+    "from_dsn",
+    "load_config",
+    "open_storage",
 ]

@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 import anyio
@@ -33,11 +34,11 @@ class LoopThread:
         self.thread.join()
 
 
-def start_loop_thread(make: Callable[[], Storage]) -> LoopThread:
+def start_loop_thread(make: Callable[[], AbstractAsyncContextManager[Storage]]) -> LoopThread:
     """Start one, and enter the storage that ``make`` makes in it.
 
     Raises:
-        Exception: what ``make`` raises.
+        Exception: what making or entering it raises.
     """
     entered: Future[tuple[BlockingPortal, asyncio.AbstractEventLoop, Storage]] = Future()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
 import anyio
@@ -83,13 +83,38 @@ class Demand:
         return self.max_staleness_s is None and self.after is None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Attempted:
-    """Whom a read was tried on last, and why that did not do."""
+@dataclass(slots=True, kw_only=True)
+class _Search:
+    """A read on its way: whom it was tried on, and why that did not do."""
 
-    node: str | None
-    why: str
-    sqlstate: str | None
+    begun_s: float
+    clock: Callable[[], float]
+    attempts: int = 0
+    node: str | None = None
+    sqlstate: str | None = None
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def failed(self, node: str, why: str, sqlstate: str | None = None) -> None:
+        """``node`` did not serve."""
+        self.node, self.sqlstate = node, sqlstate
+        self.reasons[node] = why
+
+    @property
+    def why(self) -> str:
+        """What everybody said last."""
+        words = [f"{node}: {why}" for node, why in self.reasons.items()]
+        return "; ".join(words) or "there is no primary"
+
+    @property
+    def facts(self) -> Facts:
+        """For an error."""
+        return Facts(
+            unit_id=None,
+            node=self.node,
+            sqlstate=self.sqlstate,
+            elapsed_s=self.clock() - self.begun_s,
+            attempts=self.attempts,
+        )
 
 
 class _Unfit(Exception):
@@ -123,36 +148,33 @@ class Reader:
         self, fn: Callable[[Transaction], Awaitable[T]], demand: Demand, deadline_s: float
     ) -> Read[T]:
         """See ``Storage.read``."""
-        begun_s, attempts = self._clock(), 0
-        last = _Attempted(node=None, why="there is no primary", sqlstate=None)
-
-        def facts() -> Facts:
-            return Facts(
-                unit_id=None,
-                node=last.node,
-                sqlstate=last.sqlstate,
-                elapsed_s=self._clock() - begun_s,
-                attempts=attempts,
-            )
-
+        search = _Search(begun_s=self._clock(), clock=self._clock)
         with anyio.move_on_after(deadline_s):
             while True:
                 for node in await self._candidates(demand):
-                    attempts += 1
+                    search.attempts += 1
                     try:
-                        return await self._serve(node, fn, demand, facts)
+                        return await self._serve(node, fn, demand, search)
                     except _Unfit as unfit:
-                        last = _Attempted(node=node, why=str(unfit), sqlstate=None)
+                        search.failed(node, str(unfit))
                     except psycopg.Error as error:
-                        failure = failure_of(error)
-                        last = _Attempted(node=node, why=failure.message, sqlstate=failure.sqlstate)
-                        if is_not_admitted(failure.sqlstate):
-                            raise NotAdmitted(f"the read failed: {error}", **facts()) from error
-                        if decide(failure, Phase.BODY) is Action.GIVE_UP:
-                            raise ReadFailed(f"the read failed: {error}", **facts()) from error
+                        self._judge(node, error, search)
                 await anyio.sleep(PAUSE_S * random.uniform(0.5, 1.5))
-        where = last.why if last.node is None else f"{last.node}: {last.why}"
-        raise ReadFailed(f"the read was not served within {deadline_s:g} s ({where})", **facts())
+        words = f"the read was not served within {deadline_s:g} s ({search.why})"
+        raise ReadFailed(words, **search.facts)
+
+    def _judge(self, node: str, error: psycopg.Error, search: _Search) -> None:
+        """Note that ``node`` failed.
+
+        Raises:
+            StorageError: it would fail everywhere.
+        """
+        failure = failure_of(error)
+        search.failed(node, failure.message, failure.sqlstate)
+        if is_not_admitted(failure.sqlstate):
+            raise NotAdmitted(f"the read failed: {error}", **search.facts) from error
+        if decide(failure, Phase.BODY) is Action.GIVE_UP:
+            raise ReadFailed(f"the read failed: {error}", **search.facts) from error
 
     async def _candidates(self, demand: Demand) -> list[str]:
         """Whom to try, the best first."""
@@ -163,6 +185,7 @@ class Reader:
             tuple(watch.members.values()),
             watch.view,
             primary=self._router.primary,
+            timeline=watch.samples[-1].timeline if watch.samples else None,
             prefer_site=self._prefer_site,
         )
 
@@ -171,7 +194,7 @@ class Reader:
         node: str,
         fn: Callable[[Transaction], Awaitable[T]],
         demand: Demand,
-        facts: Callable[[], Facts],
+        search: _Search,
     ) -> Read[T]:
         """The read on one member.
 
@@ -180,10 +203,10 @@ class Reader:
             psycopg.Error: it was lost, or has no answer.
         """
         is_primary = node == self._router.primary
-        session = await (self._router.borrow() if is_primary else self._router.borrow_replica(node))
+        session = await self._borrow(node, demand, is_primary)
         try:
             with self._loss_noted(session, is_primary):
-                age_s = await self._check(session, demand, is_primary, facts)
+                age_s = await self._check(session, demand, is_primary, search)
                 await session.begin("SELECT 1", begin=_BEGIN[demand.isolation])
                 value = await fn(Transaction(session))
                 await session.commit()
@@ -199,6 +222,21 @@ class Reader:
                 self._router.give_back_replica(session)
         source: Literal["primary", "replica"] = "primary" if is_primary else "replica"
         return Read(value=value, node=session.node, source=source, staleness_s=age_s)
+
+    async def _borrow(self, node: str, demand: Demand, is_primary: bool) -> Session:
+        """A session to ``node``.
+
+        Raises:
+            _Unfit: it was the primary and is not any more, and there are others to be tried.
+            psycopg.Error: it takes no connection.
+        """
+        if not is_primary:
+            return await self._router.borrow_replica(node)
+        if demand.primary_only:
+            return await self._router.borrow()
+        with anyio.move_on_after(CHECK_DEADLINE_S):
+            return await self._router.borrow()
+        raise _Unfit("there is no primary")
 
     @contextmanager
     def _loss_noted(self, session: Session, is_primary: bool) -> Iterator[None]:
@@ -219,7 +257,7 @@ class Reader:
         session: Session,
         demand: Demand,
         is_primary: bool,
-        facts: Callable[[], Facts],
+        search: _Search,
     ) -> float | None:
         """See to it that the member keeps the promise; the staleness bound, if one was asked for.
 
@@ -232,7 +270,7 @@ class Reader:
                     age_s = await self._check_age(session, demand.max_staleness_s, is_primary)
             if demand.after is not None:
                 with anyio.fail_after(CHECK_DEADLINE_S + PATIENCE_S):
-                    await self._check_token(session, demand.after, is_primary, facts)
+                    await self._check_token(session, demand.after, is_primary, search)
         except TimeoutError:
             session.abandon()
             raise _Unfit("it does not say how far it is") from None
@@ -277,21 +315,19 @@ class Reader:
         )
 
     async def _check_token(
-        self, session: Session, token: Token, is_primary: bool, facts: Callable[[], Facts]
+        self, session: Session, token: Token, is_primary: bool, search: _Search
     ) -> None:
         """See to it that the token's write is there, by its id row."""
         end_s = self._clock() + PATIENCE_S
         while not (await session.fetch(unit_rows.IS_APPLIED, (token.unit_id, token.attempt)))[0][0]:
             if is_primary:
-                await self._judge_missing(session, token, facts)
+                await self._judge_missing(session, token, search)
                 return
             if self._clock() > end_s:
                 raise _Unfit("it does not have the token's write yet")
             await anyio.sleep(LOOK_INTERVAL_S)
 
-    async def _judge_missing(
-        self, session: Session, token: Token, facts: Callable[[], Facts]
-    ) -> None:
+    async def _judge_missing(self, session: Session, token: Token, search: _Search) -> None:
         """The primary does not have a token's row: it was pruned, or a failover took it away.
 
         Raises:
@@ -309,5 +345,5 @@ class Reader:
             raise TokenLost(
                 f"{token.unit_id} was written on timeline {token.timeline} and is not part of"
                 f" timeline {session.timeline}: a failover took it away",
-                **facts(),
+                **search.facts,
             )

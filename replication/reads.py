@@ -54,23 +54,24 @@ def order_members(
     view: Mapping[str, RestAnswer],
     *,
     primary: str | None,
+    timeline: int | None,
     prefer_site: str | None,
 ) -> list[str]:
     """Names of the members that may serve a read, the best first, the primary always last.
 
-    Replicas of one's own site come first, then by how quickly their Patroni answered. Left out are
-    those that are silent, do not stream, or are not on the primary's timeline: what they have may
-    be of a history that is over.
+    Replicas of one's own site come first, of these the ones that stream, then by how quickly their
+    Patroni answered. Left out are those that are silent or not on the primary's ``timeline`` (the
+    last one that was seen): what they have may be of a history that is over. Without a primary the
+    replicas still serve: what they may promise is for ``staleness_s`` to say.
     """
-    leader = view.get(primary) if primary is not None else None
-    fit: list[tuple[bool, float, str]] = []
+    fit: list[tuple[bool, bool, float, str]] = []
     for member in members:
         answer = view.get(member.name)
         if member.name == primary or answer is None or answer.status is None:
             continue
-        if not answer.streams or leader is None or answer.timeline != leader.timeline:
+        if timeline is None or answer.timeline != timeline:
             continue
         elsewhere = prefer_site is not None and member.site != prefer_site
-        fit.append((elsewhere, answer.elapsed_s, member.name))
-    names = [name for _, _, name in sorted(fit)]
+        fit.append((elsewhere, not answer.streams, answer.elapsed_s, member.name))
+    names = [name for *_, name in sorted(fit)]
     return [*names, primary] if primary is not None else names

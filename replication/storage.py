@@ -20,6 +20,7 @@ from psycopg.rows import TupleRow
 
 from replication.connections import Lender
 from replication.credentials import Credentials
+from replication.dcs import LeaderWatch
 from replication.decorated import UnitOfWork
 from replication.durability import MAY_SEE_REPLICATION, Durability, Isolation, plan
 from replication.errors import Facts, NotApplied, StorageError
@@ -31,7 +32,7 @@ from replication.outcomes import Action, Phase, decide
 from replication.reader import Demand, Read, Reader
 from replication.routing import Router
 from replication.runner import UnitRunner
-from replication.settings import StorageSettings
+from replication.settings import Dcs, StorageSettings
 from replication.talks import Talks
 from replication.tokens import Token
 from replication.units import Applied, Outcome, Transaction, Unit
@@ -52,6 +53,7 @@ class Storage:
         credentials: who connects to what.
         settings: everything that has a default.
         observers: told of what happens (``observe``), beside the log.
+        dcs: where etcd has the leader key; without it a failover is noticed a little later.
         rest: asks the members' Patroni; one without client certificate if None.
         ask: how a member is asked for its role; ``rest`` if None.
         clock: monotonic seconds; what ``attempt_s`` and ``elapsed_s`` are measured with.
@@ -64,6 +66,7 @@ class Storage:
         *,
         settings: StorageSettings | None = None,
         observers: Sequence[Observer] = (),
+        dcs: Dcs | None = None,
         rest: RestClient | None = None,
         ask: Ask | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -72,6 +75,7 @@ class Storage:
         self.members = tuple(members)
         self._clock = clock
         self._observers = Observers(observers)
+        self._dcs = dcs
         self._rest = rest or RestClient(clock=clock)
         self._watch = Watch(
             members, ask or self._rest.ask, interval_s=self.settings.watch_interval_s, clock=clock
@@ -108,6 +112,8 @@ class Storage:
         self._owned.callback(self._router.close)
         self._owned.callback(group.cancel_scope.cancel)
         group.start_soon(self._watch.run)
+        if self._dcs is not None:
+            group.start_soon(LeaderWatch(self._dcs).follow, self._watch.hurry)
         group.start_soon(self._talks.watch_overdue, self._watch.doubt)
         return self
 

@@ -15,7 +15,7 @@ import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -30,8 +30,9 @@ from replication.errors import Facts, NotOpen
 from replication.loop_thread import LoopThread, start_loop_thread
 from replication.members import Ask, Member, RestClient
 from replication.observe import Observer
+from replication.opening import open_storage
 from replication.reader import Read
-from replication.settings import StorageSettings
+from replication.settings import Dcs, StorageConfig, StorageSettings
 from replication.storage import Storage
 from replication.sync_decorated import SyncUnitOfWork
 from replication.tokens import Token
@@ -83,6 +84,7 @@ class SyncStorage:
         settings: everything that has a default.
         observers: as for ``Storage``; called in the storage's own thread, where they must not call
             the storage.
+        dcs: as for ``Storage``.
         rest: as for ``Storage``.
         ask: as for ``Storage``.
         clock: as for ``Storage``.
@@ -95,15 +97,17 @@ class SyncStorage:
         *,
         settings: StorageSettings | None = None,
         observers: Sequence[Observer] = (),
+        dcs: Dcs | None = None,
         rest: RestClient | None = None,
         ask: Ask | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._make = lambda: Storage(
+        self._make: Callable[[], AbstractAsyncContextManager[Storage]] = lambda: Storage(
             members,
             credentials,
             settings=settings,
             observers=observers,
+            dcs=dcs,
             rest=rest,
             ask=ask,
             clock=clock,
@@ -111,6 +115,16 @@ class SyncStorage:
         self._lock = threading.Lock()
         self._home: LoopThread | None = None
         self._pid = 0
+
+    @classmethod
+    def from_config(cls, config: StorageConfig, *, observers: Sequence[Observer] = ()) -> Self:
+        """One made from a configuration (``load_config``, ``from_dsn``).
+
+        What ``open_storage`` raises comes when it is opened.
+        """
+        storage = cls((), config.credentials)
+        storage._make = lambda: open_storage(config, observers=observers)
+        return storage
 
     def __enter__(self) -> Self:
         self.open()

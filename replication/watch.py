@@ -29,6 +29,10 @@ is what the search may add to it."""
 WATCH_INTERVAL_S = 2.0
 """Between two questions to one member while all is well; HAProxy's checks ask as often."""
 
+HURRY_S = 10.0
+"""How long the members are asked quickly after the leader key changed: a promotion takes a second,
+more with much WAL to replay."""
+
 SAMPLES_MAX = 64
 """Positions of the primary that are remembered, to know how stale a replica is."""
 
@@ -71,13 +75,14 @@ class Watch:
         """The last answer of each member."""
         self.samples: deque[Sample] = deque(maxlen=SAMPLES_MAX)
         self.timeline_min = 0
-        """The highest timeline of a primary that was accepted."""
+        """The highest timeline of a primary that was believed or accepted."""
         self.primary: Member | None = None
         self._ask = ask
         self._interval_s = interval_s
         self._clock = clock
         self._heard: dict[str, RestAnswer] = {}
         self._search_began_s = clock()
+        self._hurry_until_s = 0.0
         self._suspects: set[str] = set()
         self._listeners: list[Listener] = []
         self._alarm = anyio.Event()
@@ -131,6 +136,16 @@ class Watch:
         self._suspects.discard(node)
         self.timeline_min = max(self.timeline_min, timeline)
 
+    def hurry(self, holder: str | None) -> None:
+        """The leader key changed: ask everybody now, and quickly for as long as a promotion takes.
+
+        Args:
+            holder: who has it, None if nobody; as ``dcs.LeaderChanged``.
+        """
+        if self.primary is None or self.primary.name != holder:
+            self._hurry_until_s = self._clock() + HURRY_S
+            self.wake()
+
     def wake(self) -> None:
         """Something happened: ask everybody now."""
         self._alarm.set()
@@ -157,7 +172,8 @@ class Watch:
             if self._alarm is not alarm:  # while it was being asked
                 await anyio.sleep(ASKED_INTERVAL_S_MIN)
                 continue
-            pause_s = SEARCH_INTERVAL_S if self.is_searching else self._interval_s
+            is_quick = self.is_searching or self._clock() < self._hurry_until_s
+            pause_s = SEARCH_INTERVAL_S if is_quick else self._interval_s
             with anyio.move_on_after(pause_s * random.uniform(0.5, 1.5)):
                 await alarm.wait()
 
@@ -176,6 +192,8 @@ class Watch:
         if answer.asked_s < self._search_began_s:
             return
         self._heard[member.name] = answer
+        if answer.status is not None and not answer.is_primary:
+            self._suspects.discard(member.name)  # what it claims after that is news
         chosen = choose_primary(
             self._heard,
             members=self.members,
@@ -198,13 +216,19 @@ class Watch:
             self._become(chosen)
 
     def _outranks(self, chosen: str, current: str) -> bool:
-        """A claim beside that of the present primary counts if it is of a higher timeline."""
-        if current in self._suspects or current not in self._heard:
-            return True
-        there, here = self._heard[chosen].timeline or 0, self._heard[current].timeline or 0
-        return there > here or not self._heard[current].is_primary
+        """A claim beside that of the present primary counts if it is of a higher timeline, or if
+        the present one was heard since the search began, and claims it no more.
+
+        That it was not heard yet says nothing: the first to answer after a failover may be the old
+        primary, which does not know better.
+        """
+        there, here = self._heard[chosen].timeline or 0, self.view[current].timeline or 0
+        heard = self._heard.get(current)
+        return there > here or (heard is not None and not heard.is_primary)
 
     def _become(self, chosen: str) -> None:
+        # Whoever holds the leader lock on a timeline makes history of all lower ones.
+        self.timeline_min = max(self.timeline_min, self.view[chosen].timeline or 0)
         self.primary = self.members[chosen]
         for listener in self._listeners:
             listener.primary_found(chosen)

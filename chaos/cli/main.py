@@ -10,6 +10,8 @@ from chaos.cli.check import check, report
 from chaos.cli.doctor import doctor
 from chaos.cli.drill import drill
 from chaos.cli.enter import enter
+from chaos.cli.exporter import exporter
+from chaos.cli.monitoring import monitoring
 from chaos.cli.scenarios import scenarios
 from chaos.cli.topologies import topologies
 
@@ -37,5 +39,5 @@ def bascule() -> None:
     """
 
 
-for command in (drill, scenarios, topologies, check, report, enter, doctor):
+for command in (drill, scenarios, topologies, check, report, enter, exporter, monitoring, doctor):
     bascule.add_command(command)

@@ -15,7 +15,9 @@ Rules that hold for everything in here:
   caller travel together, so a unit of work with one statement costs two round trips, not four.
 """
 
-from replication.wire.connect import Address, connect, session_to
+from replication.wire.connect import connect, session_to
+from replication.wire.conninfo import Address
+from replication.wire.copying import BLOCK_BYTES, Row, row_encoder
 from replication.wire.errors import (
     CommitWarning,
     NotPrimary,
@@ -29,6 +31,7 @@ from replication.wire.line import Line
 from replication.wire.session import Params, Query, Session
 
 __all__ = [
+    "BLOCK_BYTES",
     "Address",
     "AsyncLentConnection",
     "CommitWarning",
@@ -38,10 +41,12 @@ __all__ = [
     "Params",
     "Query",
     "RolledBack",
+    "Row",
     "Session",
     "connect",
     "failure_of",
     "is_id_row_conflict",
     "is_not_admitted",
+    "row_encoder",
     "session_to",
 ]

@@ -58,6 +58,7 @@ class LentConnection(psycopg.Connection[TupleRow]):
         self.line = Line(pgconn, session.node)
         self.commits = Commits(pgconn, self.line)
         self.add_notice_handler(self.commits.on_notice)
+        self.add_notice_handler(session.on_notice)
         self._in_unit = in_unit
         self._autocommit = in_unit
         self._prepared = session.prepared  # of both, since they go by the same names
@@ -84,6 +85,9 @@ class LentConnection(psycopg.Connection[TupleRow]):
         except (KeyboardInterrupt, SystemExit):
             self.pgconn.finish()
             raise
+        except psycopg.Error as error:
+            told = self.session.with_last_words(error)
+            raise told from told.__cause__
         self.commits.check()
         return result
 
@@ -142,6 +146,7 @@ class AsyncLentConnection(psycopg.AsyncConnection[TupleRow]):
         self.line = Line(pgconn, session.node)
         self.commits = Commits(pgconn, self.line)
         self.add_notice_handler(self.commits.on_notice)
+        self.add_notice_handler(session.on_notice)
         self._in_unit = in_unit
         self._autocommit = in_unit
         self._prepared = session.prepared
@@ -173,6 +178,9 @@ class AsyncLentConnection(psycopg.AsyncConnection[TupleRow]):
         except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
             self.pgconn.finish()
             raise
+        except psycopg.Error as error:
+            told = self.session.with_last_words(error)
+            raise told from told.__cause__
         self.commits.check()
         return result
 

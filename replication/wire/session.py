@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import Any, LiteralString
 
@@ -10,12 +10,13 @@ import anyio
 import psycopg
 from psycopg import sql
 from psycopg._preparing import PrepareManager
-from psycopg.pq import TransactionStatus
+from psycopg.pq import ConnStatus, TransactionStatus
 from psycopg.pq.abc import PGconn
 from psycopg.rows import TupleRow
 
 from replication.wire.connection import Connection, closed_pgconn
-from replication.wire.errors import CommitWarning, RolledBack
+from replication.wire.copying import send_blocks
+from replication.wire.errors import CommitWarning, Ended, RolledBack
 
 Query = LiteralString | sql.SQL | sql.Composed
 """SQL comes from literals and from psycopg's ``sql``, never from strings put together."""
@@ -36,6 +37,18 @@ _WAITS_FOR_FLUSH = ("on", "remote_apply")
 """Values of ``synchronous_commit`` under which an acknowledged commit is on a standby's disk
 (PostgreSQL manual, 19.5.1)."""
 
+_AS_PROMISED = (
+    "SELECT set_config('client_min_messages', 'warning', false),"
+    " set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
+    " WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)"
+)
+"""Undoes what a function has set, before its COMMIT and for the next who gets the session: a
+commit that waits for nobody, or whose warning is filtered, would look like one that holds."""
+
+_MAY_SET = frozenset({"SET", "RESET", "DISCARD ALL", "DO", "CALL"})
+"""Command tags of statements that may change settings; ``set_config`` is known by its name. Only
+a function that hides its ``set_config`` escapes this."""
+
 
 class Session:
     """One connection, to a server whose role was asked when it was made."""
@@ -49,13 +62,24 @@ class Session:
         self._pipeline: psycopg.AsyncPipeline | None = None
         self._exit = AsyncExitStack()
         self._header: psycopg.AsyncCursor[TupleRow] | None = None
+        self._header_error: psycopg.Error | None = None
+        self._is_synced = True
+        """Every statement that was sent was followed by a Sync, and its answer has come."""
+        self._has_own_settings = False
+        """A statement may have changed what the promise of ``commit`` depends on."""
         self._warnings: list[tuple[str | None, str]] = []
-        connection.add_notice_handler(self._on_notice)
+        self._last_words: Ended | None = None
+        connection.add_notice_handler(self.on_notice)
 
     @property
     def is_clean(self) -> bool:
-        """Connected, and in no transaction."""
-        return self._connection.pgconn.transaction_status == TransactionStatus.IDLE
+        """Connected, and in no transaction.
+
+        libpq knows the state of the transaction only from the answer to a Sync: after a mere flush
+        it says "idle" although a BEGIN was answered.
+        """
+        status = self._connection.pgconn.transaction_status
+        return self._is_synced and status == TransactionStatus.IDLE
 
     async def look(self) -> None:
         """Ask the server for its role, its timeline (a primary's) and its cluster.
@@ -100,6 +124,8 @@ class Session:
             preamble: statements between the two, without rows.
         """
         await self._enter_pipeline()
+        self._is_synced = False
+        self._header = self._header_error = None
         for statement in (begin, *preamble):
             await self._connection.execute(statement)
         self._header = await self._connection.execute(header, params)
@@ -111,9 +137,19 @@ class Session:
         return rows, cursor.rowcount
 
     async def fetch_header(self) -> TupleRow:
-        """The row that the statement given to ``begin`` returned."""
+        """The row that the statement given to ``begin`` returned.
+
+        Raises:
+            psycopg.Error: why there is none, even if somebody has swallowed that error before.
+        """
+        if self._header_error is not None:
+            raise self._header_error
         assert self._header is not None, "begin comes first"
-        row = await self._header.fetchone()
+        try:
+            row = await self._header.fetchone()
+        except psycopg.Error as error:
+            told = self.with_last_words(error)
+            raise told from told.__cause__
         assert row is not None, "the header statement returns a row"
         return row
 
@@ -128,10 +164,13 @@ class Session:
             RolledBack: it did not.
         """
         self._warnings.clear()
+        if proof is not None and self._has_own_settings:
+            await self._enter_pipeline()
+            await self._connection.execute(_AS_PROMISED)
+            self._has_own_settings = False
         if proof is None:
             cursor, after = await self._send_and_wait("COMMIT", None), None
         else:
-            await self._enter_pipeline()  # for whom the connection was lent has left it
             cursor, after = await self._send_both("COMMIT", proof)
         if self._warnings:
             raise CommitWarning(*self._warnings[0])
@@ -143,6 +182,8 @@ class Session:
         """Roll back what is open; where that does not work at once, close the connection."""
         try:
             with anyio.fail_after(ROLLBACK_DEADLINE_S):
+                if not self._is_synced:
+                    await self._sync_pipeline()
                 if not self.is_clean:
                     await self._send_and_wait("ROLLBACK", None)
         except (psycopg.Error, TimeoutError):
@@ -159,6 +200,15 @@ class Session:
             async for row in copy.rows():
                 yield row
 
+    async def copy_in(self, statement: sql.SQL | sql.Composed, blocks: Iterable[bytes]) -> int:
+        """Run a ``COPY ... FROM STDIN`` in the open transaction; the rows that it counted.
+
+        libpq has no COPY in pipeline mode (libpq manual, "Pipeline Mode"): the pipeline is left
+        here, once what is pending in it was answered; ``begin`` enters it again.
+        """
+        await self._leave_pipeline()
+        return await send_blocks(self._connection, statement, blocks)
+
     async def reset(self) -> None:
         """Undo whatever somebody else may have done to it (``SET``, ``LISTEN``, PREPARE...).
 
@@ -172,8 +222,9 @@ class Session:
         used, self._connection = self._connection, Connection(self._connection.pgconn)
         used.pgconn = closed_pgconn()
         await self._connection.set_autocommit(True)
-        self._connection.add_notice_handler(self._on_notice)
+        self._connection.add_notice_handler(self.on_notice)
         await self.look()
+        self._has_own_settings = False
 
     async def for_lending(self) -> PGconn:
         """libpq's connection, out of pipeline mode, all answered; for ``lent`` and nobody else.
@@ -182,6 +233,7 @@ class Session:
             psycopg.Error: what was sent before has failed.
         """
         await self._leave_pipeline()
+        self._has_own_settings = True  # as far as anybody can tell
         return self._connection.pgconn
 
     @property
@@ -209,51 +261,97 @@ class Session:
     async def _send_and_wait(
         self, query: Query, params: Params | None
     ) -> psycopg.AsyncCursor[TupleRow]:
+        self._is_synced = self._pipeline is None
         try:
             cursor = await self._connection.execute(query, params)
             if self._pipeline is not None:
                 await self._pipeline.sync()
-        except psycopg.Error:
-            await self._leave_failed_pipeline()
-            raise
+                self._is_synced = True
+        except psycopg.Error as error:
+            told = self.with_last_words(error)
+            if self._header is not None and self._header.description is None:
+                self._header_error = told  # sent before this statement, it failed before it
+            await self._sync_pipeline()
+            raise told from told.__cause__
+        if cursor.statusmessage in _MAY_SET or "set_config" in _words_of(query):
+            self._has_own_settings = True
         return cursor
 
-    async def _send_both(
-        self, first: Query, second: Query
-    ) -> tuple[psycopg.AsyncCursor[TupleRow], psycopg.AsyncCursor[TupleRow]]:
-        """Two statements in one round trip; each ends a transaction or is one of its own."""
-        assert self._pipeline is not None, "begin comes first"
-        try:
-            cursors = await self._connection.execute(first), await self._connection.execute(second)
-            await self._pipeline.sync()
-        except psycopg.Error:
-            await self._leave_failed_pipeline()
-            raise
-        return cursors
-
-    async def _enter_pipeline(self) -> None:
+    async def _enter_pipeline(self) -> psycopg.AsyncPipeline:
         if self._pipeline is None:
             self._pipeline = await self._exit.enter_async_context(self._connection.pipeline())
+        return self._pipeline
 
     async def _leave_pipeline(self) -> None:
         if self._pipeline is None:
             return
         try:
             await self._pipeline.sync()
-        except psycopg.Error:
-            await self._leave_failed_pipeline()
-            raise
+        except psycopg.Error as error:
+            told = self.with_last_words(error)
+            await self._sync_pipeline()
+            raise told from told.__cause__
+        self._is_synced = True
         await self._exit.aclose()
         self._pipeline = None
 
-    async def _leave_failed_pipeline(self) -> None:
-        """After an error the server skips everything up to the next Sync: send one."""
-        if self._pipeline is None or self._connection.closed:
-            return
-        # It raises the same error again, or "pipeline aborted": the first one is what counts.
-        with suppress(psycopg.Error):
-            await self._pipeline.sync()
+    async def _send_both(
+        self, first: Query, second: Query
+    ) -> tuple[psycopg.AsyncCursor[TupleRow], psycopg.AsyncCursor[TupleRow]]:
+        """Two statements in one round trip; each ends a transaction or is one of its own.
 
-    def _on_notice(self, notice: psycopg.errors.Diagnostic) -> None:
+        Raises:
+            CommitWarning: the server answered the first one, and the second one with an error.
+        """
+        pipeline = await self._enter_pipeline()  # a COPY has left it
+        ahead: psycopg.AsyncCursor[TupleRow] | None = None
+        self._is_synced = False
+        try:
+            ahead = await self._connection.execute(first)
+            after = await self._connection.execute(second)
+            await pipeline.sync()
+            self._is_synced = True
+        except psycopg.Error as error:
+            told = self.with_last_words(error)
+            await self._sync_pipeline()
+            if error.sqlstate is not None and ahead is not None and ahead.statusmessage == "COMMIT":
+                raise CommitWarning(error.sqlstate, str(error)) from error
+            raise told from told.__cause__
+        return ahead, after
+
+    async def _sync_pipeline(self) -> None:
+        """After an error the server skips everything up to the next Sync: send one.
+
+        It raises the same error again, or "pipeline aborted" (the first one is what counts), and
+        then leaves answers behind: until all of them are in, it is not known where the server is.
+        """
+        while self._pipeline is not None and not self._connection.closed:
+            with suppress(psycopg.Error):
+                await self._pipeline.sync()
+            if not self._pipeline.result_queue:
+                self._is_synced = True
+                return
+
+    def with_last_words(self, error: psycopg.Error) -> psycopg.Error:
+        """``error``, or why the server closed the connection, if it has said so.
+
+        psycopg reports only that the stream has ended. What the server said when nothing was asked
+        of it (an idle transaction's timeout) is a notice to libpq; what it says in the middle of a
+        statement is lost, which is why the table treats a lost connection like 57P01.
+        """
+        is_gone = self._connection.pgconn.status == ConnStatus.BAD
+        if self._last_words is None or not is_gone or error.sqlstate is not None:
+            return error
+        self._last_words.__cause__ = error
+        return self._last_words
+
+    def on_notice(self, notice: psycopg.errors.Diagnostic) -> None:
+        if notice.severity_nonlocalized == "FATAL" and notice.sqlstate is not None:
+            self._last_words = Ended(notice.sqlstate, notice.message_primary or "")
         if notice.severity_nonlocalized == "WARNING":
             self._warnings.append((notice.sqlstate, notice.message_primary or "a warning"))
+
+
+def _words_of(query: Query) -> str:
+    """The text of ``query``, for a look at what it may do."""
+    return query if isinstance(query, str) else repr(query)

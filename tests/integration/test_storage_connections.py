@@ -13,7 +13,7 @@ import anyio
 import psycopg
 import pytest
 from psycopg.rows import dict_row
-from support.local_postgres import LocalPostgres
+from support.local_postgres import PASSWORD, LocalPostgres
 from support.synchronous import (
     CREDENTIALS,
     create_tables,
@@ -206,9 +206,7 @@ async def test_a_primary_that_takes_no_writes_is_not_lent(
                 pass
         assert storage.primary == "db-a"  # nobody else is looked for
     finally:
-        with psycopg.connect(
-            server.conninfo(password=CREDENTIALS.password), autocommit=True
-        ) as admin:
+        with psycopg.connect(server.conninfo(password=PASSWORD), autocommit=True) as admin:
             admin.execute("SET default_transaction_read_only = off")
             admin.execute("ALTER SYSTEM RESET default_transaction_read_only")
             admin.execute("SELECT pg_reload_conf()")
