@@ -178,7 +178,7 @@ async def test_a_commit_that_is_ended_before_its_record_was_written(
         async def first(transaction: Transaction) -> None:
             pid = await own_pid(transaction)
             await transaction.execute("SET LOCAL states.at_commit = 'sleep'")
-            ender = sql.SQL(function)  # type: ignore[arg-type]
+            ender = sql.SQL(function)
             group.start_soon(end_when_asleep, server, ender, pid)
 
         await lab.run(first)
