@@ -163,6 +163,7 @@ class Router:
         if session.in_recovery:
             reason = "is in recovery"
         elif known is not None and session.system_identifier != known:
+            self.watch.exclude(session.node)
             reason = "belongs to another cluster (its system identifier differs)"
         elif session.timeline < timeline_min:
             reason = f"is on timeline {session.timeline}, {timeline_min} was seen before"

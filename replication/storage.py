@@ -20,8 +20,8 @@ import psycopg
 from replication.credentials import Credentials
 from replication.dcs import LeaderWatch
 from replication.decorated import UnitOfWork
-from replication.durability import MAY_SEE_REPLICATION, Durability, Isolation, plan
-from replication.errors import Facts, NotApplied, StorageError
+from replication.durability import Durability, Isolation, plan
+from replication.errors import StorageError
 from replication.gate import Gate
 from replication.inquiry import ask_outcome
 from replication.members import Ask, Member, RestClient
@@ -99,7 +99,6 @@ class Storage:
             clock=clock,
         )
         self._watch.listen(self._gate)
-        self._may_see_replication = False
         self._owned = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -187,7 +186,7 @@ class Storage:
             repeatable=repeatable,
         )
         if asked == "all_sites":
-            await self._require_sites(unit)
+            self._require_sites()
         self._gate.admit(unit)
         try:
             applied = await self._runner.run(
@@ -337,30 +336,14 @@ class Storage:
                 await session.rollback()
             self._router.give_back(session)
 
-    async def _require_sites(self, unit: Unit[T]) -> None:
-        """Durability ``all_sites`` can be shown at all.
+    def _require_sites(self) -> None:
+        """Durability ``all_sites`` means something here.
 
         Raises:
             ValueError: a member's site is not known.
-            NotApplied: we may not see the replicas' positions.
         """
         homeless = [member.name for member in self.members if member.site is None]
         if homeless:
             raise ValueError(
                 f"durability all_sites: the site of {', '.join(homeless)} is not known"
             )
-        if self._may_see_replication:
-            return
-        found = await self.read(_may_see_replication)
-        if not found.value:
-            raise NotApplied(
-                f"{unit.id} was not applied: durability all_sites is seen in"
-                " pg_stat_replication, and our role may not see positions there"
-                " (GRANT pg_read_all_stats TO it)",
-                **Facts(unit_id=unit.id, node=found.node, sqlstate=None, elapsed_s=0.0, attempts=0),
-            )
-        self._may_see_replication = True
-
-
-async def _may_see_replication(transaction: Transaction) -> bool:
-    return bool((await transaction.execute(MAY_SEE_REPLICATION)).rows[0][0])
