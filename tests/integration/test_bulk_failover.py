@@ -30,7 +30,7 @@ from replication.bulk import Loaded, Progress
 pytestmark = pytest.mark.anyio
 
 ROWS = 950
-STANDBY = "ANY 1 (\"db-b\")"
+STANDBY = 'ANY 1 ("db-b")'
 """The replica's own name: every acknowledged commit is on it."""
 
 
