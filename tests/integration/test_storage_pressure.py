@@ -12,6 +12,7 @@ import pytest
 from support.ledger_units import (
     CREDENTIALS,
     ROLE,
+    ROLE_PASSWORD,
     adding,
     entries,
     prepare_ledger,
@@ -160,7 +161,7 @@ def fill(server: LocalPostgres, limit: str, in_the_way: list[psycopg.Connection]
         host="127.0.0.1",
         port=server.port,
         user=ROLE,
-        password=CREDENTIALS.password,
+        password=ROLE_PASSWORD,
         dbname="postgres",
     )
     while True:
