@@ -26,7 +26,6 @@ _SETTINGS = {
     "unix_socket_directories": "",
     "shared_buffers": "16MB",
     "fsync": "off",
-    "max_connections": "40",
     "wal_level": "replica",
     "max_wal_senders": "4",
     "autovacuum": "off",
@@ -60,8 +59,16 @@ def free_port() -> int:
 class LocalPostgres:
     """One server: started, stopped, asked as its superuser."""
 
-    def __init__(self, folder: Path, *, name: str = "db-a", programs: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str = "db-a",
+        programs: Path | None = None,
+        max_connections: int = 40,
+    ) -> None:
         self.name = name
+        self._settings = {**_SETTINGS, "max_connections": str(max_connections)}
         self._programs = programs or bindir()
         self.port = free_port()
         self._data = folder / name
@@ -93,7 +100,7 @@ class LocalPostgres:
 
     def start(self) -> None:
         """Start, and wait until it takes connections."""
-        options = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
+        options = [f"-c{name}={value}" for name, value in self._settings.items()]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -169,9 +176,9 @@ class LocalPostgres:
 
 
 @contextmanager
-def local_postgres(folder: Path) -> Iterator[LocalPostgres]:
+def local_postgres(folder: Path, *, max_connections: int = 40) -> Iterator[LocalPostgres]:
     """A primary, started; stopped at the end."""
-    server = LocalPostgres(folder)
+    server = LocalPostgres(folder, max_connections=max_connections)
     server.create()
     try:
         server.start()
