@@ -151,7 +151,7 @@ class UnitRunner:
 
     async def _work(self, unit: Unit[T], session: Session, begun_s: float) -> Attempt[T]:
         """Everything of a transaction up to its COMMIT."""
-        await session.begin(
+        session.begin(
             unit_rows.BEGIN_ROW,
             (unit.id, unit.row_attempt),
             begin=unit.plan.begin,
@@ -360,7 +360,7 @@ async def resolve(
         psycopg.Error: there is no answer that could be believed; it may simply be asked again.
     """
     preamble = durability.plan(plan.durability).preamble
-    await session.begin(unit_rows.RESOLVE, (unit_id, attempt), preamble=preamble)
+    session.begin(unit_rows.RESOLVE, (unit_id, attempt), preamble=preamble)
     state = unit_rows.parse_state(await session.fetch_header())
     row = await session.commit(plan.proof)
     if row is not None and not row[0]:

@@ -25,7 +25,8 @@ from replication.wire.errors import (
     is_id_row_conflict,
     is_not_admitted,
 )
-from replication.wire.session import Params, Query, Session
+from replication.wire.session import Session
+from replication.wire.statement import Params, Query
 
 __all__ = [
     "Address",

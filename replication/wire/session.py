@@ -1,24 +1,28 @@
-"""One connection as a unit of work uses it: pipelined statements, a commit that is believed."""
+"""One connection as a unit of work uses it: few round trips, a commit that is believed."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
-from typing import Any, LiteralString
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 
 import anyio
 import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
+from psycopg.pq.abc import PGresult
 from psycopg.rows import TupleRow
 
 from replication.wire.connection import Connection
 from replication.wire.errors import CommitWarning, RolledBack
-
-Query = LiteralString | sql.SQL | sql.Composed
-"""SQL comes from literals and from psycopg's ``sql``, never from strings put together."""
-
-Params = Sequence[Any] | Mapping[str, Any]
+from replication.wire.exchange import Exchanges
+from replication.wire.statement import (
+    Params,
+    Query,
+    Statement,
+    rowcount_of,
+    rows_of,
+    statement_of,
+)
 
 ROLLBACK_DEADLINE_S = 1.0
 """A ROLLBACK that takes longer is not worth the connection it would save."""
@@ -29,6 +33,8 @@ _LOOK = (
     " (SELECT system_identifier FROM pg_control_system()),"
     " current_setting('synchronous_commit')"
 )
+
+_COMMIT, _ROLLBACK = Statement(b"COMMIT"), Statement(b"ROLLBACK")
 
 _WAITS_FOR_FLUSH = ("on", "remote_apply")
 """Values of ``synchronous_commit`` under which an acknowledged commit is on a standby's disk
@@ -44,9 +50,10 @@ class Session:
         self.timeline = 0
         self.system_identifier = 0
         self._connection = connection
-        self._pipeline: psycopg.AsyncPipeline | None = None
-        self._exit = AsyncExitStack()
-        self._header: psycopg.AsyncCursor[TupleRow] | None = None
+        self._exchanges = Exchanges(connection)
+        self._unsent: list[Statement] = []
+        """Of a transaction that was begun: they travel with the next statement."""
+        self._header: PGresult | None = None
         self._warnings: list[tuple[str | None, str]] = []
         connection.add_notice_handler(self._on_notice)
 
@@ -74,22 +81,22 @@ class Session:
             CommitWarning: outside a transaction the statement is its own commit, and the server
                 warned about it.
         """
-        own_commit = self.is_clean
+        own_commit = self.is_clean and not self._unsent
         self._warnings.clear()
-        cursor = await self._send_and_wait(query, params)
+        result = await self._exchange(statement_of(query, params, self._connection))
         if own_commit and self._warnings:
             raise CommitWarning(*self._warnings[0])
-        return [] if cursor.description is None else await cursor.fetchall()
+        return rows_of(result, self._connection)
 
-    async def begin(
+    def begin(
         self,
-        header: Query,
+        header: Query | None = None,
         params: Params | None = None,
         *,
         begin: Query = "BEGIN",
         preamble: Sequence[Query] = (),
     ) -> None:
-        """Send BEGIN and the first statements; nothing is waited for (``fetch_header``).
+        """Begin a transaction; nothing is sent before its first statement (or ``fetch_header``).
 
         Args:
             header: the statement whose row ``fetch_header`` returns.
@@ -97,23 +104,25 @@ class Session:
             begin: BEGIN with its modes.
             preamble: statements between the two, without rows.
         """
-        if self._pipeline is None:
-            self._pipeline = await self._exit.enter_async_context(self._connection.pipeline())
-        for statement in (begin, *preamble):
-            await self._connection.execute(statement)
-        self._header = await self._connection.execute(header, params)
+        self._header = None
+        self._unsent = [
+            statement_of(statement, None, self._connection) for statement in (begin, *preamble)
+        ]
+        if header is not None:
+            self._unsent.append(statement_of(header, params, self._connection))
 
     async def execute(self, query: Query, params: Params | None) -> tuple[list[TupleRow], int]:
         """Run a statement of the open transaction: its rows, and how many rows it touched."""
-        cursor = await self._send_and_wait(query, params)
-        rows = [] if cursor.description is None else await cursor.fetchall()
-        return rows, cursor.rowcount
+        result = await self._exchange(statement_of(query, params, self._connection))
+        return rows_of(result, self._connection), rowcount_of(result)
 
     async def fetch_header(self) -> TupleRow:
         """The row that the statement given to ``begin`` returned."""
+        if self._unsent:
+            unsent, self._unsent = self._unsent, []
+            self._header = (await self._exchanges.send(unsent))[-1]
         assert self._header is not None, "begin comes first"
-        row = await self._header.fetchone()
-        assert row is not None, "the header statement returns a row"
+        (row,) = rows_of(self._header, self._connection)
         return row
 
     async def commit(self, proof: Query | None = None) -> TupleRow | None:
@@ -127,22 +136,23 @@ class Session:
             RolledBack: it did not.
         """
         self._warnings.clear()
-        if proof is None:
-            cursor, after = await self._send_and_wait("COMMIT", None), None
-        else:
-            cursor, after = await self._send_both("COMMIT", proof)
+        after = () if proof is None else (statement_of(proof, None, self._connection),)
+        unsent, self._unsent = self._unsent, []
+        results = await self._exchanges.send([*unsent, _COMMIT, *after])
         if self._warnings:
             raise CommitWarning(*self._warnings[0])
-        if cursor.statusmessage != "COMMIT":
-            raise RolledBack(f"COMMIT was answered with {cursor.statusmessage}")
-        return None if after is None else await after.fetchone()
+        status = results[len(unsent)].command_status
+        if status != b"COMMIT":
+            raise RolledBack(f"COMMIT was answered with {(status or b'nothing').decode()}")
+        return None if proof is None else rows_of(results[-1], self._connection)[0]
 
     async def rollback(self) -> None:
         """Roll back what is open; where that does not work at once, close the connection."""
+        self._unsent = []
         try:
             with anyio.fail_after(ROLLBACK_DEADLINE_S):
                 if not self.is_clean:
-                    await self._send_and_wait("ROLLBACK", None)
+                    await self._exchanges.send([_ROLLBACK])
         except (psycopg.Error, TimeoutError):
             await self.close()
 
@@ -159,14 +169,13 @@ class Session:
 
     def abandon(self) -> None:
         """Close at once and without a word, whatever state the connection is in."""
-        self._connection.pgconn.finish()
+        self._connection.cut()
 
     async def close(self) -> None:
         """As ``abandon``, for those who are not in a hurry to return."""
-        self._connection.pgconn.finish()
+        self._connection.cut()
         with suppress(psycopg.Error):
-            await self._exit.aclose()  # leaves the pipeline's context, which finds it closed
-        await self._connection.close()
+            await self._connection.close()
 
     def scram_verifier(self, user: str, password: str) -> str:
         """What ``ALTER ROLE ... PASSWORD`` stores: the password itself never reaches the server,
@@ -174,38 +183,13 @@ class Session:
         pgconn = self._connection.pgconn
         return pgconn.encrypt_password(password.encode(), user.encode(), b"scram-sha-256").decode()
 
-    async def _send_and_wait(
-        self, query: Query, params: Params | None
-    ) -> psycopg.AsyncCursor[TupleRow]:
-        try:
-            cursor = await self._connection.execute(query, params)
-            if self._pipeline is not None:
-                await self._pipeline.sync()
-        except psycopg.Error:
-            await self._leave_failed_pipeline()
-            raise
-        return cursor
-
-    async def _send_both(
-        self, first: Query, second: Query
-    ) -> tuple[psycopg.AsyncCursor[TupleRow], psycopg.AsyncCursor[TupleRow]]:
-        """Two statements in one round trip; each ends a transaction or is one of its own."""
-        assert self._pipeline is not None, "begin comes first"
-        try:
-            cursors = await self._connection.execute(first), await self._connection.execute(second)
-            await self._pipeline.sync()
-        except psycopg.Error:
-            await self._leave_failed_pipeline()
-            raise
-        return cursors
-
-    async def _leave_failed_pipeline(self) -> None:
-        """After an error the server skips everything up to the next Sync: send one."""
-        if self._pipeline is None or self._connection.closed:
-            return
-        # It raises the same error again, or "pipeline aborted": the first one is what counts.
-        with suppress(psycopg.Error):
-            await self._pipeline.sync()
+    async def _exchange(self, statement: Statement) -> PGresult:
+        """Send ``statement``, and before it what waits to be sent; its result."""
+        unsent, self._unsent = self._unsent, []
+        results = await self._exchanges.send([*unsent, statement])
+        if unsent:
+            self._header = results[-2]
+        return results[-1]
 
     def _on_notice(self, notice: psycopg.errors.Diagnostic) -> None:
         if notice.severity_nonlocalized == "WARNING":
