@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("boot.py", "overhead.py", "load.py", "rto.py")
+BENCHMARKS = ("boot.py", "writes.py", "reroute.py", "load.py", "rto.py")
 
 
 def main() -> None:

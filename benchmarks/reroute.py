@@ -67,8 +67,12 @@ class Client:
 
     def first_ok_s(self, after_s: float) -> float | None:
         """When the first write that ended after ``after_s`` was acknowledged."""
+        return self.first_s("ok", after_s)
+
+    def first_s(self, what: str, after_s: float) -> float | None:
+        """When that happened for the first time after ``after_s``."""
         self.read()
-        times = [one["t_s"] for one in self.lines if one["what"] == "ok" and one["t_s"] > after_s]
+        times = [one["t_s"] for one in self.lines if one["what"] == what and one["t_s"] > after_s]
         return min(times) if times else None
 
     def count(self, what: str) -> int:
@@ -80,6 +84,7 @@ class Client:
 class Failover:
     """One. Times are in seconds since the host was lost; None: not within the time given."""
 
+    promoted_s: float
     accepts_s: float
     served_s: dict[str, float | None]
     errors: dict[str, int]
@@ -133,10 +138,11 @@ async def failover(cluster: PatroniCluster, lab: Lab, folder: Path, number: int)
     missing = await cluster.wait_whole(timeout_s=WHOLE_TIMEOUT_S)
     if missing is not None:
         raise RuntimeError(f"the cluster does not become whole again: {missing}")
-    accepts_s = served.pop("prober")
-    if accepts_s is None:
+    promoted_s, accepts_s = clients[0].first_s("promoted", gone_s), served.pop("prober")
+    if promoted_s is None or accepts_s is None:
         raise RuntimeError("no node took a write of the prober")
     return Failover(
+        promoted_s=promoted_s - lost_s,
         accepts_s=accepts_s - lost_s,
         served_s={k: None if v is None else v - lost_s for k, v in served.items()},
         errors={client.name: client.count("error") for client in clients[1:]},
@@ -188,7 +194,9 @@ def show(found: list[dict[str, Any]]) -> None:
     """The table."""
     print(f"{len(found)} losses of the primary's host (ttl 20, loop_wait 5, quorum commit)")
     accepts = [one["accepts_s"] for one in found]
+    waited = [one["accepts_s"] - one["promoted_s"] for one in found]
     print(f"  the new primary accepts, after the loss   {figures.spread(accepts, 's')}")
+    print(f"    of that, until it has a synchronous standby {figures.spread(waited, 's', 3)}")
     for name in CLIENTS[1:]:
         served = [one for one in found if one["served_s"][name] is not None]
         added = [one["served_s"][name] - one["accepts_s"] for one in served]
@@ -196,8 +204,7 @@ def show(found: list[dict[str, Any]]) -> None:
         if len(served) < len(found):
             print(f"    not within {POOL_TIMEOUT_S:g} s more: {len(found) - len(served)} times")
         for kind, words in (("errors", "errors"), ("unknown", "writes with an unknown end")):
-            counts = [float(one[kind][name]) for one in found]
-            print(f"    {words} that its callers saw, each time: {figures.spread(counts, '', 0)}")
+            print(f"    {words} that its callers saw: {sum(one[kind][name] for one in found)}")
 
 
 def main() -> int:

@@ -18,7 +18,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -44,8 +44,9 @@ SOCKET_OPTIONS = (
 
 INSERT = "INSERT INTO bascule.ledger (id, site, worker, n) VALUES (%s, %s, %s, %s)"
 
-IS_SYNCHRONOUS = "SELECT current_setting('synchronous_standby_names') <> ''"
-"""A commit that waits for nobody is not the service that was promised."""
+LOOK = "SELECT NOT pg_is_in_recovery(), current_setting('synchronous_standby_names') <> ''"
+"""Promoted, and with somebody to wait for: a commit that waits for nobody is not the service that
+was promised."""
 
 Config = dict[str, Any]
 
@@ -155,39 +156,36 @@ async def probe_node(config: Config, member: dict[str, Any]) -> None:
         password=config["password"],
         dbname=config["dbname"],
     )
-    n = 0
-    said = ""
+    n, was_promoted = 0, False
     while True:
         try:
             async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as direct:
                 while True:
                     try:
-                        await write_directly(direct, (f"{config['tag']}-probe-{n}", "probe", 0, n))
-                        say("ok", node=member["name"])
-                        n += 1
+                        is_promoted, before = await look(direct)
+                        if is_promoted and not was_promoted:
+                            was_promoted = True
+                            say("promoted", node=member["name"])
+                        if is_promoted:
+                            await direct.execute(INSERT, (f"probe-{n}", "probe", 0, n))
+                            _, after = await look(direct)
+                            say("ok" if before and after else "unprotected", node=member["name"])
+                            n += 1
                     except psycopg.Error as error:
                         if direct.closed:
                             raise
-                        if str(error) != said:
-                            said = str(error)
-                            say("refused", node=member["name"], why=said)
+                        say("refused", node=member["name"], why=str(error))
                     await anyio.sleep(PROBE_S)
         except psycopg.Error as error:
             say("error", node=member["name"], why=str(error))
             await anyio.sleep(PROBE_S)
 
 
-async def write_directly(direct: psycopg.AsyncConnection[Any], entry: Sequence[object]) -> None:
-    """One write that was waited for by a standby.
-
-    Raises:
-        psycopg.Error: it was not.
-    """
-    before = await (await direct.execute(IS_SYNCHRONOUS)).fetchone()
-    await direct.execute(INSERT, entry)
-    after = await (await direct.execute(IS_SYNCHRONOUS)).fetchone()
-    if before != (True,) or after != (True,):
-        raise psycopg.OperationalError("acknowledged, but synchronous_standby_names is empty")
+async def look(direct: psycopg.AsyncConnection[Any]) -> tuple[bool, bool]:
+    """``LOOK``."""
+    row = await (await direct.execute(LOOK)).fetchone()
+    assert row is not None
+    return row[0], row[1]
 
 
 ROLES = {"storage": through_storage, "pool": through_pool, "prober": probe}

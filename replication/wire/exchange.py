@@ -63,16 +63,28 @@ class Exchanges:
         except BaseException:
             self._connection.cut()
             raise
+        results = self._sort(statements, new, answers) if any(new) else answers
+        if answers[-1].status not in _OK:
+            raise self._error(answers[-1])
+        return results
+
+    def _sort(
+        self,
+        statements: Sequence[Statement],
+        names: Sequence[bytes | None],
+        answers: Sequence[PGresult],
+    ) -> list[PGresult]:
+        """Take out the answers to preparations, also before an error: they outlive a rollback."""
         results: list[PGresult] = []
-        for answer in answers:
-            if answer.status not in _OK:
-                raise self._error(answer)
         taken = iter(answers)
-        for statement, name in zip(statements, new, strict=True):
+        for statement, name in zip(statements, names, strict=True):
             if name is not None:
-                next(taken)  # the answer to its preparation
-                self._prepared.added(statement, name)
-            results.append(next(taken))
+                prepared = next(taken, None)
+                if prepared is not None and prepared.status in _OK:
+                    self._prepared.added(statement, name)
+            result = next(taken, None)
+            if result is not None:
+                results.append(result)
         return results
 
     def _put(self, statement: Statement) -> bytes | None:

@@ -17,7 +17,9 @@ from replication.wire.statement import Statement
 USES_BEFORE = 5
 KEPT_MAX = 100
 
-_VOIDS_ALL = re.compile(rb"^(?:DROP|ALTER|ROLLBACK|DISCARD ALL|DEALLOCATE ALL)\b").match
+_VOIDS_ALL = re.compile(rb"(?:DROP|ALTER|ROLLBACK|DISCARD ALL|DEALLOCATE ALL)\b").match
+_FIRST_BYTES = b"DAR"
+"""Of those. Nearly all results are told apart by it alone: INSERT, SELECT, BEGIN, COMMIT."""
 
 _Key = tuple[bytes, tuple[int, ...]]
 
@@ -55,10 +57,14 @@ class Prepared:
 
     def stale(self, results: list[PGresult]) -> Statement | None:
         """What is to be sent to the server so that it forgets what is of no use any more."""
-        if self._names and any(_VOIDS_ALL(one.command_status or b"") for one in results):
-            self._names.clear()
-            self._uses.clear()
-            return Statement(b"DEALLOCATE ALL")
+        if not self._names:
+            return None
+        for result in results:
+            tag = result.command_status
+            if tag is not None and tag[0] in _FIRST_BYTES and _VOIDS_ALL(tag):
+                self._names.clear()
+                self._uses.clear()
+                return Statement(b"DEALLOCATE ALL")
         if len(self._names) > KEPT_MAX:
             return Statement(b"DEALLOCATE " + self._names.popitem(last=False)[1])
         return None
