@@ -25,11 +25,11 @@ TOO_MANY_CONNECTIONS = "53300"
 
 PROMOTION_S = 2.0
 """How long a member that has the leader key is waited for while it still recovers. Patroni calls it
-the primary as soon as it has the key; the server needs 0.05 to 1 s more (drills), longer with much
-WAL to replay."""
+the primary as soon as it has the key; the server needs 0.05 to 0.2 s more (drills), longer with
+much WAL to replay."""
 
 PROMOTION_LOOK_S = 0.01
-"""How often it is asked meanwhile; an answer costs it 0.1 ms."""
+"""How often it is asked meanwhile: what this may add to the failover."""
 
 
 class Router:

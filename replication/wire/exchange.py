@@ -1,8 +1,8 @@
 """Statements that travel together: one packet there, one wait, all answers back.
 
 libpq's pipeline mode (PostgreSQL manual, 34.5), used without psycopg's own pipeline, which sends a
-packet of its own for each statement and wakes the server for each. Measured on small writes at 32
-workers, that was half of what the client spent.
+packet of its own for each statement (``pipeline_communicate``) and wakes the server for each.
+docs/decisions/0014-one-packet.md
 
 Invariants: after an exchange the connection is out of pipeline mode, with no answer outstanding, or
 it is closed. An error makes the server skip the rest up to the end of the exchange, so nothing that
