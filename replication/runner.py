@@ -142,7 +142,7 @@ class UnitRunner:
         """Everything of a transaction up to its COMMIT."""
         if unit.plan.durability == "all_sites" and not self._may_see_replication:
             await self._require_sight(unit, session)
-        await session.begin(
+        session.begin(
             unit_rows.BEGIN_ROW,
             (unit.id, unit.row_attempt),
             begin=unit.plan.begin,
@@ -371,7 +371,7 @@ async def resolve(
         psycopg.Error: there is no answer that could be believed; it may simply be asked again.
     """
     preamble = durability.plan(plan.durability).preamble
-    await session.begin(unit_rows.RESOLVE, (unit_id, attempt), preamble=preamble)
+    session.begin(unit_rows.RESOLVE, (unit_id, attempt), preamble=preamble)
     answer = unit_rows.parse_answer(await session.fetch_header())
     row = await session.commit(plan.proof)
     if row is not None and not row[0]:
