@@ -140,6 +140,11 @@ class Lender:
         if read_only:
             raise ReadOnly(f"{session.node} is the primary, but is read-only by default")
 
+    async def check_lent(self, session: Session) -> None:
+        """``check`` for one whose connection is on loan, but idle; raises the same."""
+        await self.check(session)
+        await session.for_lending()
+
     @contextmanager
     def watching(self, line: Line) -> Iterator[None]:
         """The connection of ``line`` is in use in here; it is cut when its member is the primary no

@@ -75,7 +75,9 @@ def create_engine(
 
     def check(connection: object, entry: ConnectionPoolEntry, proxy: object) -> None:
         lent = _lent(entry)
-        _check_out(lent, lambda: storage.call(lambda storage: storage.lender.check(lent.session)))
+        _check_out(
+            lent, lambda: storage.call(lambda storage: storage.lender.check_lent(lent.session))
+        )
 
     def judge(lent: LentConnection | AsyncLentConnection, error: BaseException) -> None:
         async def tell(storage: Storage) -> None:
@@ -108,7 +110,7 @@ def create_async_engine(
         lent = _lent(entry)
         _check_out(
             lent,
-            lambda: connection.run_async(lambda _: storage.lender.check(lent.session)),
+            lambda: connection.run_async(lambda _: storage.lender.check_lent(lent.session)),
         )
 
     def judge(lent: LentConnection | AsyncLentConnection, error: BaseException) -> None:

@@ -207,7 +207,7 @@ class Reader:
         try:
             with self._loss_noted(session, is_primary):
                 age_s = await self._check(session, demand, is_primary, search)
-                await session.begin("SELECT 1", begin=_BEGIN[demand.isolation])
+                session.begin(begin=_BEGIN[demand.isolation])
                 value = await fn(Transaction(session))
                 await session.commit()
         except StorageError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import anyio
 import psycopg
 
 from replication.credentials import Credentials
@@ -21,6 +22,14 @@ from replication.watch import Watch
 from replication.wire import NotPrimary, Session, connect, is_not_admitted
 
 TOO_MANY_CONNECTIONS = "53300"
+
+PROMOTION_S = 2.0
+"""How long a member that has the leader key is waited for while it still recovers. Patroni calls it
+the primary as soon as it has the key; the server needs 0.05 to 0.2 s more (drills), longer with
+much WAL to replay."""
+
+PROMOTION_LOOK_S = 0.01
+"""How often it is asked meanwhile: what this may add to the failover."""
 
 
 class Router:
@@ -86,6 +95,8 @@ class Router:
         member = await self.watch.wait_primary()
         try:
             session = await connect(member.address, self._credentials)
+            if session.in_recovery:
+                await self._wait_promotion(session)
             if self.watch.primary is member:
                 self._accept(session)
         except psycopg.Error as error:
@@ -145,6 +156,24 @@ class Router:
         for pool in self._read_pools.values():
             pool.drop()
 
+    async def _wait_promotion(self, session: Session) -> None:
+        """Wait while its server is being promoted, and its Patroni still says so.
+
+        To call it a suspect at once would mean to ask everybody else first, and the host that was
+        lost answers no question before its deadline: that cost the first write 1.6 s.
+
+        Raises:
+            psycopg.Error: it was lost meanwhile, or somebody else is the primary.
+        """
+        try:
+            with anyio.move_on_after(PROMOTION_S), self._talks.with_node(session.node):
+                while session.in_recovery and self.primary == session.node:
+                    await anyio.sleep(PROMOTION_LOOK_S)
+                    await session.look()
+        except BaseException:
+            session.abandon()
+            raise
+
     async def _connect_replica(self, member: Member) -> Session:
         session = await connect(member.address, self._credentials)
         known = self._system_identifier
@@ -164,6 +193,7 @@ class Router:
         if session.in_recovery:
             reason = "is in recovery"
         elif known is not None and session.system_identifier != known:
+            self.watch.exclude(session.node)
             reason = "belongs to another cluster (its system identifier differs)"
         elif session.timeline < timeline_min:
             reason = f"is on timeline {session.timeline}, {timeline_min} was seen before"

@@ -22,8 +22,8 @@ from replication.connections import Lender
 from replication.credentials import Credentials
 from replication.dcs import LeaderWatch
 from replication.decorated import UnitOfWork
-from replication.durability import MAY_SEE_REPLICATION, Durability, Isolation, plan
-from replication.errors import Facts, NotApplied, StorageError
+from replication.durability import Durability, Isolation, plan
+from replication.errors import StorageError
 from replication.gate import Gate
 from replication.inquiry import ask_outcome
 from replication.members import Ask, Member, RestClient
@@ -103,7 +103,6 @@ class Storage:
         self._watch.listen(self._gate)
         self.lender = Lender(self._router, clock)
         """For what keeps connections of its own (``engines``)."""
-        self._may_see_replication = False
         self._owned = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -191,7 +190,7 @@ class Storage:
             repeatable=repeatable,
         )
         if asked == "all_sites":
-            await self._require_sites(unit)
+            self._require_sites()
         self._gate.admit(unit)
         try:
             applied = await self._runner.run(
@@ -362,30 +361,14 @@ class Storage:
         """
         return self.lender.lend(self.settings.deadline_s if deadline_s is None else deadline_s)
 
-    async def _require_sites(self, unit: Unit[T]) -> None:
-        """Durability ``all_sites`` can be shown at all.
+    def _require_sites(self) -> None:
+        """Durability ``all_sites`` means something here.
 
         Raises:
             ValueError: a member's site is not known.
-            NotApplied: we may not see the replicas' positions.
         """
         homeless = [member.name for member in self.members if member.site is None]
         if homeless:
             raise ValueError(
                 f"durability all_sites: the site of {', '.join(homeless)} is not known"
             )
-        if self._may_see_replication:
-            return
-        found = await self.read(_may_see_replication)
-        if not found.value:
-            raise NotApplied(
-                f"{unit.id} was not applied: durability all_sites is seen in"
-                " pg_stat_replication, and our role may not see positions there"
-                " (GRANT pg_read_all_stats TO it)",
-                **Facts(unit_id=unit.id, node=found.node, sqlstate=None, elapsed_s=0.0, attempts=0),
-            )
-        self._may_see_replication = True
-
-
-async def _may_see_replication(transaction: Transaction) -> bool:
-    return bool((await transaction.execute(MAY_SEE_REPLICATION)).rows[0][0])

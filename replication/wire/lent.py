@@ -61,9 +61,19 @@ class LentConnection(psycopg.Connection[TupleRow]):
         self.add_notice_handler(session.on_notice)
         self._in_unit = in_unit
         self._autocommit = in_unit
-        self._prepared = session.prepared  # of both, since they go by the same names
+        self.prepare_threshold = None
         if context is not None:
             self._adapters = AdaptersMap(context.adapters)
+
+    @property
+    def prepare_threshold(self) -> int | None:
+        """None, whatever it is set to: psycopg and the session prepare statements each for itself,
+        and each makes the server forget all when something was rolled back."""
+        return None
+
+    @prepare_threshold.setter
+    def prepare_threshold(self, value: int | None) -> None:
+        self._prepared.prepare_threshold = None
 
     def detach(self) -> None:
         """Take the connection out of this object, which is as good as closed from then on."""
@@ -149,9 +159,19 @@ class AsyncLentConnection(psycopg.AsyncConnection[TupleRow]):
         self.add_notice_handler(session.on_notice)
         self._in_unit = in_unit
         self._autocommit = in_unit
-        self._prepared = session.prepared
+        self.prepare_threshold = None
         if context is not None:
             self._adapters = AdaptersMap(context.adapters)
+
+    @property
+    def prepare_threshold(self) -> int | None:
+        """None, whatever it is set to: psycopg and the session prepare statements each for itself,
+        and each makes the server forget all when something was rolled back."""
+        return None
+
+    @prepare_threshold.setter
+    def prepare_threshold(self, value: int | None) -> None:
+        self._prepared.prepare_threshold = None
 
     def detach(self) -> None:
         """As ``LentConnection.detach``."""

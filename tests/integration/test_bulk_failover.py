@@ -22,6 +22,7 @@ from support.bulk_ground import (
 )
 from support.local_postgres import LocalPostgres, local_postgres, replica_of
 from support.patroni_answers import Answers, rest_api
+from support.wal_receiver import STANDBYS, wal_receiver
 
 from replication import Storage
 from replication.bulk import Loaded, Progress
@@ -29,14 +30,21 @@ from replication.bulk import Loaded, Progress
 pytestmark = pytest.mark.anyio
 
 ROWS = 950
-STANDBY = "ANY 1 (walreceiver)"
+STANDBY = 'ANY 1 ("db-b")'
 """The replica's own name: every acknowledged commit is on it."""
 
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[tuple[LocalPostgres, LocalPostgres]]:
     """A primary and its replica, to be broken by one test."""
-    with local_postgres(tmp_path) as primary, replica_of(primary, tmp_path) as replica:
+    with (
+        local_postgres(tmp_path) as primary,
+        replica_of(primary, tmp_path) as replica,
+        wal_receiver(primary, tmp_path),
+        wal_receiver(replica, tmp_path),
+    ):
+        for server in (primary, replica):
+            server.set("synchronous_standby_names", STANDBYS)
         yield primary, replica
 
 

@@ -13,6 +13,7 @@ import pytest
 from support.bulk_ground import ADMIN, address_of, no_standby
 from support.local_postgres import PASSWORD, LocalPostgres, local_postgres, replica_of
 from support.patroni_answers import Answers, rest_api
+from support.wal_receiver import STANDBYS, wal_receiver
 
 from replication import Storage, Transaction
 from replication.schema import (
@@ -277,7 +278,14 @@ async def test_a_backend_that_ends_in_the_middle(server: LocalPostgres) -> None:
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[tuple[LocalPostgres, LocalPostgres]]:
     """A primary and its replica, to be broken by one test."""
-    with local_postgres(tmp_path) as primary, replica_of(primary, tmp_path) as replica:
+    with (
+        local_postgres(tmp_path) as primary,
+        replica_of(primary, tmp_path) as replica,
+        wal_receiver(primary, tmp_path),
+        wal_receiver(replica, tmp_path),
+    ):
+        for server in (primary, replica):
+            server.set("synchronous_standby_names", STANDBYS)
         yield primary, replica
 
 

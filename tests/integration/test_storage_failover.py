@@ -21,6 +21,7 @@ from support.patroni_answers import Answers, rest_api
 from support.wal_receiver import STANDBYS, wal_receiver
 
 from replication import Applied, Credentials, Storage, Transaction
+from replication.observe import Event, PrimaryLost
 from replication.wire import Address, session_to
 
 pytestmark = pytest.mark.anyio
@@ -119,3 +120,32 @@ async def test_a_commit_that_was_not_replicated_is_void_and_done_again(
     assert (applied.node, applied.timeline, applied.attempts) == ("db-b", 2, 2)
     rows = pair[1].query("SELECT attempt, state FROM bascule.unit_of_work WHERE id = 'a'")
     assert sorted(rows) == [(1, "void"), (2, "applied")]
+
+
+async def test_a_promotion_that_has_the_leader_key_is_waited_for(
+    pair: tuple[LocalPostgres, LocalPostgres],
+) -> None:
+    """Patroni calls a member the primary as soon as it has the key, before its server is one. The
+    member is not given up for that: the host that was lost could not contradict it anyway."""
+    primary, replica = pair
+    events: list[Event] = []
+    async with (
+        storage_on(primary, replica) as (storage, old, new),
+        anyio.create_task_group() as group,
+    ):
+        await storage.run(adding("first"), unit_id="first", deadline_s=5)
+        await wait_rows(replica, "SELECT 1 FROM pg_class WHERE relname = 'ledger'", 1)
+        await wait_rows(replica, "SELECT 1 FROM bascule.ledger", 1)
+        storage.observe(events.append)
+        old.silent, new.status = True, 200
+        await anyio.to_thread.run_sync(primary.stop)
+
+        async def write() -> None:
+            await storage.run(adding("a"), unit_id="a", deadline_s=20)
+
+        group.start_soon(write)
+        ours = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'bascule'"
+        await wait_rows(replica, ours, 1)
+        await anyio.to_thread.run_sync(promote, old, new, replica)
+    assert replica.query("SELECT count(*) FROM bascule.ledger WHERE id = 'a'") == [(1,)]
+    assert [event.node for event in events if isinstance(event, PrimaryLost)] == ["db-a"]
