@@ -281,10 +281,11 @@ class UnitRunner:
             # To ask once more is always safe, so whatever else stands in the way may pass.
             gives_up = action is Action.GIVE_UP and failure.kind != "warning"
             raise Again(Action.BACK_OFF if gives_up else action) from error
-        elapsed_s = self._clock() - unit.started_s
-        self._observers.tell(
-            DoubtResolved(unit_id=unit.id, node=session.node, state=state, elapsed_s=elapsed_s)
-        )
+        if unit.doubt is not None:
+            elapsed_s = self._clock() - unit.started_s
+            self._observers.tell(
+                DoubtResolved(unit_id=unit.id, node=session.node, state=state, elapsed_s=elapsed_s)
+            )
         if state == "void":
             unit.next_attempt()
             self._require_repeatable(unit)

@@ -173,7 +173,8 @@ class Storage:
             Unknown: the commit was in doubt and could not be resolved before the deadline.
             NotDurable: it took effect, but not every site confirmed it in time.
             AlreadyApplied: an earlier call with this ``unit_id`` took effect.
-            ValueError: durability ``all_sites`` with members whose site is not known.
+            ValueError: no such durability or isolation; or durability ``all_sites`` with members
+                whose site is not known.
             Exception: what ``fn`` itself raised; the transaction was rolled back.
         """
         settings = self.settings
@@ -260,6 +261,9 @@ class Storage:
             after: what the token stands for is seen (``Applied.token``), on whatever timeline.
             isolation: the server's default if None.
             deadline_s: for everything together; the settings' if None.
+
+        Returns:
+            What ``fn`` returned, who served it, and how old it may be.
 
         Raises:
             ReadFailed: nobody could serve it in time, or the statement was wrong.

@@ -20,6 +20,7 @@ from replication.wire.statement import (
     Params,
     Query,
     Statement,
+    require_inside,
     rowcount_of,
     rows_of,
     statement_of,
@@ -130,8 +131,14 @@ class Session:
             self._unsent.append(statement_of(header, params, self._connection))
 
     async def execute(self, query: Query, params: Params | None) -> tuple[list[TupleRow], int]:
-        """Run a statement of the open transaction: its rows, and how many rows it touched."""
-        result = await self._exchange(statement_of(query, params, self._connection))
+        """Run a statement of the open transaction: its rows, and how many rows it touched.
+
+        Raises:
+            psycopg.ProgrammingError: it would end the transaction; it was not sent.
+        """
+        statement = statement_of(query, params, self._connection)
+        require_inside(statement)
+        result = await self._exchange(statement)
         return rows_of(result, self._connection), rowcount_of(result)
 
     async def fetch_header(self) -> TupleRow:

@@ -5,6 +5,7 @@ The conversion of Python's values is psycopg's own, so whatever psycopg can adap
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, LiteralString, NamedTuple
 
@@ -46,6 +47,30 @@ def statement_of(
     converted = PostgresQuery(Transformer(connection))
     converted.convert(query, params)
     return Statement(converted.query, converted.params, converted.types, converted.formats)
+
+
+_ENDS_TRANSACTION = re.compile(
+    rb"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
+    rb"(?:COMMIT|END|ABORT|PREPARE\s+TRANSACTION"
+    rb"|ROLLBACK(?!(?:\s+WORK|\s+TRANSACTION)?\s+TO\b)(?!\s+PREPARED\b))\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def require_inside(statement: Statement) -> None:
+    """Refuse what would end the transaction that somebody else has begun, and will end.
+
+    After it the next statement would be a transaction of its own, and be applied once an attempt.
+
+    Raises:
+        psycopg.ProgrammingError: it is such a statement.
+    """
+    if _ENDS_TRANSACTION.match(statement.query):
+        words = bytes(statement.query[:40]).decode(errors="replace").strip()
+        raise psycopg.ProgrammingError(
+            f"{words}: the transaction is not the function's to end; return from it to commit,"
+            " raise to roll back, or use a savepoint"
+        )
 
 
 def rows_of(result: PGresult, connection: psycopg.AsyncConnection[TupleRow]) -> list[TupleRow]:

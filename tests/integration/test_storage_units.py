@@ -377,6 +377,26 @@ async def test_a_swallowed_error_is_no_commit(server: LocalPostgres) -> None:
     assert entries(server, "a") == 0
 
 
+@pytest.mark.parametrize(
+    "statement",
+    ["COMMIT", "rollback", "END", " /* so */ ABORT", "-- so\nCOMMIT AND CHAIN", "ROLLBACK WORK"],
+)
+async def test_a_function_cannot_end_its_transaction(
+    server: LocalPostgres, statement: LiteralString
+) -> None:
+    calls: list[int] = []
+
+    async def ends_it(transaction: Transaction) -> None:
+        calls.append(1)
+        await transaction.execute(statement)
+        await adding("a")(transaction)
+
+    async with storage_on(server) as (storage, _):
+        with pytest.raises(NotApplied, match="not the function's to end"):
+            await storage.run(ends_it, unit_id="a", deadline_s=5)
+    assert (calls, entries(server, "a"), id_rows(server, "a")) == ([1], 0, [])
+
+
 async def test_a_savepoint_survives_its_error(server: LocalPostgres) -> None:
     async def tries(transaction: Transaction) -> None:
         await transaction.execute("SAVEPOINT s")
