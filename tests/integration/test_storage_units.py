@@ -445,6 +445,20 @@ async def test_a_deferred_constraint_at_commit_is_not_applied(server: LocalPostg
     assert entries(server, "a") == 0
 
 
+async def test_what_nobody_waits_for_any_more_ends_in_the_server(server: LocalPostgres) -> None:
+    """Else it would hold its id row, and whoever asks about it, for as long as it takes."""
+
+    async def takes_an_hour(transaction: Transaction) -> None:
+        await adding("a")(transaction)
+        await transaction.execute("SELECT pg_sleep(3600)")
+
+    async with storage_on(server) as (storage, _):
+        with pytest.raises(DeadlineExceeded):
+            await storage.run(takes_an_hour, unit_id="a", deadline_s=0.5)
+        await storage.run(adding("a"), unit_id="a", deadline_s=30)
+    assert entries(server, "a") == 1
+
+
 async def test_no_cancel_request_reaches_a_commit(server: LocalPostgres) -> None:
     """A deadline that passes in COMMIT must not make the server give up its synchronous wait."""
     async with storage_on(server) as (storage, _):
