@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from support.local_postgres import PASSWORD, SUPERUSER, LocalPostgres
 from support.patroni_answers import rest_api
 
-from chaos.workloads.ledger import prepare
+from chaos.workloads.prepare import prepare
 from replication import Credentials, Storage, StorageSettings, Transaction
 from replication.wire import session_to
 

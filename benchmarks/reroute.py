@@ -27,6 +27,7 @@ import figures
 
 from chaos.drill import ground
 from chaos.drill.loads import DBNAME, ROLE
+from chaos.scenarios.model import WorkloadSpec
 from cluster.binaries import find_binaries
 from cluster.boot import raise_cluster
 from cluster.cluster import PatroniCluster
@@ -102,7 +103,7 @@ async def wait_for(condition: Callable[[], object], timeout_s: float) -> bool:
 async def failover(cluster: PatroniCluster, lab: Lab, folder: Path, number: int) -> Failover:
     """Lose the primary's host, watch, and make the cluster whole again."""
     password = secrets.token_urlsafe(18)
-    await ground.prepare(cluster, password)
+    await ground.prepare(cluster, password, WorkloadSpec())
     lost = await cluster.primary()
     assert lost is not None, "the cluster is whole"
     topology = lab.topology
