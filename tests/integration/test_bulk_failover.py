@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import LiteralString
 
 import anyio
 import pytest
@@ -20,9 +19,9 @@ from support.bulk_ground import (
     rows,
     wait_backend,
 )
-from support.local_postgres import LocalPostgres, local_postgres, replica_of
+from support.local_postgres import LocalPostgres
 from support.patroni_answers import Answers, rest_api
-from support.wal_receiver import STANDBYS, wal_receiver
+from support.server_pair import promote, server_pair, wait_rows
 
 from replication import Storage
 from replication.bulk import Loaded, Progress
@@ -37,15 +36,8 @@ STANDBY = 'ANY 1 ("db-b")'
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[tuple[LocalPostgres, LocalPostgres]]:
     """A primary and its replica, to be broken by one test."""
-    with (
-        local_postgres(tmp_path) as primary,
-        replica_of(primary, tmp_path) as replica,
-        wal_receiver(primary, tmp_path),
-        wal_receiver(replica, tmp_path),
-    ):
-        for server in (primary, replica):
-            server.set("synchronous_standby_names", STANDBYS)
-        yield primary, replica
+    with server_pair(tmp_path) as servers:
+        yield servers
 
 
 @asynccontextmanager
@@ -59,17 +51,6 @@ async def cluster_of(
         Storage([old.member(primary), new.member(replica)], CREDENTIALS) as storage,
     ):
         yield storage, old, new
-
-
-def promote(replica: LocalPostgres, old: Answers, new: Answers) -> None:
-    assert replica.query("SELECT pg_promote(true, 30)") == [(True,)]
-    old.status, new.status, new.timeline = 503, 200, 2
-
-
-async def wait_rows(server: LocalPostgres, query: LiteralString, count: int) -> None:
-    with anyio.fail_after(30):
-        while len(server.query(query)) != count:
-            await anyio.sleep(0.02)
 
 
 async def test_a_primary_that_dies_in_the_middle_of_copy(

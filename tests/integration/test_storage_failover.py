@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import LiteralString
 
 import anyio
 import pytest
@@ -14,11 +13,9 @@ from support.local_postgres import (
     PASSWORD,
     SUPERUSER,
     LocalPostgres,
-    local_postgres,
-    replica_of,
 )
 from support.patroni_answers import Answers, rest_api
-from support.wal_receiver import STANDBYS, wal_receiver
+from support.server_pair import promote, server_pair, wait_rows
 
 from replication import Applied, Credentials, Storage, Transaction
 from replication.observe import Event, PrimaryLost
@@ -32,13 +29,8 @@ CREDENTIALS = Credentials(user=SUPERUSER, password=PASSWORD, dbname="postgres")
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[tuple[LocalPostgres, LocalPostgres]]:
     """A primary and its replica, to be broken by one test."""
-    with (
-        local_postgres(tmp_path) as primary,
-        replica_of(primary, tmp_path) as replica,
-        wal_receiver(primary, tmp_path),
-        wal_receiver(replica, tmp_path),
-    ):
-        yield primary, replica
+    with server_pair(tmp_path) as servers:
+        yield servers
 
 
 @asynccontextmanager
@@ -50,8 +42,6 @@ async def storage_on(
         await prepare(admin, role="bascule_app", password="app-password")
     async with rest_api(primary=True) as old, rest_api(primary=False) as new:
         members = [old.member(primary), new.member(replica)]
-        for server in (primary, replica):
-            server.set("synchronous_standby_names", STANDBYS)
         async with Storage(members, CREDENTIALS) as storage:
             yield storage, old, new
 
@@ -61,17 +51,6 @@ def adding(unit_id: str) -> Callable[[Transaction], Awaitable[None]]:
         await add_entry(transaction, Entry(id=unit_id, site="paris", worker=0, n=0))
 
     return unit_of_work
-
-
-def promote(old: Answers, new: Answers, replica: LocalPostgres) -> None:
-    assert replica.query("SELECT pg_promote(true, 20)") == [(True,)]
-    old.status, new.status, new.timeline = 503, 200, 2
-
-
-async def wait_rows(server: LocalPostgres, query: LiteralString, count: int) -> None:
-    with anyio.fail_after(10):
-        while len(server.query(query)) != count:
-            await anyio.sleep(0.02)
 
 
 async def write_through_a_failover(
@@ -99,7 +78,7 @@ async def write_through_a_failover(
         await wait_rows(primary, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'", 1)
         if replicated:
             await wait_rows(replica, "SELECT 1 FROM bascule.ledger", 2)
-        await anyio.to_thread.run_sync(promote, old, new, replica)
+        await anyio.to_thread.run_sync(promote, replica, old, new)
     assert replica.query("SELECT count(*) FROM bascule.ledger WHERE id = 'a'") == [(1,)]
     return results[0]
 
@@ -146,6 +125,6 @@ async def test_a_promotion_that_has_the_leader_key_is_waited_for(
         group.start_soon(write)
         ours = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'bascule'"
         await wait_rows(replica, ours, 1)
-        await anyio.to_thread.run_sync(promote, old, new, replica)
+        await anyio.to_thread.run_sync(promote, replica, old, new)
     assert replica.query("SELECT count(*) FROM bascule.ledger WHERE id = 'a'") == [(1,)]
     assert [event.node for event in events if isinstance(event, PrimaryLost)] == ["db-a"]
