@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 DRILL_TIMEOUT_S = 300.0
+COULD_NOT = (2, 3, 130)
+"""Exit codes of a drill that did not come to its end, whatever it could say of its evidence."""
 
 
 def machine() -> str:
@@ -34,19 +36,23 @@ def spread(values: Sequence[float], unit: str, digits: int = 2) -> str:
     return f"{median:.{digits}f} {unit} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def drill(*arguments: str) -> dict[str, Any]:
+def drill(*arguments: str, out: Path | None = None) -> dict[str, Any]:
     """Run ``bascule drill`` to its verdict; what ``verdict.json`` says.
+
+    Args:
+        arguments: of ``bascule drill``.
+        out: the run folder; a temporary one if None.
 
     Raises:
         RuntimeError: it did not run.
     """
     with tempfile.TemporaryDirectory(prefix="bascule-bench-") as folder:
         command = [sys.executable, "-m", "chaos", "drill", *arguments]
-        command += ["--json", "--quiet", "--out", str(Path(folder) / "run")]
+        command += ["--json", "--quiet", "--out", str(out or Path(folder) / "run")]
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=DRILL_TIMEOUT_S, check=False
         )
-        if not done.stdout.startswith("{"):
+        if not done.stdout.startswith("{") or done.returncode in COULD_NOT:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
         return dict(json.loads(done.stdout))
 

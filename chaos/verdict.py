@@ -42,6 +42,11 @@ class FindingKind(enum.StrEnum):
     STALLED_LOAD = "stalled-load"
     INCOMPLETE_EVIDENCE = "incomplete-evidence"
     CHECKER_CRASHED = "checker-crashed"
+    IN_DOUBT_UNRESOLVED = "in-doubt-unresolved"
+    WRONG_TOTAL = "wrong-total"
+    WRONG_BALANCE = "wrong-balance"
+    TORN_CHUNK = "torn-chunk"
+    BULK_UNFINISHED = "bulk-unfinished"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +62,8 @@ class Finding:
     verdict: Verdict
     summary: str
     evidence: tuple[Mapping[str, Scalar], ...] = field(default=())
+    checker: str = ""
+    """The name of the checker that made it; ``judge`` writes it in."""
 
 
 def merge(findings: Iterable[Finding]) -> Verdict:

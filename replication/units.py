@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from psycopg import sql
 from psycopg.rows import TupleRow
 
 from replication.durability import Plan
@@ -46,6 +47,20 @@ class Transaction:
         """
         rows, rowcount = await self._session.execute(query, params)
         return Result(rows=rows, rowcount=rowcount)
+
+    async def copy_in(self, statement: sql.SQL | sql.Composed, blocks: Iterable[bytes]) -> int:
+        """Run a ``COPY ... FROM STDIN``; ``blocks`` are its data, as the statement's format asks.
+
+        All blocks should be at hand: while the server waits for one it holds the locks of the
+        transaction, and nothing ends that wait but the deadline of ``Storage.run``.
+
+        Returns:
+            The number of rows that the server counted.
+
+        Raises:
+            psycopg.Error: let it pass; ``diag.context`` names the line.
+        """
+        return await self._session.copy_in(statement, blocks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import pytest
 from support.reported import Reported, reported
 from support.stories import ASYNC_LOSS, HOST_LOSS, INTERRUPTED, STEADY, SWITCHOVER
+from support.transferred import transferred
+
+from chaos.evidence.verdict_file import build_verdict
+from chaos.report import render_html, render_junit
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +39,16 @@ def switchover(tmp_path_factory: pytest.TempPathFactory) -> Reported:
 def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Reported:
     """UNKNOWN: broken off in the outage; histories torn, no final read."""
     return reported(tmp_path_factory.mktemp("runs") / "interrupted", INTERRUPTED)
+
+
+@pytest.fixture(scope="session")
+def torn_transfers(tmp_path_factory: pytest.TempPathFactory, host_loss: Reported) -> Reported:
+    """INVALID: transfers of which one node and one read of the total lack some."""
+    folder = tmp_path_factory.mktemp("runs") / "torn-transfers"
+    folder.mkdir()
+    run = transferred(host_loss.run, torn_node="db-paris", torn_read=True)
+    verdict = build_verdict(run)
+    torn = Reported(folder=folder, run=run, verdict=verdict)
+    torn.report.write_text(render_html(run, verdict), encoding="utf-8")
+    (folder / "junit.xml").write_text(render_junit(run, verdict), encoding="utf-8")
+    return torn

@@ -35,7 +35,7 @@ def check(run: Run) -> list[Finding]:
         operation
         for history in run.histories
         for operation in history.operations
-        if operation.outcome == "ok"
+        if operation.outcome == "ok" and operation.leaves_entry
     ]
     timelines = {operation.timeline for operation in acknowledged}
     surviving = surviving_timeline(run)

@@ -41,7 +41,7 @@ def check(run: Run) -> list[Finding]:
                     kind=FindingKind.DIVERGENT_REPLICA,
                     verdict=Verdict.INVALID,
                     summary=f"{read.node} differs from the primary {primary.node} in "
-                    f"{count(len(differences), 'entry', 'entries')}.",
+                    f"{_counted(primary, differences)}.",
                     evidence=tuple(differences),
                 )
             )
@@ -52,8 +52,8 @@ def _differences(primary: FinalRead, replica: FinalRead) -> list[dict[str, Scala
     """What a replica lacks, has too much, or has otherwise; by id. The order of rows is free."""
     if _are_equal(primary, replica):
         return []
-    expected = Counter((row.id, row.content) for row in primary.rows)
-    found = Counter((row.id, row.content) for row in replica.rows)
+    expected = Counter((row.id, row.content) for row in (*primary.rows, *primary.state))
+    found = Counter((row.id, row.content) for row in (*replica.rows, *replica.state))
     missing_ids = {id_ for id_, _ in expected - found}
     extra_ids = {id_ for id_, _ in found - expected}
     words = {
@@ -64,10 +64,18 @@ def _differences(primary: FinalRead, replica: FinalRead) -> list[dict[str, Scala
     return [{"node": replica.node, "id": id_, "difference": words[id_]} for id_ in sorted(words)]
 
 
+def _counted(primary: FinalRead, differences: list[dict[str, Scalar]]) -> str:
+    """What differs: entries, and where the workload keeps any, balances and the like."""
+    word = ("row", "rows") if primary.state else ("entry", "entries")
+    return count(len(differences), *word)
+
+
 def _are_equal(one: FinalRead, other: FinalRead) -> bool:
     """The quick way for the usual case: no id twice, and the same content by id.
 
     False says nothing: two nodes with the same duplicates are told equal only row by row.
     """
+    if one.state != other.state:
+        return False
     by_id, other_by_id = ({row.id: row.content for row in read.rows} for read in (one, other))
     return by_id == other_by_id and len(one.rows) == len(by_id) == len(other.rows)

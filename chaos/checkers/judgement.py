@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from chaos.evidence.run import Run
+from chaos.scenarios.model import WorkloadKind
 from chaos.verdict import Finding, Verdict, merge
 
 
@@ -47,6 +48,8 @@ class Checker:
     check: Check
     needs: tuple[Need, ...] = ()
     """What it has to see before its silence means anything."""
+    workloads: tuple[WorkloadKind, ...] = ()
+    """The workloads that it understands; empty: all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,7 +45,7 @@ def lost_operations(run: Run) -> list[Operation] | None:
         operation
         for history in run.histories
         for operation in history.operations
-        if operation.outcome == "ok" and operation.id not in survived
+        if operation.outcome == "ok" and operation.leaves_entry and operation.id not in survived
     ]
     return sorted(lost, key=lambda op: (op.ended_s or op.invoked_s, op.id))
 

@@ -19,6 +19,7 @@ def check(run: Run) -> list[Finding]:
         operation.id: operation.outcome
         for history in run.histories
         for operation in history.operations
+        if operation.leaves_entry
     }
     holders: dict[str, list[str]] = {}
     for read in run.final_reads:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 
 from chaos.checkers import (
+    balances,
+    chunks,
     completeness,
     dead_timeline,
     divergence,
     duplicates,
     exits,
     failover,
+    in_doubt,
     load,
     lost,
     needs,
@@ -21,9 +25,11 @@ from chaos.checkers import (
     settings,
     split_brain,
     stalls,
+    totals,
 )
 from chaos.checkers.judgement import Checker, CheckResult, Gap, Judgement
 from chaos.evidence.run import Run
+from chaos.scenarios.model import WorkloadKind
 from chaos.verdict import Finding, FindingKind, Verdict
 
 CHECKERS: tuple[Checker, ...] = (
@@ -44,6 +50,40 @@ CHECKERS: tuple[Checker, ...] = (
         question="Every entry took effect once.",
         check=duplicates.check,
         needs=(needs.final_reads,),
+    ),
+    Checker(
+        name="total-kept",
+        question="Money was neither made nor lost: every total is the opening one.",
+        check=totals.check,
+        needs=(needs.histories, needs.final_reads),
+        workloads=("transfers",),
+    ),
+    Checker(
+        name="balances",
+        question="Every balance is what the transfers say, and they say what was asked.",
+        check=balances.check,
+        needs=(needs.histories, needs.final_reads),
+        workloads=("transfers",),
+    ),
+    Checker(
+        name="chunks",
+        question="Every chunk of a bulk load is there whole, and no row of it twice.",
+        check=chunks.check_chunks,
+        needs=(needs.histories, needs.final_reads),
+        workloads=("bulk",),
+    ),
+    Checker(
+        name="bulk-end",
+        question="Every bulk load came to its end.",
+        check=chunks.check_finished,
+        needs=(needs.histories, needs.load_to_its_end),
+        workloads=("bulk",),
+    ),
+    Checker(
+        name="in-doubt",
+        question="No operation was left in doubt that could have been resolved.",
+        check=in_doubt.check,
+        needs=(needs.histories, needs.load_to_its_end),
     ),
     Checker(
         name="split-brain",
@@ -114,13 +154,20 @@ CHECKERS: tuple[Checker, ...] = (
 """In the order of reports: what harms data first, the instrument last."""
 
 
-def judge(run: Run, checkers: Sequence[Checker] = CHECKERS) -> Judgement:
-    """Runs every checker over ``run``. Never raises: a checker that crashes says UNKNOWN.
+def checkers_of(kind: WorkloadKind) -> tuple[Checker, ...]:
+    """Those that judge a run with that workload, in the order of reports."""
+    return tuple(one for one in CHECKERS if not one.workloads or kind in one.workloads)
+
+
+def judge(run: Run, checkers: Sequence[Checker] | None = None) -> Judgement:
+    """Runs checkers over ``run``. Never raises: a checker that crashes says UNKNOWN.
 
     Args:
         run: The evidence.
-        checkers: Which ones; all by default.
+        checkers: Which ones; None: all that judge its workload.
     """
+    if checkers is None:
+        checkers = checkers_of(run.info.scenario.workload.kind)
     return Judgement(results=tuple(_guarded(checker, run) for checker in checkers))
 
 
@@ -129,7 +176,7 @@ def _guarded(checker: Checker, run: Run) -> CheckResult:
     unseen: tuple[Gap, ...] = ()
     try:
         unseen = tuple(dict.fromkeys(gap for need in checker.needs for gap in need(run)))
-        findings = tuple(checker.check(run))
+        findings = tuple(replace(found, checker=checker.name) for found in checker.check(run))
     except Exception as crash:
         findings = (_crashed(checker, crash),)
     return CheckResult(
@@ -145,6 +192,7 @@ def _crashed(checker: Checker, crash: Exception) -> Finding:
     return Finding(
         kind=FindingKind.CHECKER_CRASHED,
         verdict=Verdict.UNKNOWN,
+        checker=checker.name,
         summary=f"The checker {checker.name} crashed: it says nothing about this run.",
         evidence=(
             {

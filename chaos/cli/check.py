@@ -24,12 +24,12 @@ def check(*, run: Path, as_json: bool) -> None:
     Needs no cluster: the folder is enough, on any machine. Rewrites verdict.json, report.html and
     junit.xml, and exits like the drill did.
     """
-    verdict = judge_folder(run)
+    judged = judge_folder(run)
     if as_json:
-        print(json.dumps(verdict.to_json(), indent=2, ensure_ascii=False))
+        print(json.dumps(judged.verdict.to_json(), indent=2, ensure_ascii=False))
     else:
-        print_verdict(run, verdict)
-    sys.exit(exit_code(verdict.verdict))
+        print_verdict(run, judged)
+    sys.exit(exit_code(judged.verdict.verdict))
 
 
 @click.command()

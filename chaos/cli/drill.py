@@ -6,14 +6,19 @@ import json
 import random
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from chaos.cli.verdict_text import exit_code, print_verdict
 from chaos.drill.outside import DrillEnd, DrillRequest, default_folder, run_drill
+from chaos.errors import ScenarioError
 from chaos.exit_codes import COULD_NOT_RUN, INTERRUPTED
+from chaos.scenarios.load import WORKLOADS as WORKLOAD_NAMES
 from chaos.scenarios.load import load_scenario
+from chaos.scenarios.model import RATES_PER_S, WorkloadKind
+from chaos.scenarios.rules import problems_of_pair
 from cluster.topology.load import find_topology
 from cluster.topology.model import Durability
 
@@ -35,7 +40,13 @@ WORKERS_MAX = 200
 @click.option(
     "--durability",
     type=click.Choice(["quorum", "async"]),
-    help="When a commit is acknowledged: quorum waits for a replica. [default: the scenario's]",
+    help="When a commit is acknowledged: quorum waits for a replica. [default: the scenario's, "
+    "else the topology's]",
+)
+@click.option(
+    "--workload",
+    type=click.Choice(WORKLOAD_NAMES),
+    help="What the load does (docs/scenarios.md). [default: the scenario's]",
 )
 @click.option("--ttl", "ttl_s", type=int, metavar="S", help="Patroni's ttl, at least 20.")
 @click.option("--loop-wait", "loop_wait_s", type=int, metavar="S", help="Patroni's loop_wait.")
@@ -46,10 +57,9 @@ WORKERS_MAX = 200
     "--rate",
     "rate_per_s",
     type=click.FloatRange(0, RATE_MAX, min_open=True),
-    default=100.0,
-    show_default=True,
     metavar="N",
-    help="Operations a second and site.",
+    help="Operations a second and site. [default: the workload's: "
+    f"{', '.join(f'{name} {rate:g}' for name, rate in RATES_PER_S.items())}]",
 )
 @click.option(
     "--workers",
@@ -99,10 +109,11 @@ def drill(  # noqa: PLR0913 (one argument an option)
     scenario: str,
     topology_name: str,
     durability: Durability | None,
+    workload: WorkloadKind | None,
     ttl_s: int | None,
     loop_wait_s: int | None,
     retry_timeout_s: int | None,
-    rate_per_s: float,
+    rate_per_s: float | None,
     workers: int,
     deadline_s: float,
     seed: int | None,
@@ -120,18 +131,23 @@ def drill(  # noqa: PLR0913 (one argument an option)
     error, the verdict to standard output.
     """
     what = load_scenario(scenario)
+    if workload is not None:
+        what = replace(what, workload=replace(what.workload, kind=workload))
     topology = find_topology(topology_name).with_settings(
         durability=durability or what.durability,
         ttl_s=ttl_s,
         loop_wait_s=loop_wait_s,
         retry_timeout_s=retry_timeout_s,
     )
+    problems = tuple(problems_of_pair(what, topology))
+    if problems:
+        raise ScenarioError(what.name, problems)
     drawn = seed if seed is not None else random.SystemRandom().getrandbits(SEED_BITS)
     request = DrillRequest(
         scenario=what,
         topology=topology,
         seed=drawn,
-        rate_per_s=rate_per_s,
+        rate_per_s=RATES_PER_S[what.workload.kind] if rate_per_s is None else rate_per_s,
         workers=workers,
         deadline_s=deadline_s,
         out=out or default_folder(what.name),
@@ -142,9 +158,9 @@ def drill(  # noqa: PLR0913 (one argument an option)
     )
     end = run_drill(request)
     if as_json:
-        print(json.dumps(end.verdict.to_json(), indent=2, ensure_ascii=False))
+        print(json.dumps(end.judged.verdict.to_json(), indent=2, ensure_ascii=False))
     else:
-        print_verdict(end.folder, end.verdict)
+        print_verdict(end.folder, end.judged)
     for warning in end.warnings:
         print(f"bascule: warning: {warning}", file=sys.stderr)
     sys.exit(end_code(end))
@@ -169,4 +185,4 @@ def end_code(end: DrillEnd) -> int:
     """The exit code of a drill."""
     if end.stopped_by is not None:
         return INTERRUPTED
-    return exit_code(end.verdict.verdict) if end.ran else COULD_NOT_RUN
+    return exit_code(end.judged.verdict.verdict) if end.ran else COULD_NOT_RUN

@@ -9,9 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from chaos.evidence.folder import read_run
+from chaos.drill.judge import Judged
 from chaos.evidence.verdict_file import VerdictFile
-from chaos.report.sentence import verdict_sentence
 from chaos.report.words import percent
 from chaos.timing import RTO_PHASES, SiteTiming
 from chaos.verdict import Verdict
@@ -36,12 +35,13 @@ def exit_code(verdict: Verdict) -> int:
     return EXIT_CODES[verdict]
 
 
-def print_verdict(folder: Path, verdict: VerdictFile) -> None:
+def print_verdict(folder: Path, judged: Judged) -> None:
     """Say on standard output what was found."""
+    verdict = judged.verdict
     out = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     out.print()
     word = verdict.verdict.name
-    sentence = verdict_sentence(read_run(folder), verdict).removeprefix(f"{word}: ")
+    sentence = judged.sentence.removeprefix(f"{word}: ")
     out.print(Text.assemble((f" {word} ", STYLES[verdict.verdict]), "  ", (sentence, "bold")))
     out.print()
     for line in facts(verdict):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
@@ -88,14 +89,16 @@ class Director:
         async with Lab(self._topology, logs=logs, on_exit=self._unit_exit) as lab:
             self._require_abilities(lab)
             self._boot_step("network", begin_s)
-            cluster = await self._raise(lab, logs, begin_s)
-            try:
-                await self._drill(cluster)
+            async with AsyncExitStack() as closing:
+                # Nothing is written into the evidence of a drill that is done.
+                async with anyio.create_task_group() as ticking:
+                    ticking.start_soon(self._recorder.tick)
+                    cluster = await self._raise(lab, logs, begin_s)
+                    closing.push_async_callback(_close, cluster)
+                    await self._drill(cluster)
+                    ticking.cancel_scope.cancel()
                 if afterwards is not None:
                     await afterwards(cluster)
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await cluster.aclose()
 
     def _require_abilities(self, lab: Lab) -> None:
         needed = [need for step in self._info.scenario.faults for need in FAULTS[step.fault].needs]
@@ -157,7 +160,8 @@ class Director:
         missing = await cluster.missing_of_whole()
         if missing is not None:
             raise PreflightError(f"the cluster is not whole before the drill: {missing}")
-        standbys = await ground.prepare(cluster, self._password)
+        workload = self._info.scenario.workload
+        standbys = await ground.prepare(cluster, self._password, workload)
         primary = await cluster.primary()
         found = None if primary is None else await cluster.rest[primary].configuration()
         if found is None:
@@ -181,6 +185,8 @@ class Director:
                 workers=int(str(settings["workers"])),
                 seed=self._info.seed,
                 deadline_s=float(str(settings["deadline_s"])),
+                durability=self._topology.cluster.durability,
+                workload=self._info.scenario.workload,
                 password=self._password,
             )
         )
@@ -232,10 +238,11 @@ class Director:
         await loads.stop()
 
     async def _final_read(self, cluster: PatroniCluster, loads: Loads) -> None:
-        """Every node's ledger, and the history of the timelines."""
+        """What the workload left on every node, and the history of the timelines."""
         self._recorder.phase("final-read")
         host = loads.reader_host
-        await ground.start_final_read(cluster, host, self._folder, self._password)
+        workload = self._info.scenario.workload
+        await ground.start_final_read(cluster, host, self._folder, self._password, workload)
         await cluster.substrate.wait_unit(host, ground.FINAL_READ_UNIT)
         for entry in await cluster.history():
             self._recorder.event(
@@ -244,6 +251,11 @@ class Director:
                 end_lsn=format_lsn(entry.end_lsn),
                 reason=entry.reason,
             )
+
+
+async def _close(cluster: PatroniCluster) -> None:
+    with anyio.CancelScope(shield=True):
+        await cluster.aclose()
 
 
 BOOT_WORDS = {

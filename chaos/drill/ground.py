@@ -1,4 +1,4 @@
-"""Lays the ground of a drill, and reads the ledger at its end: the only SQL that the director has.
+"""Lays the ground of a drill, and starts the final read: the only SQL that the director has.
 
 It goes over the nodes' consoles, so that it needs no place in the sites' network.
 """
@@ -13,24 +13,27 @@ import psycopg
 
 from chaos.drill.loads import DBNAME, ROLE
 from chaos.errors import PreflightError
-from chaos.workloads import ledger
+from chaos.evidence.decode import encode
+from chaos.scenarios.model import WorkloadSpec
+from chaos.workloads import prepare as ground
 from cluster.cluster import PatroniCluster
 from cluster.patroni import POSTGRES_PORT, SUPERUSER
 from cluster.relay import relay
 from cluster.substrate import Unit
-from replication import Credentials
+from replication import Credentials, StorageError
 from replication.wire import Address, connect
 
 FINAL_READ_UNIT = "final-read"
 FINAL_READ_DEADLINE_S = 30.0
 
 
-async def prepare(cluster: PatroniCluster, password: str) -> str:
+async def prepare(cluster: PatroniCluster, password: str, spec: WorkloadSpec) -> str:
     """Make the load's role and tables on the primary.
 
     Args:
         cluster: whole, with a primary.
         password: for the load's role.
+        spec: the workload.
 
     Returns:
         The primary's ``synchronous_standby_names``, as it is in force.
@@ -52,17 +55,20 @@ async def prepare(cluster: PatroniCluster, password: str) -> str:
             address = Address(node=primary, host="127.0.0.1", port=port)
             session = await connect(address, admin)
             try:
-                await ledger.prepare(session, role=ROLE, password=password)
+                await ground.prepare(session, role=ROLE, password=password, spec=spec)
                 rows = await session.fetch("SHOW synchronous_standby_names")
             finally:
                 await session.close()
-    except psycopg.Error as error:
-        raise PreflightError(f"the ledger could not be prepared on {primary}: {error}") from error
+    except (psycopg.Error, StorageError) as error:
+        what = f"the tables of the workload {spec.kind}"
+        raise PreflightError(f"{what} could not be made on {primary}: {error}") from error
     return str(rows[0][0])
 
 
-async def start_final_read(cluster: PatroniCluster, host: str, folder: Path, password: str) -> None:
-    """Start the process that reads the ledger of every node, on an application's host."""
+async def start_final_read(
+    cluster: PatroniCluster, host: str, folder: Path, password: str, spec: WorkloadSpec
+) -> None:
+    """Start the process that reads what the workload left on every node, on a client's host."""
     substrate = cluster.substrate
     config = {
         "nodes": [
@@ -74,6 +80,7 @@ async def start_final_read(cluster: PatroniCluster, host: str, folder: Path, pas
         "dbname": DBNAME,
         "out_dir": str(folder),
         "deadline_s": FINAL_READ_DEADLINE_S,
+        "workload": encode(spec),
     }
     argv = (sys.executable, "-m", "chaos.workloads.final_read")
     unit = Unit(name=FINAL_READ_UNIT, argv=argv, stdin=json.dumps(config) + "\n")

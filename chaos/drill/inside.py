@@ -21,12 +21,10 @@ import anyio.abc
 from chaos.drill.board import Board
 from chaos.drill.director import Director
 from chaos.drill.display import Display, make_display
-from chaos.drill.judge import judge_folder
 from chaos.drill.recorder import Recorder
 from chaos.errors import ChaosError
-from chaos.evidence.folder import EventLog, read_run, read_run_json
+from chaos.evidence.folder import EventLog, read_run_json
 from chaos.exit_codes import COULD_NOT_RUN, INTERRUPTED
-from chaos.report.sentence import verdict_sentence
 from cluster.binaries import find_binaries
 from cluster.cluster import PatroniCluster
 from cluster.errors import ClusterError
@@ -110,8 +108,11 @@ class Inside:
 
     async def _hold(self, cluster: PatroniCluster) -> None:
         """Keep the lab up for a look, until a signal."""
-        verdict = judge_folder(self._folder)
-        self._recorder.say(verdict_sentence(read_run(self._folder), verdict), loud=True)
+        # Only here: the report and its templates take longer to import than the lab to raise a
+        # host, and no other drill needs them in this process.
+        from chaos.drill.judge import judge_folder  # noqa: PLC0415
+
+        self._recorder.say(judge_folder(self._folder).sentence, loud=True)
         leave_passwords(cluster.credentials)
         for line in how_to_look(self._folder, cluster.substrate.topology):
             self._recorder.say(line, loud=True)

@@ -13,6 +13,8 @@ from pathlib import Path
 import anyio
 
 from chaos.drill.board import Board, SiteBoard
+from chaos.evidence.decode import encode
+from chaos.scenarios.model import Durability, WorkloadSpec
 from cluster.cluster import PatroniCluster
 from cluster.patroni import POSTGRES_PORT, REST_PORT
 from cluster.substrate import Unit
@@ -35,6 +37,8 @@ class LoadSettings:
     workers: int
     seed: int
     deadline_s: float
+    durability: Durability
+    workload: WorkloadSpec
     password: str = field(repr=False)
 
 
@@ -99,14 +103,16 @@ class Loads:
 
     async def start(self, settings: LoadSettings) -> None:
         """Start every site's load."""
+        substrate = self._cluster.substrate
         members = [
             {
                 "name": node,
-                "rest_url": f"http://{self._cluster.substrate.address(node)}:{REST_PORT}",
-                "host": self._cluster.substrate.address(node),
+                "rest_url": f"http://{substrate.address(node)}:{REST_PORT}",
+                "host": substrate.address(node),
                 "port": POSTGRES_PORT,
+                "site": substrate.topology.site_of(node).name,
             }
-            for node in self._cluster.substrate.topology.nodes
+            for node in substrate.topology.nodes
         ]
         for load in self._sites:
             config = {
@@ -119,11 +125,13 @@ class Loads:
                 "workers": settings.workers,
                 "seed": settings.seed,
                 "deadline_s": settings.deadline_s,
+                "durability": settings.durability,
+                "workload": encode(settings.workload),
                 "history_path": str(load.history_path),
             }
             argv = (sys.executable, "-m", "chaos.workloads.load")
             unit = Unit(name=UNIT, argv=argv, stdin=json.dumps(config) + "\n")
-            await self._cluster.substrate.start_unit(load.host, unit)
+            await substrate.start_unit(load.host, unit)
 
     async def follow(self) -> None:
         """Keep the board up to date until cancelled."""

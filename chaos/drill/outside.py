@@ -16,12 +16,11 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from chaos.drill.judge import judge_folder
+from chaos.drill.judge import Judged, judge_folder
 from chaos.errors import OutputError
 from chaos.evidence.folder import write_run_json
 from chaos.evidence.records import Scalar
 from chaos.evidence.run import HostInfo, RunInfo, SiteInfo
-from chaos.evidence.verdict_file import VerdictFile
 from chaos.exit_codes import COULD_NOT_RUN
 from chaos.scenarios.model import Scenario
 from cluster.binaries import Binaries, find_binaries
@@ -58,7 +57,7 @@ class DrillEnd:
     """How a drill ended."""
 
     folder: Path
-    verdict: VerdictFile
+    judged: Judged
     ran: bool
     """It ran to its end; else it could not, or it was stopped."""
     stopped_by: signal.Signals | None
@@ -90,7 +89,7 @@ def run_drill(request: DrillRequest) -> DrillEnd:
         pid_file.unlink(missing_ok=True)
     return DrillEnd(
         folder=folder,
-        verdict=judge_folder(folder),
+        judged=judge_folder(folder),
         ran=code == 0,
         # A lab that was kept for a look ends by a signal, as it should.
         stopped_by=stopped_by if code not in (0, COULD_NOT_RUN) else None,

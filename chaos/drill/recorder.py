@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import time
 
+import anyio
+
 from chaos.drill.board import Board
 from chaos.evidence.folder import EventLog
 from chaos.evidence.records import Scalar
 from cluster.substrate import UnitExit
+
+TICK_INTERVAL_S = 1.0
+"""A run that was killed ends at its last event; so it is known to a second how far it came."""
 
 
 class Recorder:
@@ -31,6 +36,12 @@ class Recorder:
         self.board.phase = name
         self.board.phase_since_s = time.monotonic()
         self.say(f"phase: {name}")
+
+    async def tick(self) -> None:
+        """Write down that the drill is still running, until cancelled."""
+        while True:
+            self.event("tick")
+            await anyio.sleep(TICK_INTERVAL_S)
 
     def unit_exit(self, unit: UnitExit) -> None:
         """A process ended."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from chaos.evidence.records import Scalar
+
+_NOTHING: Mapping[str, Scalar] = {}
+
 
 class Fields:
     """The fields of a line. Every method raises ``ValueError`` that names the field."""
@@ -64,6 +68,18 @@ class Fields:
             return value
         raise ValueError(f"{name} is neither true nor false")
 
-    def flag(self, name: str) -> bool:
-        """True or false; false where it is absent or null."""
-        return self._values.get(name) is not None and self.boolean(name)
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """True or false; ``default`` where it is absent or null."""
+        return default if self._values.get(name) is None else self.boolean(name)
+
+    def scalars(self, name: str) -> Mapping[str, Scalar]:
+        """An object of texts, numbers and booleans; empty where it is absent or null."""
+        value = self._values.get(name)
+        if value is None:
+            return _NOTHING
+        if not isinstance(value, dict):
+            raise ValueError(f"{name} is no object")  # noqa: TRY004 - damage of a line, no bug
+        for key, item in value.items():
+            if item is not None and not isinstance(item, str | int | float | bool):
+                raise ValueError(f"{name}.{key} is neither text nor number")
+        return value

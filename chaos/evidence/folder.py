@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from chaos.errors import DamagedRunError, FormatError, NotARunFolderError
 from chaos.evidence.decode import decode, encode
@@ -19,10 +20,16 @@ from chaos.evidence.read_final import read_final
 from chaos.evidence.read_history import read_history
 from chaos.evidence.records import Event, FinalRead, Scalar
 from chaos.evidence.run import Run, RunInfo
-from chaos.evidence.verdict_file import VerdictFile
 
-FORMAT_VERSION = 1
-"""Of ``run.json`` and the files beside it."""
+if TYPE_CHECKING:  # the director writes evidence, and has no use for all the checkers
+    from chaos.evidence.verdict_file import VerdictFile
+
+FORMAT_VERSION = 2
+"""Of ``run.json`` and the files beside it, as they are written. 2: the scenario has a workload and
+may leave the durability to the topology, events have numbers, final reads may have state."""
+
+READABLE_VERSIONS = (1, 2)
+"""What is missing in format 1 has a default that says what was so then."""
 
 RUN_JSON = "run.json"
 EVENTS = "events.jsonl"
@@ -72,9 +79,10 @@ def read_run_json(folder: Path) -> RunInfo:
     if not isinstance(value, dict):
         raise DamagedRunError("expected an object", folder=folder, file=RUN_JSON, key="")
     version = value.pop("format_version", None)
-    if version != FORMAT_VERSION:
+    if version not in READABLE_VERSIONS:
+        known = " and ".join(map(str, READABLE_VERSIONS))
         raise DamagedRunError(
-            f"this version reads format {FORMAT_VERSION}, found {version}",
+            f"this version reads the formats {known}, found {version}",
             folder=folder,
             file=RUN_JSON,
             key="format_version",
@@ -107,6 +115,7 @@ def write_whole(path: Path, text: str) -> None:
 class EventLog:
     """Appends events to ``events.jsonl``, flushed line by line: a kill loses at most the last one.
 
+    Each line has a number (``seq``, from 0 on), so that one that was lost later is missed.
     Use it as a context manager, or call ``close``.
     """
 
@@ -118,7 +127,9 @@ class EventLog:
             clock_s: Gives seconds of CLOCK_MONOTONIC.
         """
         self._clock_s = clock_s
-        self._file = (folder / EVENTS).open("a", encoding="utf-8")
+        path = folder / EVENTS
+        self._seq = len(path.read_bytes().splitlines()) if path.exists() else 0
+        self._file = path.open("a", encoding="utf-8")
 
     def append(self, kind: str, *, at_s: float | None = None, **fields: Scalar) -> Event:
         """Writes one event and returns it.
@@ -130,7 +141,8 @@ class EventLog:
         """
         t_s = round(self._clock_s() if at_s is None else at_s, 6)
         event = Event(t_s=t_s, kind=kind, fields=fields)
-        line = {"t_s": t_s, "kind": kind, **fields}
+        line = {"seq": self._seq, "t_s": t_s, "kind": kind, **fields}
+        self._seq += 1
         self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
         self._file.flush()
         return event

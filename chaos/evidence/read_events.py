@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from chaos.evidence.fields import Fields
@@ -17,12 +17,39 @@ def read_events(path: Path, damage: list[str]) -> tuple[Event, ...]:
     the same moment keep their order.
     """
     events = []
+    numbers: list[int | None] = []
     for number, line in read_lines(path, damage):
         try:
+            numbers.append(Fields(line).integer_or_none("seq"))
             events.append(_event(line))
         except ValueError as error:
             damage.append(f"{path.name}: line {number}: {error}")
+    damage += [f"{path.name}: {what}" for what in _missing(numbers)]
     return tuple(sorted(events, key=lambda event: event.t_s))
+
+
+def _missing(numbers: Sequence[int | None]) -> Iterator[str]:
+    """What the numbers of the lines say of lines that are not there.
+
+    Run folders of format 1 have no numbers: there nothing can be said. A line that cannot be read
+    is damage already, and is counted a second time here: its number is missing.
+    """
+    if all(number is None for number in numbers):
+        return
+    expected = 0
+    for number in numbers:
+        if number is None:
+            yield "an event has no number (seq)"
+        elif number < expected:
+            yield f"event {number} stands twice, or in the wrong place"
+        else:
+            if number > expected:
+                yield f"{_events(expected, number - 1)} missing"
+            expected = number + 1
+
+
+def _events(first: int, last: int) -> str:
+    return f"event {first} is" if first == last else f"events {first} to {last} are"
 
 
 def _event(line: Mapping[str, object]) -> Event:
@@ -31,7 +58,7 @@ def _event(line: Mapping[str, object]) -> Event:
     _REQUIRED.get(kind, _nothing)(fields)
     scalars: dict[str, Scalar] = {}
     for name, value in line.items():
-        if name in {"t_s", "kind"}:
+        if name in {"t_s", "kind", "seq"}:
             continue
         if value is not None and not isinstance(value, str | int | float | bool):
             raise ValueError(f"{name} is neither text nor number")

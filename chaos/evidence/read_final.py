@@ -20,18 +20,22 @@ def read_final(path: Path, node: str, damage: list[str]) -> FinalRead | None:
     known = len(damage)
     header: Fields | None = None
     rows: list[LedgerRow] = []
-    rows_written: int | None = None
+    state: list[LedgerRow] = []
+    written: tuple[int, int] | None = None
     for number, line in read_lines(path, damage):
         kind = line.get("type")
         try:
             if kind == "row":
                 rows.append(_row(line))
                 continue
+            if kind == "state":
+                state.append(_row(line))
+                continue
             fields = Fields(line)
             if kind == "header":
                 header = fields
             elif kind == "end":
-                rows_written = fields.integer("rows")
+                written = (fields.integer("rows"), fields.integer_or_none("state") or 0)
             elif kind == "error":
                 return FinalRead(node=node, error=fields.text_or_none("error") or "no reason given")
             else:
@@ -40,11 +44,30 @@ def read_final(path: Path, node: str, damage: list[str]) -> FinalRead | None:
             damage.append(f"{path.name}: line {number}: {error}")
     if header is None:
         damage.append(f"{path.name}: no header")
-    elif rows_written != len(rows):
-        damage.append(f"{path.name}: {len(rows)} rows, its end says {rows_written}")
+    elif written != (len(rows), len(state)):
+        damage.append(
+            f"{path.name}: {_counted(len(rows), len(state))}, its end says "
+            f"{_counted(*written) if written else None}"
+        )
     if header is None or len(damage) > known:
         return None
-    return _whole(path, node, header, rows, damage)
+    try:
+        lsn = header.text_or_none("lsn")
+        return FinalRead(
+            node=node,
+            rows=tuple(rows),
+            state=tuple(state),
+            timeline=header.integer_or_none("timeline"),
+            lsn=None if lsn is None else parse_lsn(lsn),
+            is_primary=header.boolean("is_primary"),
+        )
+    except ValueError as error:
+        damage.append(f"{path.name}: header: {error}")
+        return None
+
+
+def _counted(rows: int, state: int) -> str:
+    return f"{rows} rows" + (f" and {state} of state" if state else "")
 
 
 def _row(line: Mapping[str, object]) -> LedgerRow:
@@ -53,20 +76,3 @@ def _row(line: Mapping[str, object]) -> LedgerRow:
     if not isinstance(id_, str) or not isinstance(content, str):
         raise ValueError("id or content is no text")  # noqa: TRY004 - damage of a line, no bug
     return LedgerRow(id=id_, content=content)
-
-
-def _whole(
-    path: Path, node: str, header: Fields, rows: list[LedgerRow], damage: list[str]
-) -> FinalRead | None:
-    try:
-        lsn = header.text_or_none("lsn")
-        return FinalRead(
-            node=node,
-            rows=tuple(rows),
-            timeline=header.integer_or_none("timeline"),
-            lsn=None if lsn is None else parse_lsn(lsn),
-            is_primary=header.boolean("is_primary"),
-        )
-    except ValueError as error:
-        damage.append(f"{path.name}: header: {error}")
-        return None

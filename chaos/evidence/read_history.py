@@ -12,6 +12,9 @@ from chaos.evidence.records import Operation, Outcome, SiteHistory, Stall, parse
 OUTCOMES: Mapping[str, Outcome] = {"ok": "ok", "fail": "fail", "info": "info"}
 """The types of the lines that end an operation."""
 
+STOPPED = "still open when the load was stopped"
+"""The error of an operation that was not given its time; format 1 says it in no other way."""
+
 
 def read_history(path: Path, site: str, damage: list[str]) -> SiteHistory:
     """The history of one site. Lines that make no sense are left out and added to ``damage``.
@@ -68,10 +71,19 @@ def _keep(known: dict[str, Fields], fields: Fields, complaint: str) -> None:
 def _operation(id_: str, site: str, invocation: Fields, end: Fields | None) -> Operation:
     """One operation from the line of its invocation and the line of its end."""
     worker = invocation.integer("worker")
+    leaves_entry = invocation.flag("entry", default=True)
+    work = invocation.scalars("work")
     invoked_s = invocation.number("t_s")
     if end is None:
         return Operation(
-            id=id_, site=site, worker=worker, invoked_s=invoked_s, ended_s=None, outcome="info"
+            id=id_,
+            site=site,
+            worker=worker,
+            invoked_s=invoked_s,
+            ended_s=None,
+            outcome="info",
+            leaves_entry=leaves_entry,
+            work=work,
         )
     lsn = end.text_or_none("lsn")
     return Operation(
@@ -89,4 +101,8 @@ def _operation(id_: str, site: str, invocation: Fields, end: Fields | None) -> O
         resolved=end.flag("resolved"),
         sqlstate=end.text_or_none("sqlstate"),
         error=end.text_or_none("error"),
+        leaves_entry=leaves_entry,
+        stopped=end.flag("stopped") or end.text_or_none("error") == STOPPED,
+        work=work,
+        result=end.scalars("result"),
     )

@@ -18,7 +18,7 @@ Scalar = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One unit of work of the ledger workload, from call to end.
+    """One operation of a workload, from call to end.
 
     ``acknowledged`` means that the storage layer said ``ok``. An operation whose load process died
     before it ended has ``ended_s`` None and outcome ``info``.
@@ -42,6 +42,14 @@ class Operation:
     """The commit was in doubt and its id row gave the answer."""
     sqlstate: str | None = None
     error: str | None = None
+    leaves_entry: bool = True
+    """Where it took effect, the final reads have one row with its id. A mere read leaves none."""
+    stopped: bool = False
+    """It was still open when the load was stopped: it was not given its time."""
+    work: Mapping[str, Scalar] = field(default_factory=dict)
+    """What the workload says of it beforehand (docs/run-folder.md): accounts and amount, say."""
+    result: Mapping[str, Scalar] = field(default_factory=dict)
+    """What the workload says of it afterwards: the total that it read, say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +75,7 @@ class SiteHistory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerRow:
-    """A row of the ledger as one node holds it. ``content`` is every column, as text."""
+    """An entry, or a piece of state, as one node holds it. ``content``: its columns as text."""
 
     id: str
     content: str
@@ -75,10 +83,13 @@ class LedgerRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinalRead:
-    """All ledger rows of one node after quiesce, or why they could not be read."""
+    """What one node holds after quiesce, in one snapshot, or why it could not be read."""
 
     node: str
     rows: tuple[LedgerRow, ...] = ()
+    """The entries: for each operation that took effect a row with its id."""
+    state: tuple[LedgerRow, ...] = ()
+    """What the workload keeps beside its entries: the balance of every account, say."""
     timeline: int | None = None
     lsn: int | None = None
     is_primary: bool | None = None

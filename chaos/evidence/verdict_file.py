@@ -65,10 +65,12 @@ class VerdictFile:
     verdict: Verdict
     scenario: str
     seed: int
+    workload: str
     topology: str
     started_at: str
     command: str
     acknowledged: int
+    """Operations that must have left an entry: all that were acknowledged but mere reads."""
     lost: int | None
     """Acknowledged entries that are not on the primary. None where the evidence cannot tell: no
     primary could be read, or none is missing of those on record and some may not be on record."""
@@ -100,6 +102,7 @@ class VerdictFile:
             "format_version": self.format_version,
             "verdict": self.verdict.word,
             "scenario": self.scenario,
+            "workload": self.workload,
             "seed": self.seed,
             "topology": self.topology,
             "started_at": self.started_at,
@@ -145,10 +148,11 @@ def assemble(run: Run, judgement: Judgement, timing: Timing) -> VerdictFile:
         verdict=judgement.verdict,
         scenario=run.info.scenario.name,
         seed=run.info.seed,
+        workload=run.info.scenario.workload.kind,
         topology=run.info.topology,
         started_at=run.info.started_at,
         command=run.info.command,
-        acknowledged=totals.ok,
+        acknowledged=_acknowledged(run),
         lost=lost_entries,
         duplicated=_duplicated(run, judgement),
         split_brain=_split_brain(judgement),
@@ -185,6 +189,14 @@ def _totals(timing: Timing) -> OperationTotals:
         fail=sum(site.fail for site in timing.sites),
         info=sum(site.info for site in timing.sites),
         resolved=sum(site.resolved for site in timing.sites),
+    )
+
+
+def _acknowledged(run: Run) -> int:
+    return sum(
+        operation.outcome == "ok" and operation.leaves_entry
+        for history in run.histories
+        for operation in history.operations
     )
 
 
@@ -267,6 +279,7 @@ def _checker_json(checker: CheckerSummary) -> Json:
 def _finding_json(finding: Finding) -> Json:
     return {
         "kind": finding.kind.value,
+        "checker": finding.checker,
         "verdict": finding.verdict.word,
         "summary": finding.summary,
         "evidence": [

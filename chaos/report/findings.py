@@ -24,6 +24,10 @@ _MOMENTS = frozenset(
         "begin_s",
         "from_s",
         "to_s",
+        "invoked_s",
+        "ended_s",
+        "served_from_s",
+        "served_to_s",
     }
 )
 """Fields of evidence that are moments of CLOCK_MONOTONIC (``chaos/checkers``). They are shown as

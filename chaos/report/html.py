@@ -56,6 +56,7 @@ class Page:
     findings_in_words: str
     started_at: str
     scenario: str
+    workload: str
     topology: str
     seed: int
     figures: tuple[Figure, ...]
@@ -108,6 +109,7 @@ def compose_page(run: Run, verdict: VerdictFile) -> Page:
         findings_in_words=summary_line(verdict.findings),
         started_at=utc(info.started_at),
         scenario=info.scenario.name,
+        workload=info.scenario.workload.kind,
         topology=info.topology,
         seed=info.seed,
         figures=key_figures(run, verdict),
@@ -131,7 +133,7 @@ def compose_page(run: Run, verdict: VerdictFile) -> Page:
         checks_verb="hold",
         chronicle=told[:ENTRIES_MAX],
         chronicle_left_out=max(len(told) - ENTRIES_MAX, 0),
-        limits=limits(info.substrate),
+        limits=limits(info.substrate, info.scenario.workload.kind),
         damage=run.damage,
         command=info.command,
         expectations=_expectations(run),
@@ -191,7 +193,7 @@ def _files(run: Run) -> tuple[FileLink, ...]:
             for s in sites
         ),
         *(
-            FileLink(href=f"final-{quote(n)}.jsonl", words=f"the ledger as {n} held it")
+            FileLink(href=f"final-{quote(n)}.jsonl", words=f"what {n} held at the end")
             for n in nodes
         ),
         FileLink(href="config/", words="the configuration of every etcd and Patroni"),

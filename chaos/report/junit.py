@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
-from chaos.checkers.judgement import CheckResult
-from chaos.checkers.registry import judge
 from chaos.evidence.run import Run
-from chaos.evidence.verdict_file import VerdictFile
+from chaos.evidence.verdict_file import CheckerSummary, VerdictFile
 from chaos.report import course
 from chaos.report.sentence import verdict_sentence
 from chaos.verdict import Finding, Verdict
@@ -27,18 +26,17 @@ def render_junit(run: Run, verdict: VerdictFile) -> str:
     """The text of ``junit.xml``.
 
     INVALID findings are failures, UNKNOWN ones errors: the test could not be made. So are checkers
-    that could not look. Which checker said what is not in ``verdict``, so the checkers are asked
-    again; they are pure.
+    that could not look.
 
     Args:
         run: The evidence.
         verdict: What was concluded from it.
     """
-    results = judge(run).results
-    failures = sum(result.verdict is Verdict.INVALID for result in results)
-    errors = sum(result.verdict is Verdict.UNKNOWN for result in results)
+    checkers = verdict.checkers
+    failures = sum(checker.verdict is Verdict.INVALID for checker in checkers)
+    errors = sum(checker.verdict is Verdict.UNKNOWN for checker in checkers)
     shared = {
-        "tests": str(len(results)),
+        "tests": str(len(checkers)),
         "failures": str(failures),
         "errors": str(errors),
         "time": f"{course.end_s(run):.3f}",
@@ -51,8 +49,9 @@ def render_junit(run: Run, verdict: VerdictFile) -> str:
         {"name": name, **shared, "skipped": "0", "timestamp": _clean(verdict.started_at)},
     )
     _properties(suite, run, verdict)
-    for result in results:
-        _case(suite, name, result)
+    for checker in checkers:
+        found = [finding for finding in verdict.findings if finding.checker == checker.name]
+        _case(suite, name, checker, found)
     ET.SubElement(suite, "system-out").text = _clean(verdict_sentence(run, verdict))
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
@@ -78,19 +77,21 @@ def _properties(suite: ET.Element, run: Run, verdict: VerdictFile) -> None:
         ET.SubElement(properties, "property", {"name": _clean(name), "value": _clean(value)})
 
 
-def _case(suite: ET.Element, class_name: str, result: CheckResult) -> None:
+def _case(
+    suite: ET.Element, class_name: str, checker: CheckerSummary, findings: Sequence[Finding]
+) -> None:
     case = ET.SubElement(
         suite,
         "testcase",
-        {"classname": class_name, "name": f"{result.name}: {result.question}", "time": "0"},
+        {"classname": class_name, "name": f"{checker.name}: {checker.question}", "time": "0"},
     )
     tags = {Verdict.INVALID: "failure", Verdict.UNKNOWN: "error"}
-    for finding in result.findings:
+    for finding in findings:
         if finding.verdict in tags:
             attributes = {"type": finding.kind.value, "message": _clean(finding.summary)}
             ET.SubElement(case, tags[finding.verdict], attributes).text = _evidence(finding)
-    if result.unseen:
-        gaps = [gap.what for gap in result.unseen]
+    if checker.unseen:
+        gaps = checker.unseen
         attributes = {
             "type": NOT_LOOKED_AT,
             "message": _clean(f"Could not be looked at: {gaps[0]}"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from chaos.scenarios.model import WorkloadKind
+
 _MEMORY = (
     "The data of every node lay in memory (tmpfs). A power cut in this lab ends all processes of a "
     "host at once and takes its link away, but pages that were written and not yet flushed are "
@@ -27,17 +29,29 @@ _ONE_RUN = (
     "This is one run. How long an outage lasts depends on when in its loops the cluster is struck; "
     "repeat the drill to learn the spread."
 )
-_LOAD = (
-    "What is judged is the ledger of the load processes: single-row transactions with an id each. "
-    "Nothing is said about other workloads."
-)
+_LOAD: Mapping[WorkloadKind, str] = {
+    "ledger": (
+        "What is judged is the ledger of the load processes: single-row transactions with an id "
+        "each. Nothing is said about other workloads."
+    ),
+    "transfers": (
+        "What is judged are transfers between a few accounts, each in one transaction under row "
+        "locks, and reads of their total. Nothing is said about other workloads, nor about "
+        "transactions that take no locks."
+    ),
+    "bulk": (
+        "What is judged are rows that are copied in chunks, each chunk in one transaction. Nothing "
+        "is said about other workloads."
+    ),
+}
 
 
-def limits(substrate: Mapping[str, str]) -> tuple[str, ...]:
+def limits(substrate: Mapping[str, str], workload: WorkloadKind = "ledger") -> tuple[str, ...]:
     """Sentences for the report, the most important first.
 
     Args:
         substrate: ``substrate`` of ``run.json``: ``name``, ``data``, ``wan``.
+        workload: What the load did.
     """
     found: list[str] = []
     is_lab = substrate.get("name") == "lab"
@@ -54,4 +68,4 @@ def limits(substrate: Mapping[str, str]) -> tuple[str, ...]:
         found.append(_NO_DELAY if wan == "no delay" else _WAN.format(wan=wan))
     if is_lab:
         found.append(_ONE_MACHINE)
-    return (*found, _LOAD, _ONE_RUN)
+    return (*found, _LOAD[workload], _ONE_RUN)

@@ -114,6 +114,11 @@ _INVALID_WORDS = {
     FindingKind.STUCK_CLUSTER: "the cluster was not whole again in time",
     FindingKind.UNEXPECTED_EXIT: "a process died that nobody had killed",
     FindingKind.SETTINGS_NOT_IN_FORCE: "commits were not protected as was asked for",
+    FindingKind.IN_DOUBT_UNRESOLVED: "operations were left in doubt that could have been resolved",
+    FindingKind.WRONG_TOTAL: "the total of all balances was not kept",
+    FindingKind.WRONG_BALANCE: "balances were not what their transfers say",
+    FindingKind.TORN_CHUNK: "chunks of the bulk load were not whole",
+    FindingKind.BULK_UNFINISHED: "bulk loads did not come to an end",
 }
 
 

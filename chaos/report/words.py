@@ -47,6 +47,11 @@ _KINDS = {
     FindingKind.STALLED_LOAD: "Load process stood still",
     FindingKind.INCOMPLETE_EVIDENCE: "Evidence is incomplete",
     FindingKind.CHECKER_CRASHED: "Checker crashed",
+    FindingKind.IN_DOUBT_UNRESOLVED: "Left in doubt though it could have been resolved",
+    FindingKind.WRONG_TOTAL: "Total that was not kept",
+    FindingKind.WRONG_BALANCE: "Balance that its transfers do not explain",
+    FindingKind.TORN_CHUNK: "Chunk that is not whole",
+    FindingKind.BULK_UNFINISHED: "Bulk load that did not end",
 }
 
 _UNKNOWN_KINDS = {
@@ -67,6 +72,12 @@ _UNKNOWN_KINDS = {
     FindingKind.STALLED_LOAD: "a load process stood still",
     FindingKind.INCOMPLETE_EVIDENCE: "the evidence is incomplete",
     FindingKind.CHECKER_CRASHED: "a checker crashed",
+    FindingKind.IN_DOUBT_UNRESOLVED: "it is not known whether operations left in doubt could have "
+    "been resolved",
+    FindingKind.WRONG_TOTAL: "it is not known whether the total was kept",
+    FindingKind.WRONG_BALANCE: "it is not known whether the balances are right",
+    FindingKind.TORN_CHUNK: "it is not known whether every chunk is whole",
+    FindingKind.BULK_UNFINISHED: "it is not known whether the bulk loads ended",
 }
 
 _ROLE_WORDS = {"postgres": "PostgreSQL", "etcd": "etcd", "client": "load", "proxy": "proxy"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 from chaos.errors import ScenarioError
@@ -13,6 +14,8 @@ from chaos.scenarios.model import (
     FaultStep,
     Scenario,
     Target,
+    WorkloadKind,
+    WorkloadSpec,
 )
 from chaos.scenarios.rules import problems_of_scenario
 from cluster.catalog import Catalog, Found
@@ -24,6 +27,7 @@ DURABILITIES: tuple[Durability, ...] = get_args(Durability)
 FAILOVERS: tuple[Failover, ...] = get_args(Failover)
 FAULT_NAMES: tuple[FaultName, ...] = get_args(FaultName)
 TARGETS: tuple[Target, ...] = get_args(Target)
+WORKLOADS: tuple[WorkloadKind, ...] = get_args(WorkloadKind)
 PROCESSES = ("postgres",)
 """What can be killed: a process that something watches over and starts again."""
 
@@ -31,6 +35,8 @@ HOUR_S = 3600.0
 """No part of a drill is longer; more is a slip of the unit."""
 STEADY_S_MIN = 1.0
 LIMIT_S_MIN = 0.1
+ACCOUNTS_MIN = 2
+"""A transfer needs two."""
 
 _CATALOG = Catalog(
     kind="scenario",
@@ -71,7 +77,7 @@ def _read(found: Found) -> Scenario:
         name=root.name("name"),
         title=root.line("title"),
         description=root.text("description", "").strip(),
-        durability=root.choice("durability", DURABILITIES, "quorum"),
+        durability=root.choice("durability", DURABILITIES) if root.has("durability") else None,
         steady_s=root.number("steady_s", minimum=STEADY_S_MIN, maximum=HOUR_S),
         fault_s=root.number("fault_s", minimum=0.0, maximum=HOUR_S),
         after_heal_s=root.number("after_heal_s", minimum=0.0, maximum=HOUR_S),
@@ -79,6 +85,7 @@ def _read(found: Found) -> Scenario:
         recovery_s_max=root.number("recovery_s_max", minimum=LIMIT_S_MIN, maximum=HOUR_S),
         faults=tuple(_read_step(table) for table in root.tables("fault", optional=True)),
         expect=_read_expectations(root.table("expect")),
+        workload=_read_workload(root.table("workload")) if root.has("workload") else WorkloadSpec(),
     )
     document.settle()
     document.settle(problems_of_scenario(scenario))
@@ -96,6 +103,20 @@ def _read_step(table: Table) -> FaultStep:
         process=table.choice("process", PROCESSES) if table.has("process") else None,
         heal_at_s=heal_at_s,
     )
+
+
+def _read_workload(table: Table) -> WorkloadSpec:
+    """Keys that belong to another kind are not asked for, and so refused as unknown."""
+    spec = WorkloadSpec(kind=table.choice("kind", WORKLOADS, WorkloadSpec().kind))
+    if spec.kind == "transfers":
+        return replace(
+            spec,
+            accounts=table.integer("accounts", spec.accounts, minimum=ACCOUNTS_MIN),
+            opening_balance=table.integer("opening_balance", spec.opening_balance, minimum=0),
+        )
+    if spec.kind == "bulk":
+        return replace(spec, chunk_rows=table.integer("chunk_rows", spec.chunk_rows, minimum=1))
+    return spec
 
 
 def _read_expectations(table: Table) -> Expectations:

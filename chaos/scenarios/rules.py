@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from chaos.scenarios.model import FaultName, FaultStep, Scenario
 from cluster.problem import Problem
+from cluster.topology.model import Topology
 
 LASTING: tuple[FaultName, ...] = ("host-power-cut", "link-cut")
 """The faults that stay until they are healed (``Fault.lasts``)."""
@@ -27,6 +28,23 @@ def problems_of_scenario(scenario: Scenario) -> Iterator[Problem]:
         yield Problem(
             key="expect.failover",
             words='found "must-not", but a switchover is asked for, which is a change of the lead',
+        )
+
+
+def problems_of_pair(scenario: Scenario, topology: Topology) -> Iterator[Problem]:
+    """What makes a scenario impossible on a topology.
+
+    A power cut of a host that has the roles postgres and client would end the load together with
+    what is under test: nobody could tell what that site was promised, nor when it was served again.
+    """
+    cuts = [i for i, step in enumerate(scenario.faults) if step.fault == "host-power-cut"]
+    both = [host.name for host in topology.hosts_with("postgres") if "client" in host.roles]
+    if cuts and both:
+        yield Problem(
+            key=f"fault[{cuts[0]}]",
+            words="host-power-cut would end the load together with PostgreSQL: in the topology "
+            f"{topology.name} {', '.join(both)} has the roles postgres and client; give the "
+            "client a host of its own",
         )
 
 

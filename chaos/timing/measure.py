@@ -219,6 +219,8 @@ def _served_again(history: SiteHistory, outage: Gap | None, is_waiting: bool) ->
         outage: What ``outage_of`` found.
         is_waiting: The gap that is open at the end is long enough to be noticed.
     """
+    if not history.operations and not history.complete:
+        return None
     if is_waiting or not history.operations:
         return False
     if history.complete or (outage is not None and not outage.open):

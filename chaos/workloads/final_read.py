@@ -1,9 +1,10 @@
 """The final read: ``python -m chaos.workloads.final_read``, its config on stdin.
 
-Reads the ledger from **every** node into ``final-<node>.jsonl``. First all of the primary; then
-each replica, once it has replayed the WAL up to where the primary was *after* its own read: what
-is missing there is then missing, not late. A node that cannot be read, or does not catch up before
-the deadline, gets one line that says so. Without a primary the replicas are read as they are.
+Reads what the workload left on **every** node, in one snapshot, into ``final-<node>.jsonl``. First
+all of the primary; then each replica, once it has replayed the WAL up to where the primary was
+*after* its own read: what is missing there is then missing, not late. A node that cannot be read,
+or does not catch up before the deadline, gets one line that says so. Without a primary the replicas
+are read as they are.
 
 Exit 0: every node has its file. Exit 2: the config was no good.
 """
@@ -11,9 +12,10 @@ Exit 0: every node has its file. Exit 2: the config was no good.
 from __future__ import annotations
 
 import json
-import logging
 import sys
 import time
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,12 +24,17 @@ from typing import TextIO
 import anyio
 import psycopg
 
+from chaos.errors import FormatError
+from chaos.evidence.decode import decode
 from chaos.evidence.records import parse_lsn
-from chaos.workloads.ledger import READ_ENTRIES, READ_SETTINGS
+from chaos.scenarios.model import WorkloadSpec
+from chaos.workloads.process import run_process
+from chaos.workloads.registry import WORKLOADS
 from replication.credentials import Credentials
 from replication.wire import Address, Session, connect
 
-EXIT_CONFIG = 2
+READ_SETTINGS = {"TimeZone": "UTC", "DateStyle": "ISO", "default_transaction_read_only": "on"}
+"""Two nodes render a row alike only under the same settings."""
 
 RETRY_INTERVAL_S = 0.2
 """Between two attempts to connect to a node that is just coming back."""
@@ -62,6 +69,7 @@ class FinalReadConfig:
     dbname: str
     out_dir: Path
     deadline_s: float
+    workload: WorkloadSpec = field(default_factory=WorkloadSpec)
 
 
 def parse_config(text: str) -> FinalReadConfig:
@@ -77,8 +85,9 @@ def parse_config(text: str) -> FinalReadConfig:
             for node in document.pop("nodes")
         )
         out_dir = Path(document.pop("out_dir"))
-        return FinalReadConfig(nodes=nodes, out_dir=out_dir, **document)
-    except (TypeError, AttributeError, KeyError) as error:
+        workload = decode(WorkloadSpec, document.pop("workload", {}), "workload")
+        return FinalReadConfig(nodes=nodes, out_dir=out_dir, workload=workload, **document)
+    except (TypeError, AttributeError, KeyError, FormatError) as error:
         raise ValueError(f"the final read's config is not as it should be: {error}") from error
 
 
@@ -178,11 +187,15 @@ class FinalReader:
                     "is_primary": not session.in_recovery,
                 },
             )
-            rows = 0
-            async for entry_id, content in session.copy_rows(READ_ENTRIES):
-                _write(out, {"type": "row", "id": entry_id, "content": content})
-                rows += 1
-            _write(out, {"type": "end", "rows": rows})
+            lines: Counter[str] = Counter()
+            query = WORKLOADS[self._config.workload.kind].final_read
+            async for kind, id_, content in session.copy_rows(query):
+                _write(out, {"type": kind, "id": id_, "content": content})
+                lines[str(kind)] += 1
+            end: dict[str, str | int] = {"type": "end", "rows": lines["row"]}
+            if lines["state"]:
+                end["state"] = lines["state"]
+            _write(out, end)
 
     def _open_file(self, node: str) -> TextIO:
         return (self._config.out_dir / f"final-{node}.jsonl").open("w", encoding="utf-8")
@@ -201,21 +214,14 @@ def _in_one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or "the deadline passed"
 
 
-def _write(out: TextIO, line: dict[str, str | int | float | bool | None]) -> None:
+def _write(out: TextIO, line: Mapping[str, object]) -> None:
     out.write(f"{json.dumps(line)}\n")
 
 
-def main() -> int:
-    """Read the config, read the nodes, return the exit code."""
-    logging.getLogger("psycopg").setLevel(logging.ERROR)
-    try:
-        config = parse_config(sys.stdin.readline())
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return EXIT_CONFIG
+def run_final_read(config: FinalReadConfig) -> None:
+    """Read all nodes."""
     anyio.run(FinalReader(config).run)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_process(parse_config, run_final_read))

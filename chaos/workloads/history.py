@@ -4,27 +4,46 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from chaos.evidence.read_history import STOPPED
 from chaos.evidence.records import Scalar
-from replication.errors import StorageError
+from replication.errors import AlreadyApplied, StorageError
 from replication.units import Applied
 
-Line = dict[str, Scalar]
+Line = dict[str, Scalar | Mapping[str, Scalar]]
 """One line of a ``.jsonl`` file."""
 
 
-def invoke_line(unit_id: str, *, worker: int, t_s: float) -> Line:
-    """An operation begins."""
-    return {"type": "invoke", "id": unit_id, "worker": worker, "t_s": t_s}
+def invoke_line(
+    unit_id: str,
+    *,
+    worker: int,
+    t_s: float,
+    leaves_entry: bool = True,
+    work: Mapping[str, Scalar] | None = None,
+) -> Line:
+    """An operation begins; ``work`` is what its workload says of it."""
+    line: Line = {"type": "invoke", "id": unit_id, "worker": worker, "t_s": t_s}
+    if not leaves_entry:
+        line["entry"] = False
+    if work:
+        line["work"] = work
+    return line
 
 
-def ok_line(unit_id: str, applied: Applied[None], *, t_s: float) -> Line:
-    """It took effect: the storage layer said so."""
-    return {
+def ok_line(
+    unit_id: str,
+    applied: Applied[Any],
+    *,
+    t_s: float,
+    result: Mapping[str, Scalar] | None = None,
+) -> Line:
+    """It took effect: the storage layer said so; ``result`` is what it found out."""
+    line: Line = {
         "type": "ok",
         "id": unit_id,
         "t_s": t_s,
@@ -35,6 +54,9 @@ def ok_line(unit_id: str, applied: Applied[None], *, t_s: float) -> Line:
         "lsn": applied.lsn,
         "resolved": applied.resolved,
     }
+    if result:
+        line["result"] = result
+    return line
 
 
 def failed_line(unit_id: str, error: StorageError, *, outcome: str, t_s: float) -> Line:
@@ -53,9 +75,23 @@ def failed_line(unit_id: str, error: StorageError, *, outcome: str, t_s: float) 
     return line
 
 
-def info_line(unit_id: str, *, reason: str, t_s: float) -> Line:
-    """Nobody knows how it ended."""
-    return {"type": "info", "id": unit_id, "t_s": t_s, "error": reason}
+def resolved_line(unit_id: str, error: AlreadyApplied, *, t_s: float) -> Line:
+    """An earlier call had taken effect, and left open whether it did: now it is certain.
+
+    On which node, and where in the WAL, nobody can say any more.
+    """
+    return {
+        "type": "ok",
+        "id": unit_id,
+        "t_s": t_s,
+        "attempts": max(1, error.attempts),
+        "resolved": True,
+    }
+
+
+def stopped_line(unit_id: str, *, t_s: float) -> Line:
+    """It was still open when the load was stopped: nobody knows how it ended."""
+    return {"type": "info", "id": unit_id, "t_s": t_s, "stopped": True, "error": STOPPED}
 
 
 def stall_line(*, t_s: float, stall_s: float) -> Line:

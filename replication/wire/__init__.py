@@ -17,6 +17,7 @@ Rules that hold for everything in here:
 
 from replication.wire.connect import connect, session_to
 from replication.wire.conninfo import Address
+from replication.wire.copying import BLOCK_BYTES, Row, row_encoder
 from replication.wire.errors import (
     CommitWarning,
     NotPrimary,
@@ -28,16 +29,19 @@ from replication.wire.errors import (
 from replication.wire.session import Params, Query, Session
 
 __all__ = [
+    "BLOCK_BYTES",
     "Address",
     "CommitWarning",
     "NotPrimary",
     "Params",
     "Query",
     "RolledBack",
+    "Row",
     "Session",
     "connect",
     "failure_of",
     "is_id_row_conflict",
     "is_not_admitted",
+    "row_encoder",
     "session_to",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import Any, LiteralString
 
@@ -13,6 +13,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
 from replication.wire.connection import Connection
+from replication.wire.copying import send_blocks
 from replication.wire.errors import CommitWarning, RolledBack
 
 Query = LiteralString | sql.SQL | sql.Composed
@@ -97,8 +98,7 @@ class Session:
             begin: BEGIN with its modes.
             preamble: statements between the two, without rows.
         """
-        if self._pipeline is None:
-            self._pipeline = await self._exit.enter_async_context(self._connection.pipeline())
+        await self._enter_pipeline()
         for statement in (begin, *preamble):
             await self._connection.execute(statement)
         self._header = await self._connection.execute(header, params)
@@ -157,6 +157,15 @@ class Session:
             async for row in copy.rows():
                 yield row
 
+    async def copy_in(self, statement: sql.SQL | sql.Composed, blocks: Iterable[bytes]) -> int:
+        """Run a ``COPY ... FROM STDIN`` in the open transaction; the rows that it counted.
+
+        libpq has no COPY in pipeline mode (libpq manual, "Pipeline Mode"): the pipeline is left
+        here, once what is pending in it was answered; ``begin`` enters it again.
+        """
+        await self._leave_pipeline()
+        return await send_blocks(self._connection, statement, blocks)
+
     def abandon(self) -> None:
         """Close at once and without a word, whatever state the connection is in."""
         self._connection.pgconn.finish()
@@ -186,14 +195,30 @@ class Session:
             raise
         return cursor
 
+    async def _enter_pipeline(self) -> psycopg.AsyncPipeline:
+        if self._pipeline is None:
+            self._pipeline = await self._exit.enter_async_context(self._connection.pipeline())
+        return self._pipeline
+
+    async def _leave_pipeline(self) -> None:
+        if self._pipeline is None:
+            return
+        try:
+            await self._pipeline.sync()
+        except psycopg.Error:
+            await self._leave_failed_pipeline()
+            raise
+        await self._exit.aclose()
+        self._pipeline = None
+
     async def _send_both(
         self, first: Query, second: Query
     ) -> tuple[psycopg.AsyncCursor[TupleRow], psycopg.AsyncCursor[TupleRow]]:
         """Two statements in one round trip; each ends a transaction or is one of its own."""
-        assert self._pipeline is not None, "begin comes first"
+        pipeline = await self._enter_pipeline()  # a COPY has left it
         try:
             cursors = await self._connection.execute(first), await self._connection.execute(second)
-            await self._pipeline.sync()
+            await pipeline.sync()
         except psycopg.Error:
             await self._leave_failed_pipeline()
             raise

@@ -25,14 +25,15 @@ class Drilled:
 
 
 @pytest.fixture(scope="session")
-def drilled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Drilled]:
-    """Runs a built-in scenario, each once a session."""
+def drilled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Drilled]:
+    """Runs a built-in scenario with a workload (the ledger), each pair once a session."""
     base = tmp_path_factory.mktemp("drills")
 
     @cache
-    def run(scenario: str) -> Drilled:
-        folder = base / scenario
-        done = bascule("drill", scenario, "--seed", "7", "--out", str(folder))
+    def run(scenario: str, workload: str = "ledger") -> Drilled:
+        folder = base / f"{scenario}-{workload}"
+        options = ("--seed", "7", "--workload", workload, "--out", str(folder))
+        done = bascule("drill", scenario, *options)
         return Drilled(
             folder=folder,
             exit_code=done.returncode,

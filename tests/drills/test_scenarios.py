@@ -20,7 +20,7 @@ from .conftest import Drilled
 
 pytestmark = pytest.mark.slow
 
-Drill = Callable[[str], Drilled]
+Drill = Callable[..., Drilled]
 SITES = ("paris", "orsay", "saint-cloud")
 VALID_SCENARIOS = ("host-loss", "process-crash", "switchover", "steady")
 SCENARIOS = (*VALID_SCENARIOS, "async-loss")

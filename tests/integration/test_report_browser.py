@@ -132,6 +132,25 @@ def test_it_opens_whole_and_quiet(
     page.close()
 
 
+@pytest.mark.parametrize("width", [DESK_PX, PHONE_PX])
+def test_a_workload_and_its_findings_are_shown(
+    browser: Browser, torn_transfers: Reported, width: int
+) -> None:
+    opened = _open(browser, torn_transfers, width)
+    page = opened.page
+    facts = page.locator("dl div:has(dt:text-is('Workload')) dd")
+    assert facts.inner_text() == "transfers"
+    text = page.locator("main").inner_text()
+    assert "Total that was not kept" in text
+    assert "Balance that its transfers do not explain" in text
+    assert "at the same time" in text, "the operations around a wrong total are named"
+    assert "reads of their total" in text, "the limits say what was judged"
+    assert _overflow_px(page) == 0
+    assert _sticking_out(page) == []
+    assert opened.complaints == []
+    page.close()
+
+
 def test_faults_and_heals_are_marked_in_map_and_timeline(
     browser: Browser, host_loss: Reported, async_loss: Reported, steady: Reported
 ) -> None:

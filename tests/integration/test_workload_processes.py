@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import anyio
@@ -20,18 +21,29 @@ from support.local_postgres import (
     replica_of,
 )
 from support.patroni_answers import Answers, rest_api
+from support.tiny import A, B, run, scenario
 
+from chaos.checkers.registry import CHECKERS, judge
 from chaos.evidence.read_final import read_final
 from chaos.evidence.read_history import read_history
-from chaos.evidence.records import FinalRead, SiteHistory
-from chaos.workloads.ledger import prepare
+from chaos.evidence.records import FinalRead, Scalar, SiteHistory
+from chaos.scenarios.model import WorkloadKind, WorkloadSpec
+from chaos.verdict import Verdict
+from chaos.workloads.prepare import prepare
 from replication import Credentials
 from replication.wire import Address, session_to
+
+checkers = {checker.name: checker for checker in CHECKERS}
 
 pytestmark = pytest.mark.anyio
 
 ROLE, ROLE_PASSWORD = "bascule_app", "app-password"
 RATE_PER_S = 100
+SPECS: dict[WorkloadKind, WorkloadSpec] = {
+    "ledger": WorkloadSpec(kind="ledger"),
+    "transfers": WorkloadSpec(kind="transfers", accounts=4, opening_balance=50),
+    "bulk": WorkloadSpec(kind="bulk", chunk_rows=100),
+}
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +62,15 @@ async def rest(pair: tuple[LocalPostgres, LocalPostgres]) -> AsyncIterator[Answe
     address = Address(node=primary.name, host="127.0.0.1", port=primary.port)
     admin = Credentials(user=SUPERUSER, password=PASSWORD, dbname="postgres")
     async with session_to(address, admin) as session, rest_api(primary=True) as answers:
-        await prepare(session, role=ROLE, password=ROLE_PASSWORD)
-        await session.fetch("TRUNCATE bascule.ledger, bascule.unit_of_work")
+        await session.fetch("DROP SCHEMA IF EXISTS bascule CASCADE")
+        for spec in SPECS.values():
+            await prepare(session, role=ROLE, password=ROLE_PASSWORD, spec=spec)
         yield answers
 
 
-def load_config(rest: Answers, primary: LocalPostgres, folder: Path) -> dict[str, object]:
+def load_config(
+    rest: Answers, primary: LocalPostgres, folder: Path, kind: WorkloadKind = "ledger"
+) -> dict[str, object]:
     return {
         "site": "paris",
         "members": [
@@ -75,6 +90,9 @@ def load_config(rest: Answers, primary: LocalPostgres, folder: Path) -> dict[str
         "deadline_s": 30,
         "history_path": str(folder / "history-paris.jsonl"),
         "drain_s": 0.5,
+        "workload": asdict(SPECS[kind]),
+        # Nobody is a synchronous standby here: with quorum nothing would be acknowledged.
+        "durability": "async",
     }
 
 
@@ -111,7 +129,11 @@ async def run_load(
 
 
 async def run_final_read(
-    addresses: Mapping[str, int], folder: Path, *, deadline_s: float = 9
+    addresses: Mapping[str, int],
+    folder: Path,
+    *,
+    deadline_s: float = 9,
+    kind: WorkloadKind = "ledger",
 ) -> dict[str, FinalRead]:
     config = {
         "nodes": [
@@ -122,6 +144,7 @@ async def run_final_read(
         "dbname": "postgres",
         "out_dir": str(folder),
         "deadline_s": deadline_s,
+        "workload": asdict(SPECS[kind]),
     }
     with anyio.fail_after(deadline_s + 5):
         result = await anyio.run_process(
@@ -162,6 +185,90 @@ async def test_what_was_acknowledged_is_read_from_every_node(
     assert lsn_b >= lsn_a
 
 
+def judged(
+    history: SiteHistory, reads: Mapping[str, FinalRead], kind: WorkloadKind
+) -> dict[str, Verdict]:
+    """What the checkers of data say of one site's history and two nodes."""
+    # The steady rate of a run this short says nothing.
+    no_rate: dict[str, Scalar] = {"rate_per_s": None}
+    spec = scenario(workload=SPECS[kind])
+    of = run(history.operations, reads=list(reads.values()), asked=spec, settings=no_rate)
+    return {
+        result.name: result.verdict
+        for result in judge(of).results
+        if result.name in {"lost-entries", "phantom-entries", "duplicates"}
+        or checkers[result.name].workloads
+    }
+
+
+async def read_both(
+    pair: tuple[LocalPostgres, LocalPostgres], folder: Path, kind: WorkloadKind
+) -> dict[str, FinalRead]:
+    """Both nodes, under the names of the nodes of ``support.tiny``."""
+    primary, replica = pair
+    reads = await run_final_read({A: primary.port, B: replica.port}, folder, kind=kind)
+    assert [read.error for read in reads.values()] == [None, None]
+    assert reads[A].rows == reads[B].rows
+    assert reads[A].state == reads[B].state
+    return reads
+
+
+async def test_transfers_keep_the_total_and_what_is_broken_by_hand_is_found(
+    pair: tuple[LocalPostgres, LocalPostgres], rest: Answers, tmp_path: Path
+) -> None:
+    primary, _ = pair
+    config = load_config(rest, primary, tmp_path, "transfers")
+    history, _ = await run_load({**config, "workers": 6}, seconds=2)
+    assert {operation.outcome for operation in history.operations} == {"ok"}
+    totals = [op for op in history.operations if not op.leaves_entry]
+    transfers = [op for op in history.operations if op.leaves_entry]
+    assert len(transfers) > len(totals) > 0
+    assert {op.result["total"] for op in totals} == {4 * 50}
+
+    reads = await read_both(pair, tmp_path, "transfers")
+    assert {row.id for row in reads[A].rows} == {op.id for op in transfers}
+    assert sum(int(row.content) for row in reads[A].state) == 4 * 50
+    verdicts = judged(history, reads, "transfers")
+    assert verdicts.keys() > {"total-kept", "balances"}
+    assert set(verdicts.values()) == {Verdict.VALID}
+
+    primary.query("UPDATE bascule.account SET balance = balance - 1 WHERE id = 2")
+    primary.query(
+        "DELETE FROM bascule.transfer WHERE seq = (SELECT min(seq) FROM bascule.transfer)"
+    )
+    verdicts = judged(history, await read_both(pair, tmp_path, "transfers"), "transfers")
+    wrong = {name for name, verdict in verdicts.items() if verdict is Verdict.INVALID}
+    assert wrong == {"lost-entries", "total-kept", "balances"}
+
+
+async def test_chunks_are_whole_and_what_is_broken_by_hand_is_found(
+    pair: tuple[LocalPostgres, LocalPostgres], rest: Answers, tmp_path: Path
+) -> None:
+    primary, _ = pair
+    config = load_config(rest, primary, tmp_path, "bulk")
+    history, _ = await run_load({**config, "rate_per_s": 20, "drain_s": 10}, seconds=2)
+    assert {operation.outcome for operation in history.operations} == {"ok"}
+    chunks = [op for op in history.operations if op.leaves_entry]
+    ends = [op for op in history.operations if not op.leaves_entry]
+    assert sum(int(str(op.result["chunks"])) for op in ends) == len(chunks) > 10
+    assert {op.node for op in chunks} == {"db-a"}
+    assert all(op.lsn is not None and op.timeline == 1 for op in chunks)
+
+    reads = await read_both(pair, tmp_path, "bulk")
+    assert {row.id for row in reads[A].rows} == {op.id for op in chunks}
+    verdicts = judged(history, reads, "bulk")
+    assert verdicts.keys() > {"chunks", "bulk-end"}
+    assert set(verdicts.values()) == {Verdict.VALID}
+
+    primary.query("DELETE FROM bascule.bulk_row WHERE n = 5 AND worker = 0")
+    primary.query("UPDATE bascule.bulk_row SET payload = 'x' WHERE n = 7 AND worker = 1")
+    primary.query("INSERT INTO bascule.bulk_row VALUES ('mars', 0, 0, 0, 'x')")
+    reads = await read_both(pair, tmp_path, "bulk")
+    verdicts = judged(history, reads, "bulk")
+    wrong = {name for name, verdict in verdicts.items() if verdict is Verdict.INVALID}
+    assert wrong == {"phantom-entries", "chunks"}
+
+
 async def test_a_replica_that_does_not_catch_up_is_named(
     pair: tuple[LocalPostgres, LocalPostgres], rest: Answers, tmp_path: Path
 ) -> None:
@@ -184,11 +291,22 @@ async def test_what_is_open_at_the_end_is_info(
     primary, _ = pair
     primary.set("synchronous_standby_names", "ANY 1 (nobody)")
     try:
-        history, lines = await run_load(load_config(rest, primary, tmp_path), seconds=1)
+        config = load_config(rest, primary, tmp_path)
+        history, lines = await run_load({**config, "durability": "quorum"}, seconds=1)
     finally:
         primary.set("synchronous_standby_names", "")
     assert [operation.outcome for operation in history.operations] == ["info", "info"]
     assert lines[-1]["open"] == 2
+
+
+async def test_quorum_is_asked_of_the_storage_layer_and_refused_where_it_cannot_be_had(
+    pair: tuple[LocalPostgres, LocalPostgres], rest: Answers, tmp_path: Path
+) -> None:
+    primary, _ = pair
+    config = load_config(rest, primary, tmp_path)
+    history, _ = await run_load({**config, "durability": "quorum"}, seconds=1)
+    assert {operation.outcome for operation in history.operations} == {"fail"}
+    assert "NotSynchronous" in str(history.operations[0].error)
 
 
 async def test_a_config_that_is_no_good_is_refused() -> None:

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, LiteralString
@@ -60,10 +60,18 @@ def free_port() -> int:
 class LocalPostgres:
     """One server: started, stopped, asked as its superuser."""
 
-    def __init__(self, folder: Path, *, name: str = "db-a", programs: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str = "db-a",
+        programs: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = name
         self._programs = programs or bindir()
         self.port = free_port()
+        self._settings = {**_SETTINGS, **(settings or {})}
         self._data = folder / name
         self._log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -93,7 +101,7 @@ class LocalPostgres:
 
     def start(self) -> None:
         """Start, and wait until it takes connections."""
-        options = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
+        options = [f"-c{name}={value}" for name, value in self._settings.items()]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -169,9 +177,11 @@ class LocalPostgres:
 
 
 @contextmanager
-def local_postgres(folder: Path) -> Iterator[LocalPostgres]:
-    """A primary, started; stopped at the end."""
-    server = LocalPostgres(folder)
+def local_postgres(
+    folder: Path, *, settings: Mapping[str, str] | None = None
+) -> Iterator[LocalPostgres]:
+    """A primary, started; stopped at the end. ``settings`` outrank those of the tests."""
+    server = LocalPostgres(folder, settings=settings)
     server.create()
     try:
         server.start()

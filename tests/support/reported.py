@@ -7,7 +7,6 @@ from pathlib import Path
 
 from support.synthetic_run import Story, write_run
 
-from chaos.evidence.folder import read_run
 from chaos.evidence.run import Run
 from chaos.evidence.verdict_file import VerdictFile
 from chaos.report import write_reports
@@ -35,5 +34,5 @@ class Reported:
 def reported(folder: Path, story: Story) -> Reported:
     """Writes the run folder of ``story`` and its reports."""
     write_run(folder, story)
-    verdict = write_reports(folder)
-    return Reported(folder=folder, run=read_run(folder), verdict=verdict)
+    run, verdict = write_reports(folder)
+    return Reported(folder=folder, run=run, verdict=verdict)

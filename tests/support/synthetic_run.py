@@ -177,8 +177,8 @@ def _events(
     story: Story, survivors: list[_Done], lsns: Mapping[str, int]
 ) -> Iterator[dict[str, Scalar]]:
     """The story's events; ``timeline`` events get the LSN at which that timeline ended."""
-    for t_s, fields in sorted(story.events, key=lambda event: event[0]):
-        line: dict[str, Scalar] = {"t_s": ORIGIN_S + t_s, **fields}
+    for seq, (t_s, fields) in enumerate(sorted(story.events, key=lambda event: event[0])):
+        line: dict[str, Scalar] = {"seq": seq, "t_s": ORIGIN_S + t_s, **fields}
         if fields["kind"] == "timeline":
             last = max(lsns[op.id] for op in survivors if op.reign.timeline == fields["timeline"])
             line["end_lsn"] = format_lsn(last + LSN_STEP)
@@ -204,7 +204,7 @@ def _final(
 
 def _run_json(story: Story, seed: int) -> dict[str, object]:
     return {
-        "format_version": 1,
+        "format_version": 2,
         "scenario": asdict(story.scenario),
         "command": f"bascule drill {story.scenario.name} --seed {seed} --ttl 20",
         "seed": seed,

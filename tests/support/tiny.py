@@ -16,7 +16,7 @@ from chaos.evidence.records import (
     Stall,
 )
 from chaos.evidence.run import HostInfo, Run, RunInfo, SiteInfo
-from chaos.scenarios.model import Expectations, Failover, FaultStep, Scenario
+from chaos.scenarios.model import Expectations, Failover, FaultStep, Scenario, WorkloadSpec
 
 A, B = "db-paris", "db-orsay"
 SITES = ("paris", "orsay")
@@ -30,6 +30,7 @@ ASKED: Mapping[str, Scalar] = {
     "ttl_s": 20,
     "loop_wait_s": 5,
     "retry_timeout_s": 5,
+    "deadline_s": 20,
 }
 """The settings that ``run`` asks for."""
 
@@ -47,6 +48,11 @@ def op(
     attempt_s: float | None = None,
     resolved: bool = False,
     ended: bool = True,
+    stopped: bool = False,
+    attempts: int = 1,
+    leaves_entry: bool = True,
+    work: Mapping[str, Scalar] | None = None,
+    result: Mapping[str, Scalar] | None = None,
 ) -> Operation:
     """An operation that began at ``at_s`` and, by default, was acknowledged 5 ms later."""
     return Operation(
@@ -61,6 +67,11 @@ def op(
         lsn=lsn,
         attempt_s=at_s if attempt_s is None else attempt_s,
         resolved=resolved,
+        stopped=stopped,
+        attempts=attempts,
+        leaves_entry=leaves_entry,
+        work=work or {},
+        result=result or {},
     )
 
 
@@ -135,7 +146,8 @@ def scenario(
     lost_max: int = 0,
     failover: Failover = "may",
     faults: tuple[FaultStep, ...] = (),
-    durability: Literal["quorum", "async"] = "quorum",
+    durability: Literal["quorum", "async"] | None = "quorum",
+    workload: WorkloadSpec | None = None,
 ) -> Scenario:
     """A scenario with the expectations of a test."""
     return Scenario(
@@ -150,6 +162,7 @@ def scenario(
         recovery_s_max=20.0,
         faults=faults,
         expect=Expectations(rto_s_max=rto_s_max, lost_max=lost_max, failover=failover),
+        workload=workload or WorkloadSpec(),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -50,6 +51,16 @@ def test_scripts_of_a_bare_interpreter_need_only_the_standard_library(name: str)
     imported = {one.imported.partition(".")[0] for one in find_imports(sources)}
     assert imported
     assert imported <= sys.stdlib_module_names
+
+
+def test_the_director_starts_without_the_report_and_the_checkers() -> None:
+    """They take longer to import than the sites to raise, and only ``--keep`` needs them there."""
+    program = "import sys, chaos.drill.inside; print('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    loaded = done.stdout.decode().splitlines()
+    assert "chaos.drill.director" in loaded
+    heavy = ("chaos.report", "chaos.checkers", "chaos.timing", "jinja2")
+    assert [name for name in loaded if name.startswith(heavy)] == []
 
 
 def test_no_module_is_too_long() -> None:

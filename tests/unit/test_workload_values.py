@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos.evidence.read_history import read_history
-from chaos.workloads import final_read, history, load
+from chaos.evidence.read_history import STOPPED, read_history
+from chaos.scenarios.model import RATES_PER_S, WorkloadKind, WorkloadSpec
+from chaos.workloads import final_read, history
+from chaos.workloads.config import DRAIN_S, parse_config
 from chaos.workloads.history import HistoryFile
 from chaos.workloads.pacing import BACKLOG_S_MAX, pacers
-from replication import Applied, NotApplied, Unknown
+from chaos.workloads.registry import WORKLOADS
+from chaos.workloads.transfers import draw_work
+from replication import AlreadyApplied, Applied, NotApplied, Unknown
 
 
 def test_workers_alternate_and_keep_the_rate() -> None:
@@ -66,6 +72,8 @@ def test_the_same_seed_gives_the_same_schedule() -> None:
 def test_the_lines_are_what_the_reader_reads(tmp_path: Path) -> None:
     applied = Applied(
         value=None,
+        unit_id="x-0-0",
+        row_attempt=1,
         node="db-a",
         timeline=2,
         lsn="0/3000060",
@@ -80,26 +88,39 @@ def test_the_lines_are_what_the_reader_reads(tmp_path: Path) -> None:
     unknown = Unknown(
         "who knows", unit_id="x-0-2", node="db-a", sqlstate=None, elapsed_s=1.0, attempts=1
     )
+    earlier = AlreadyApplied(
+        "applied", unit_id="x-0-4", node="db-a", sqlstate=None, elapsed_s=1.0, attempts=0
+    )
     path = tmp_path / "history-x.jsonl"
     with HistoryFile(path) as file:
-        for n in range(4):
+        for n in range(5):
             file.write(history.invoke_line(f"x-0-{n}", worker=0, t_s=float(n)))
         file.write(history.ok_line("x-0-0", applied, t_s=2.0))
         file.write(history.failed_line("x-0-1", failed, outcome="fail", t_s=2.1))
         file.write(history.failed_line("x-0-2", unknown, outcome="info", t_s=2.2))
-        file.write(history.info_line("x-0-3", reason="still open", t_s=2.3))
+        file.write(history.stopped_line("x-0-3", t_s=2.3))
+        file.write(history.resolved_line("x-0-4", earlier, t_s=2.3))
         file.write(history.stall_line(t_s=2.4, stall_s=0.2))
-        file.write(history.end_line(t_s=2.5, operations=4))
+        file.write(history.end_line(t_s=2.5, operations=5))
     damage: list[str] = []
     read = read_history(path, "x", damage)
     assert damage == []
     assert read.complete
-    assert [operation.outcome for operation in read.operations] == ["ok", "fail", "info", "info"]
-    ok, fail, info, open_ = read.operations
+    assert [operation.outcome for operation in read.operations] == [
+        "ok",
+        "fail",
+        "info",
+        "info",
+        "ok",
+    ]
+    ok, fail, info, open_, resolved = read.operations
+    assert (resolved.resolved, resolved.node, resolved.attempts) == (True, None, 1)
     assert (ok.node, ok.timeline, ok.lsn, ok.attempts) == ("db-a", 2, 0x3000060, 3)
     assert (ok.attempt_s, ok.resolved) == (1.5, True)
     assert (fail.sqlstate, fail.attempts, fail.error) == ("57P01", 4, "NotApplied: no")
-    assert (info.error, open_.error) == ("Unknown: who knows", "still open")
+    assert str(info.error).startswith("Unknown: who knows")
+    assert open_.error == STOPPED
+    assert (info.stopped, open_.stopped) == (False, True)
     assert [stall.stall_s for stall in read.stalls] == [0.2]
 
 
@@ -126,18 +147,54 @@ LOAD_CONFIG: dict[str, object] = {
 
 
 def test_a_load_config() -> None:
-    config = load.parse_config(json.dumps(LOAD_CONFIG))
+    config = parse_config(json.dumps(LOAD_CONFIG))
     assert config.members[0].name == "db-a"
-    assert config.drain_s == load.DRAIN_S
+    assert config.drain_s == DRAIN_S
     assert "hidden" not in repr(config)
 
 
+def test_a_load_config_says_what_to_do_and_what_an_acknowledgement_promises() -> None:
+    asked = {"durability": "async", "workload": {"kind": "transfers", "accounts": 5}}
+    config = parse_config(json.dumps(LOAD_CONFIG | asked))
+    assert config.workload == WorkloadSpec(kind="transfers", accounts=5)
+    assert config.promise == "local"
+    default = parse_config(json.dumps(LOAD_CONFIG))
+    assert (default.workload.kind, default.promise) == ("ledger", "quorum")
+
+
+def test_every_kind_of_workload_is_there_and_has_a_rate() -> None:
+    kinds = set(get_args(WorkloadKind))
+    assert set(WORKLOADS) == set(RATES_PER_S) == kinds
+    assert all(workload.kind == kind for kind, workload in WORKLOADS.items())
+
+
+def test_the_same_seed_draws_the_same_transfers() -> None:
+    def drawn(seed: int) -> list[dict[str, object]]:
+        draw = random.Random(seed)
+        return [dict(draw_work(draw, f"x-{n}", 3).about) for n in range(200)]
+
+    assert drawn(1) == drawn(1) != drawn(2)
+    transfers = [work for work in drawn(1) if work["op"] == "transfer"]
+    assert 150 < len(transfers) < 200
+    assert all(work["source"] != work["target"] for work in transfers)
+    assert {work["source"] for work in transfers} == {0, 1, 2}
+
+
 @pytest.mark.parametrize(
-    "change", [{"rate_per_s": 0}, {"workers": 0}, {"deadline_s": -1}, {"rate": 5}, {"members": 1}]
+    "change",
+    [
+        {"rate_per_s": 0},
+        {"workers": 0},
+        {"deadline_s": -1},
+        {"rate": 5},
+        {"members": 1},
+        {"durability": "local"},
+        {"workload": {"kind": "ledgers"}},
+    ],
 )
 def test_a_load_config_that_is_no_good(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"config|rate_per_s"):
-        load.parse_config(json.dumps(LOAD_CONFIG | change))
+        parse_config(json.dumps(LOAD_CONFIG | change))
 
 
 def test_a_final_read_config() -> None:

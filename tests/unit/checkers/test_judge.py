@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from support import tiny
@@ -12,10 +13,13 @@ from support.tiny import POWER_CUT, A, B, event, life, op, read, run, scenario
 
 from chaos.checkers import completeness, needs
 from chaos.checkers.judgement import Checker
-from chaos.checkers.registry import CHECKERS, judge
-from chaos.evidence.records import Event, FinalRead, Scalar, Stall
+from chaos.checkers.registry import CHECKERS, checkers_of, judge
+from chaos.evidence.records import Event, FinalRead, LedgerRow, Scalar, Stall
 from chaos.evidence.run import Run
+from chaos.scenarios.model import WorkloadKind, WorkloadSpec
 from chaos.verdict import Finding, FindingKind, Verdict
+
+LEDGERS = checkers_of("ledger")
 
 
 def _good() -> Run:
@@ -26,7 +30,7 @@ def test_a_run_in_which_all_is_well_is_valid_and_every_checker_says_so() -> None
     judgement = judge(_good())
     assert judgement.verdict is Verdict.VALID
     assert judgement.findings == ()
-    assert [result.name for result in judgement.results] == [checker.name for checker in CHECKERS]
+    assert [result.name for result in judgement.results] == [checker.name for checker in LEDGERS]
 
 
 def test_names_of_checkers_are_unique() -> None:
@@ -49,7 +53,7 @@ def _silent(judged: Run) -> set[str]:
 def test_a_checker_that_could_not_look_does_not_say_valid() -> None:
     good = _good()
     assert _silent(good) == set()
-    everything = {checker.name for checker in CHECKERS} - {"completeness"}
+    everything = {checker.name for checker in LEDGERS} - {"completeness"}
     assert _silent(replace(good, events=(), histories=(), final_reads=())) == everything
     reads = {"lost-entries", "phantom-entries", "duplicates", "divergence"}
     assert _silent(replace(good, final_reads=())) == reads
@@ -59,6 +63,7 @@ def test_a_checker_that_could_not_look_does_not_say_valid() -> None:
         "split-brain",
         "dead-timeline",
         "service",
+        "in-doubt",
         "load",
         "instrument",
     }
@@ -145,9 +150,10 @@ def _crash(run: Run) -> list[Finding]:
 
 def test_a_checker_that_crashes_says_unknown_and_stops_nobody() -> None:
     crashing = Checker(name="crashing", question="Nothing.", check=_crash)
-    judgement = judge(_good(), [crashing, *CHECKERS])
+    judgement = judge(_good(), [crashing, *LEDGERS])
     assert judgement.verdict is Verdict.UNKNOWN
-    assert len(judgement.results) == 1 + len(CHECKERS)
+    assert len(judgement.results) == 1 + len(LEDGERS)
+    assert {finding.checker for finding in judgement.findings} == {"crashing"}
     [finding] = judgement.findings
     assert finding.kind is FindingKind.CHECKER_CRASHED
     assert finding.evidence[0]["error"] == "ZeroDivisionError: one by nothing"
@@ -156,7 +162,7 @@ def test_a_checker_that_crashes_says_unknown_and_stops_nobody() -> None:
 def test_a_crash_does_not_hide_what_others_found() -> None:
     lost = run([op("a", 1.0)], reads=[read(A, "", primary=True), read(B, "")])
     crashing = Checker(name="crashing", question="Nothing.", check=_crash)
-    judgement = judge(lost, [crashing, *CHECKERS])
+    judgement = judge(lost, [crashing, *LEDGERS])
     assert judgement.verdict is Verdict.INVALID
     assert judgement.findings[0].verdict is Verdict.INVALID
 
@@ -190,6 +196,27 @@ def _bad_runs() -> Iterator[Run]:
         reads=[FinalRead(node=A, error="refused")],
         asked=scenario(failover="must"),
     )
+    torn = LedgerRow(id="c", content='{"rows": 1, "distinct": 1, "first": 0, "last": 0}')
+    yield run(
+        [op("c", 1.0, work={"op": "chunk", "rows": 2, "first": 0})],
+        reads=[FinalRead(node=A, rows=(torn,), is_primary=True)],
+        asked=scenario(workload=WorkloadSpec(kind="bulk")),
+    )
+    yield run(
+        [*tiny.load(0.0, 50.0), op("x", 0.0, took_s=20.0, outcome="info")],
+        reads=[FinalRead(node=A, state=(LedgerRow(id="0", content="7"),), is_primary=True)],
+        asked=scenario(workload=WorkloadSpec(kind="transfers", accounts=2)),
+    )
+
+
+def test_the_checkers_of_a_workload_are_those_that_know_it() -> None:
+    names = {
+        kind: {checker.name for checker in checkers_of(kind)} for kind in get_args(WorkloadKind)
+    }
+    common = names["ledger"]
+    assert names["transfers"] - common == {"total-kept", "balances"}
+    assert names["bulk"] - common == {"chunks", "bulk-end"}
+    assert set.union(*names.values()) == {checker.name for checker in CHECKERS}
 
 
 def test_every_kind_of_finding_is_found_by_some_checker() -> None:
@@ -197,7 +224,9 @@ def test_every_kind_of_finding_is_found_by_some_checker() -> None:
     found = {
         finding.kind
         for judged in _bad_runs()
-        for finding in judge(judged, [crashing, *CHECKERS]).findings
+        for finding in judge(
+            judged, [crashing, *checkers_of(judged.info.scenario.workload.kind)]
+        ).findings
     }
     assert found == set(FindingKind)
 

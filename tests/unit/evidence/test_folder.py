@@ -12,6 +12,7 @@ from support.tiny import POWER_CUT, op, run, scenario
 
 from chaos.errors import ChaosError, DamagedRunError, FormatError, NotARunFolderError
 from chaos.evidence.folder import EventLog, read_run, write_run_json, write_verdict
+from chaos.evidence.read_history import STOPPED
 from chaos.evidence.records import Stall, format_lsn, parse_lsn
 from chaos.evidence.scenario_json import scenario_from_dict, scenario_to_dict
 from chaos.evidence.verdict_file import build_verdict
@@ -76,6 +77,57 @@ def test_events_are_read_back_in_the_order_of_time(folder: Path) -> None:
     events = read_run(folder).events
     assert [event.kind for event in events] == ["boot", "phase", "leader-key"]
     assert events[-1] == written
+
+
+def _numbered(*numbers: int | None) -> list[dict[str, object]]:
+    return [
+        {**({} if seq is None else {"seq": seq}), "t_s": 1.0, "kind": "tick"} for seq in numbers
+    ]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ([0, 1, 2], []),
+        ([None, None], []),
+        ([0, 2], ["event 1 is missing"]),
+        ([2, 3, 7], ["events 0 to 1 are missing", "events 4 to 6 are missing"]),
+        ([0, 1, 1, 2], ["event 1 stands twice, or in the wrong place"]),
+        ([0, None, 1], ["an event has no number (seq)"]),
+    ],
+)
+def test_numbers_of_events_tell_which_are_missing(
+    folder: Path, numbers: list[int | None], said: list[str]
+) -> None:
+    _write(folder / "events.jsonl", *_numbered(*numbers))
+    assert list(read_run(folder).damage) == [f"events.jsonl: {words}" for words in said]
+
+
+def test_what_a_workload_says_of_its_operations_is_read_back(folder: Path) -> None:
+    work = {"op": "total"}
+    result = {"total": 300, "accounts": 3}
+    _write(
+        folder / "history-paris.jsonl",
+        {**INVOKE, "entry": False, "work": work},
+        {**OK, "result": result},
+        {**INVOKE, "id": "open"},
+        {"type": "info", "id": "open", "t_s": 8.0, "stopped": True, "error": "open"},
+        {**INVOKE, "id": "old"},
+        {"type": "info", "id": "old", "t_s": 8.0, "error": STOPPED},
+        {**END, "operations": 3},
+    )
+    read = read_run(folder)
+    assert read.damage == ()
+    total, stopped, old = read.histories[0].operations
+    assert (total.leaves_entry, total.work, total.result) == (False, work, result)
+    assert (stopped.leaves_entry, stopped.stopped, stopped.work) == (True, True, {})
+    assert old.stopped
+
+
+@pytest.mark.parametrize("work", [5, {"op": []}])
+def test_what_a_workload_cannot_have_said_is_damage(folder: Path, work: object) -> None:
+    _write(folder / "history-paris.jsonl", {**INVOKE, "work": work}, OK, END)
+    assert "work" in read_run(folder).damage[0]
 
 
 def test_a_history_is_read_back(folder: Path) -> None:
@@ -163,6 +215,18 @@ def test_a_final_read_is_read_back(folder: Path) -> None:
     assert orsay.error == "refused"
 
 
+def test_the_state_of_a_final_read_is_read_back_and_counted(folder: Path) -> None:
+    state = {"type": "state", "id": "7", "content": "803"}
+    path = folder / "final-db-paris.jsonl"
+    _write(path, HEADER, ROW, state, {"type": "end", "rows": 1, "state": 1})
+    [read] = read_run(folder).final_reads
+    assert [(row.id, row.content) for row in read.state] == [("7", "803")]
+    assert [row.id for row in read.rows] == ["paris-0-1"]
+    _write(path, HEADER, ROW, {"type": "end", "rows": 1, "state": 1})
+    assert read_run(folder).final_reads == ()
+    assert "1 rows, its end says 1 rows and 1 of state" in read_run(folder).damage[0]
+
+
 def test_a_final_read_that_is_not_whole_proves_nothing(folder: Path) -> None:
     for lines in ([HEADER, ROW], [HEADER, {"type": "end", "rows": 1}], [ROW, END], []):
         _write(folder / "final-db-paris.jsonl", *lines)
@@ -189,7 +253,7 @@ def test_what_is_no_run_folder_is_refused(tmp_path: Path) -> None:
     [
         ("seed", "seven", "seed"),
         ("sead", 7, "sead"),
-        ("format_version", 2, "format_version"),
+        ("format_version", 3, "format_version"),
         ("scenario", {}, "scenario.name"),
         ("sites", [{"name": "paris"}], "sites[0].hosts"),
     ],

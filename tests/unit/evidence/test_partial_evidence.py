@@ -70,7 +70,7 @@ def _damaged(folder: Path, damage: dict[str, float | None]) -> Iterator[Path]:
 
 def _judged(folder: Path) -> VerdictFile:
     """Judges and draws; what was written must be readable and agree."""
-    verdict = judge_folder(folder)
+    verdict = judge_folder(folder).verdict
     document = json.loads((folder / "verdict.json").read_text(encoding="utf-8"))
     suite = ET.parse(folder / "junit.xml").getroot().find("testsuite")
     html = (folder / "report.html").read_text(encoding="utf-8")
@@ -149,3 +149,68 @@ def test_a_line_that_is_missing_from_the_middle_of_a_history_is_noticed(
         kept = [line for line in lines if json.loads(line).get("id") != first]
         path.write_text("".join(kept), encoding="utf-8")
         assert _judged(folder).verdict is Verdict.UNKNOWN
+
+
+def test_an_event_that_is_missing_from_the_middle_is_noticed(folders: dict[str, Path]) -> None:
+    """A heal, say: no checker needs it, and nothing else would tell."""
+    with _damaged(folders["host-loss"], {}) as folder:
+        path = folder / "events.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        [heal] = [number for number, line in enumerate(lines) if '"heal"' in line]
+        path.write_text("".join(lines[:heal] + lines[heal + 1 :]), encoding="utf-8")
+        verdict = _judged(folder)
+    assert verdict.verdict is Verdict.UNKNOWN
+    assert f"events.jsonl: event {heal} is missing" in str(verdict.findings)
+
+
+def test_a_run_that_was_killed_is_judged_up_to_its_last_tick(folders: dict[str, Path]) -> None:
+    """Nobody is served after the fault; how long that was, only the ticks can tell."""
+    known = {}
+    for ticks in (0, 5):
+        with _damaged(folders["interrupted"], {}) as folder:
+            path = folder / "events.jsonl"
+            lines = [
+                line
+                for line in path.read_text(encoding="utf-8").splitlines()
+                if '"interrupted"' not in line
+            ]
+            last = json.loads(lines[-1])
+            lines += [
+                json.dumps({"seq": last["seq"] + n, "t_s": last["t_s"] + n, "kind": "tick"})
+                for n in range(1, ticks + 1)
+            ]
+            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            known[ticks] = _judged(folder).sites[0].longest_gap
+    without, with_ticks = known[0], known[5]
+    assert without is not None
+    assert with_ticks is not None
+    assert with_ticks.gap_s == pytest.approx(without.gap_s + 5.0, abs=1.0)
+    assert with_ticks.gap_s > without.gap_s
+
+
+@pytest.mark.parametrize("story", ["host-loss", "async-loss"])
+def test_a_run_folder_of_format_1_is_judged_the_same(folders: dict[str, Path], story: str) -> None:
+    new = _judged(folders[story])
+    with _damaged(folders[story], {}) as folder:
+        asked = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        asked["format_version"] = 1
+        del asked["scenario"]["workload"]
+        (folder / "run.json").write_text(json.dumps(asked), encoding="utf-8")
+        path = folder / "events.jsonl"
+        events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        for event in events:
+            del event["seq"]
+        path.write_text("".join(f"{json.dumps(event)}\n" for event in events), encoding="utf-8")
+        old = _judged(folder)
+    assert old == new
+    assert old.workload == "ledger"
+
+
+def test_a_history_of_which_nothing_is_left_says_nothing_of_service(
+    folders: dict[str, Path],
+) -> None:
+    damage: dict[str, float | None] = {"history-orsay.jsonl": 0.0}
+    with _damaged(folders["host-loss"], damage) as folder:
+        sites = {site.site: site for site in _judged(folder).sites}
+    assert (sites["orsay"].served_again, sites["orsay"].availability) == (None, None)
+    assert sites["paris"].served_again is True

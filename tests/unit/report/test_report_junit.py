@@ -64,3 +64,25 @@ def test_characters_that_xml_cannot_hold_are_replaced(host_loss: Reported) -> No
     root = ET.fromstring(render_junit(replace(host_loss.run, info=info), verdict))
     gone = "\N{REPLACEMENT CHARACTER}"
     assert _properties(root)["command"] == f'bascule <"{gone}{gone}[31m{gone}">'
+
+
+def test_every_finding_stands_with_the_checker_that_made_it(torn_transfers: Reported) -> None:
+    suite = _suite(torn_transfers)
+    failed = {
+        (case.get("name") or "").partition(":")[0]: [f.get("type") for f in case.iter("failure")]
+        for case in suite.findall("testcase[failure]")
+    }
+    assert failed == {
+        "divergence": ["divergent-replica"],
+        "total-kept": ["wrong-total", "wrong-total"],
+        "balances": ["wrong-balance"],
+    }
+    in_json = {(f.checker, f.kind.value) for f in torn_transfers.verdict.findings}
+    assert in_json == {(name, kind) for name, kinds in failed.items() for kind in kinds}
+
+
+def test_nothing_is_judged_a_second_time(host_loss: Reported) -> None:
+    """What stands in the file is what the verdict says, whatever the evidence would say now."""
+    empty = replace(host_loss.run, histories=(), final_reads=())
+    root = ET.fromstring(render_junit(empty, host_loss.verdict))
+    assert root.get("errors") == root.get("failures") == "0"

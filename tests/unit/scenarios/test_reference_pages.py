@@ -12,7 +12,7 @@ import pytest
 from chaos.errors import ScenarioError
 from chaos.faults import FAULTS
 from chaos.scenarios.load import builtin_scenarios, load_scenario
-from chaos.scenarios.model import Expectations, FaultStep, Scenario
+from chaos.scenarios.model import Expectations, FaultStep, Scenario, WorkloadSpec
 from cluster.errors import TopologyError
 from cluster.topology.load import builtin_topologies, find_topology
 from cluster.topology.model import ClusterSettings, Host, Site, Topology
@@ -22,7 +22,13 @@ PAGES: list[tuple[str, Callable[[str], object]]] = [
     ("topologies.md", find_topology),
     ("scenarios.md", load_scenario),
 ]
-TABLES_OF_FIELDS = {"sites": "site", "hosts": "site.host", "faults": "fault", "expect": "expect"}
+TABLES_OF_FIELDS = {
+    "sites": "site",
+    "hosts": "site.host",
+    "faults": "fault",
+    "expect": "expect",
+    "workload": "workload",
+}
 """The fields that are written as tables."""
 
 
@@ -52,7 +58,7 @@ def test_every_example_does_what_the_page_says(
     ("page", "values"),
     [
         ("topologies.md", [Topology, ClusterSettings, Site, Host]),
-        ("scenarios.md", [Scenario, FaultStep, Expectations]),
+        ("scenarios.md", [Scenario, FaultStep, Expectations, WorkloadSpec]),
     ],
 )
 def test_every_key_is_explained(page: str, values: list[type]) -> None:

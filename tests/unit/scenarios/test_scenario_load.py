@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from chaos.errors import ScenarioError
 from chaos.faults import FAULTS
 from chaos.scenarios.load import FAULT_NAMES, builtin_scenarios, load_scenario, scenario_source
-from chaos.scenarios.rules import LASTING
+from chaos.scenarios.model import WorkloadSpec
+from chaos.scenarios.rules import LASTING, problems_of_pair
+from cluster.topology.load import find_topology
 
 HEAD = """
 name = "mine"
@@ -72,7 +75,8 @@ class TestBuiltIn:
         assert scenario.expect.failover == failover
         assert [step.fault for step in scenario.faults] == faults
         assert scenario.expect.lost_max == 0
-        assert scenario.durability == ("async" if name == "async-loss" else "quorum")
+        assert scenario.durability == ("async" if name == "async-loss" else None)
+        assert scenario.workload == WorkloadSpec(kind="ledger")
 
     def test_async_loss_leaves_time_to_lose_and_someone_to_take_over(self) -> None:
         cut, power = load_scenario("async-loss").faults
@@ -88,10 +92,67 @@ def test_defaults(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(HEAD + EXPECT)
     scenario = load_scenario(str(path))
-    assert scenario.durability == "quorum"
+    assert scenario.durability is None
+    assert scenario.workload == WorkloadSpec(kind="ledger")
     assert scenario.description == ""
     assert scenario.faults == ()
     assert (scenario.expect.failover, scenario.expect.lost_max) == ("may", 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("", WorkloadSpec(kind="ledger")),
+        ('kind = "transfers"', WorkloadSpec(kind="transfers")),
+        (
+            'kind = "transfers"\naccounts = 5\nopening_balance = 0',
+            WorkloadSpec(kind="transfers", accounts=5, opening_balance=0),
+        ),
+        ('kind = "bulk"\nchunk_rows = 9', WorkloadSpec(kind="bulk", chunk_rows=9)),
+    ],
+)
+def test_a_workload_is_read(tmp_path: Path, text: str, spec: WorkloadSpec) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f"{HEAD}{EXPECT}[workload]\n{text}\n")
+    assert load_scenario(str(path)).workload == spec
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('kind = "transfer"', 'found "transfer" (did you mean transfers?)'),
+        ('kind = "transfers"\naccounts = 1', "accounts: expected a whole number from 2 on"),
+        ("accounts = 5", "workload.accounts: unknown key"),
+        ('kind = "ledger"\nchunk_rows = 5', "workload.chunk_rows: unknown key"),
+    ],
+)
+def test_a_workload_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    assert words in refusal_of(tmp_path, f"{HEAD}{EXPECT}[workload]\n{text}\n")
+
+
+def test_a_power_cut_must_not_end_the_load_with_the_primary() -> None:
+    three = find_topology("three-sites")
+    shared = replace(
+        three,
+        name="shared",
+        sites=tuple(
+            replace(
+                site,
+                hosts=tuple(
+                    replace(host, roles=("postgres", "client"))
+                    if "postgres" in host.roles
+                    else host
+                    for host in site.hosts
+                ),
+            )
+            for site in three.sites
+        ),
+    )
+    [problem] = problems_of_pair(load_scenario("host-loss"), shared)
+    assert problem.key == "fault[0]"
+    assert "shared db-paris, db-orsay, db-saint-cloud has the roles" in problem.words
+    assert list(problems_of_pair(load_scenario("process-crash"), shared)) == []
+    assert list(problems_of_pair(load_scenario("host-loss"), three)) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,241 @@
+"""Runs a bulk load: the next chunk is encoded while the present one is sent and committed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
+from contextlib import aclosing
+from pathlib import Path
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from replication.bulk.chunk_units import ChunkUnits, Target
+from replication.bulk.files import FileFormat, FileSource
+from replication.bulk.ledger import State
+from replication.bulk.model import Chunk, Loaded, OnProgress, Progress, Setting, Source
+from replication.bulk.rows import RowSource
+from replication.storage import Storage
+from replication.wire import Row
+
+CHUNK_ROWS = 50_000
+CHUNK_BYTES_MAX = 8 * 2**20
+"""What a chunk costs beside its rows, a few round trips and a commit, is then a small share of the
+time that PostgreSQL takes for it (``benchmarks/bulk.py``); and two of them fit into any memory."""
+
+CHUNK_DEADLINE_S = 120.0
+"""For one chunk, failovers included: with Patroni's defaults one takes 20 to 39 s."""
+
+
+class BulkLoad:
+    """A load with a name, which is loaded exactly once in the life of the database.
+
+    The tables of ``schema.install`` must be there. Any number of processes may run the same load
+    from equal sources at the same time: each chunk is loaded by one of them.
+
+    Args:
+        storage: the cluster.
+        name: identifies the load; never to be used for another one.
+        table: schema and name.
+        columns: in the order of the source; those left out get their defaults.
+        chunk_rows: rows a chunk, at most (a file's chunks are cut by bytes alone).
+        chunk_bytes_max: bytes of COPY data a chunk; one of rows may pass it by a block of 128 KiB.
+        chunk_deadline_s: how long one chunk may take, all attempts included.
+        clock: monotonic seconds.
+
+    Raises:
+        ValueError: an argument makes no sense.
+    """
+
+    def __init__(  # noqa: PLR0913 - each has a meaning of its own, and most a default
+        self,
+        storage: Storage,
+        *,
+        name: str,
+        table: tuple[str, str],
+        columns: Sequence[str],
+        chunk_rows: int = CHUNK_ROWS,
+        chunk_bytes_max: int = CHUNK_BYTES_MAX,
+        chunk_deadline_s: float = CHUNK_DEADLINE_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if not name or not columns or chunk_rows < 1 or chunk_bytes_max < 1:
+            raise ValueError("a load has a name, columns, and at least one row and byte a chunk")
+        self._name = name
+        self._target = Target(table=table, columns=tuple(columns))
+        self._units = ChunkUnits(
+            storage=storage, load=name, target=self._target, deadline_s=chunk_deadline_s
+        )
+        self._chunk_rows = chunk_rows
+        self._chunk_bytes_max = chunk_bytes_max
+        self._clock = clock
+
+    async def run(
+        self,
+        rows: Iterable[Row] | AsyncIterable[Row],
+        *,
+        on_progress: OnProgress | None = None,
+    ) -> Loaded:
+        """Load ``rows``, or what is missing of them.
+
+        Args:
+            rows: tuples in the order of ``columns``, from the first on, the same each time. Those
+                that are loaded already are taken and thrown away, not encoded.
+            on_progress: called in the event loop after each chunk; must not block.
+
+        Raises:
+            ChunkRefused: PostgreSQL refused a row, or it cannot be encoded. The chunks before it
+                are loaded.
+            SourceChanged: it is not the load that was begun under this name.
+            DeadlineExceeded, Unknown: a chunk took too long; run the load again.
+            Exception: what ``rows`` raised.
+        """
+        source = RowSource(
+            self._name,
+            rows,
+            chunk_rows=self._chunk_rows,
+            chunk_bytes_max=self._chunk_bytes_max,
+        )
+        return await self._load(source, on_progress)
+
+    async def run_file(
+        self,
+        path: Path,
+        file_format: FileFormat | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+    ) -> Loaded:
+        """Load a file, or what is missing of it: a load that resumes seeks to where it goes on.
+
+        Args:
+            path: a plain file. Before a load is resumed, what is not loaded yet may be mended.
+            file_format: CSV without a header if None.
+            on_progress: as in ``run``.
+
+        Raises:
+            SourceUnreadable: it cannot be cut into records.
+            OSError: it cannot be read.
+            NotApplied, Unknown: as in ``run``.
+        """
+        source = FileSource(
+            self._name, path, file_format or FileFormat(), chunk_bytes_max=self._chunk_bytes_max
+        )
+        return await self._load(source, on_progress)
+
+    async def _load(self, source: Source, on_progress: OnProgress | None) -> Loaded:
+        begun_s = self._clock()
+        state = await self._units.begin(self._plan(source))
+        totals = state.totals
+        if not state.is_finished:
+            teller = _Teller(self._name, state, on_progress, self._clock)
+            await self._apply_all(source, state, teller)
+            totals = await self._units.finish()
+        return Loaded(
+            load=self._name,
+            chunks=totals.chunks,
+            rows=totals.rows,
+            bytes_total=totals.bytes_total,
+            resumed_after=state.totals.chunks,
+            was_finished=state.is_finished,
+            elapsed_s=self._clock() - begun_s,
+        )
+
+    def _plan(self, source: Source) -> dict[str, Setting]:
+        """Everything that must be the same when the load is resumed."""
+        return {
+            "table": list(self._target.table),
+            "columns": list(self._target.columns),
+            "chunk_rows": self._chunk_rows,
+            "chunk_bytes_max": self._chunk_bytes_max,
+            **source.plan(),
+        }
+
+    async def _apply_all(self, source: Source, state: State, teller: _Teller) -> None:
+        """Two tasks, one chunk apart. The error of either comes out as it is, in no group."""
+        chunks = source.chunks(None if state.last is None else state.last.start)
+        sending, receiving = anyio.create_memory_object_stream[Chunk | Exception](0)
+        failure: Exception | None = None
+        with receiving:  # until the group has ended: whoever sends must find somebody
+            async with anyio.create_task_group() as group:
+                group.start_soon(_encode, chunks, sending)
+                try:
+                    await self._apply_each(source, receiving, state, teller)
+                except Exception as error:
+                    failure = error
+                group.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _apply_each(
+        self,
+        source: Source,
+        chunks: MemoryObjectReceiveStream[Chunk | Exception],
+        state: State,
+        teller: _Teller,
+    ) -> None:
+        last, is_proved = state.last, state.last is None
+        async for chunk in chunks:
+            if isinstance(chunk, Exception):
+                raise chunk
+            if is_proved:
+                done, attempts = await self._units.apply(chunk, source)
+                teller.tell(chunk, done.rows, attempts)
+            elif last is not None and last.is_of(chunk):
+                is_proved = True
+            else:
+                break
+        if last is not None and not is_proved:
+            number = last.start.number
+            raise self._units.changed(
+                f"the source of {self._name} is not what it was: chunk {number}, the last one that"
+                " was loaded, is different now",
+                number,
+            )
+
+
+async def _encode(
+    chunks: AsyncGenerator[Chunk, None], to: MemoryObjectSendStream[Chunk | Exception]
+) -> None:
+    """One chunk ahead of whoever takes them; an error takes the place of a chunk."""
+    with to:
+        try:
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    await to.send(chunk)
+        except Exception as error:
+            await to.send(error)
+
+
+class _Teller:
+    """Counts what is there, and tells it."""
+
+    def __init__(
+        self,
+        load: str,
+        state: State,
+        on_progress: OnProgress | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._load = load
+        self._on_progress = on_progress
+        self._clock = clock
+        self._begun_s = clock()
+        self._rows_before = self._rows = state.totals.rows
+        self._bytes = state.totals.bytes_total
+
+    def tell(self, chunk: Chunk, rows: int, attempts: int) -> None:
+        self._rows += rows
+        self._bytes += chunk.bytes_total
+        if self._on_progress is None:
+            return
+        elapsed_s = self._clock() - self._begun_s
+        self._on_progress(
+            Progress(
+                load=self._load,
+                chunk=chunk.start.number,
+                rows_total=self._rows,
+                bytes_total=self._bytes,
+                rows_per_s=(self._rows - self._rows_before) / max(elapsed_s, 1e-9),
+                attempts=attempts,
+            )
+        )
