@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("boot.py", "overhead.py", "load.py", "rto.py")
+BENCHMARKS = (
+    *("boot.py", "load.py", "rto.py", "writes.py", "bulk.py", "exporter.py", "reroute.py"),
+    "soak.py",
+)
 
 
 def main() -> None:

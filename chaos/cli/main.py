@@ -10,6 +10,7 @@ from chaos.cli.check import check, report
 from chaos.cli.doctor import doctor
 from chaos.cli.drill import drill
 from chaos.cli.enter import enter
+from chaos.cli.exporter import exporter
 from chaos.cli.scenarios import scenarios
 from chaos.cli.topologies import topologies
 
@@ -37,5 +38,5 @@ def bascule() -> None:
     """
 
 
-for command in (drill, scenarios, topologies, check, report, enter, doctor):
+for command in (drill, scenarios, topologies, check, report, enter, exporter, doctor):
     bascule.add_command(command)

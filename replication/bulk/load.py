@@ -21,7 +21,11 @@ from replication.wire import Row
 CHUNK_ROWS = 50_000
 CHUNK_BYTES_MAX = 8 * 2**20
 """What a chunk costs beside its rows, a few round trips and a commit, is then a small share of the
-time that PostgreSQL takes for it (``benchmarks/bulk.py``); and two of them fit into any memory."""
+time that PostgreSQL takes for it (``benchmarks/bulk.py``); and three fit into any memory."""
+
+CHUNKS_AHEAD = 1
+"""Encoded and waiting, beside the one that is sent and the one that grows: so the encoding goes on
+while a chunk is being committed."""
 
 CHUNK_DEADLINE_S = 120.0
 """For one chunk, failovers included: with Patroni's defaults one takes 20 to 39 s."""
@@ -151,9 +155,9 @@ class BulkLoad:
         }
 
     async def _apply_all(self, source: Source, state: State, teller: _Teller) -> None:
-        """Two tasks, one chunk apart. The error of either comes out as it is, in no group."""
+        """Two tasks, a chunk or two apart. The error of either comes out as it is, in no group."""
         chunks = source.chunks(None if state.last is None else state.last.start)
-        sending, receiving = anyio.create_memory_object_stream[Chunk | Exception](0)
+        sending, receiving = anyio.create_memory_object_stream[Chunk | Exception](CHUNKS_AHEAD)
         failure: Exception | None = None
         with receiving:  # until the group has ended: whoever sends must find somebody
             async with anyio.create_task_group() as group:
@@ -196,7 +200,7 @@ class BulkLoad:
 async def _encode(
     chunks: AsyncGenerator[Chunk, None], to: MemoryObjectSendStream[Chunk | Exception]
 ) -> None:
-    """One chunk ahead of whoever takes them; an error takes the place of a chunk."""
+    """Ahead of whoever takes them; an error takes the place of a chunk."""
     with to:
         try:
             async with aclosing(chunks):

@@ -31,6 +31,8 @@ class Answers:
     history: list[list[int | str]] = field(default_factory=list)
     asked: int = 0
     port: int = 0
+    more: dict[str, object] = field(default_factory=dict)
+    """What else the body has."""
 
     def member(self, server: LocalPostgres, *, site: str | None = None) -> Member:
         """The member as the storage layer is told about it."""
@@ -46,7 +48,7 @@ class Answers:
         """The document that is asked for."""
         if path == "/history":
             return json.dumps(self.history)
-        said: dict[str, object] = {"state": "running", "timeline": self.timeline}
+        said: dict[str, object] = {"state": "running", "timeline": self.timeline, **self.more}
         if self.server is not None:
             with suppress(psycopg.Error):  # of a dead server Patroni says no positions
                 said |= await anyio.to_thread.run_sync(_positions, self.server)

@@ -1,0 +1,1 @@
+"""``bascule exporter``: asks every member of a cluster, and shows Prometheus what they said."""

@@ -1,0 +1,150 @@
+"""The questions that the exporter asks, over HTTP and in SQL, each with its deadline.
+
+A question that misses its deadline is an answer of None; its connection is closed on the spot.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import anyio
+import httpcore
+import psycopg
+
+from replication.credentials import Credentials
+from replication.lag import heartbeat_row
+from replication.lag.sql_answer import ASK, SqlAnswer, parse_answer
+from replication.members import Member
+from replication.wire import Session, connect
+
+REST_DEADLINE_S = 1.0
+"""Patroni answers from memory and one query in milliseconds."""
+
+SQL_DEADLINE_S = 2.0
+"""The whole round of one member: connecting where need be, its state, the heartbeat."""
+
+DCS_DEADLINE_S = 3.0
+"""etcd 3.4 gives its own linearizable read 1 s before it says that it is not healthy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpAnswer:
+    """Whatever a server answered to a GET."""
+
+    status: int
+    body: bytes
+
+
+class Http:
+    """GET with a deadline. Tells what went wrong to ``complain``, in words."""
+
+    def __init__(self, tls: ssl.SSLContext | None) -> None:
+        # No connection is kept, as in ``members``: one to a host that lost its power would cost
+        # the next question its whole deadline. No limit either: a silent member holds up nobody.
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=tls, max_connections=None, max_keepalive_connections=0
+        )
+
+    async def get(
+        self, url: str, *, deadline_s: float, complain: Callable[[str], None]
+    ) -> HttpAnswer | None:
+        """None: no answer within ``deadline_s``. Never raises."""
+        try:
+            with anyio.fail_after(deadline_s):
+                response = await self._pool.request("GET", url)
+        except TimeoutError:
+            complain(f"no answer within {deadline_s:g} s")
+        except (OSError, httpcore.NetworkError, httpcore.ProtocolError) as error:
+            complain(str(error) or type(error).__name__)
+        else:
+            return HttpAnswer(status=response.status, body=response.content)
+        return None
+
+    async def aclose(self) -> None:
+        """Close what is open."""
+        await self._pool.aclose()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """What one round of SQL on a member found. ``number``: its heartbeat, None if not to be had."""
+
+    answer: SqlAnswer
+    number: int | None
+
+
+class SqlMember:
+    """A kept session to one member; a new one after anything went wrong."""
+
+    def __init__(
+        self,
+        member: Member,
+        credentials: Credentials,
+        *,
+        writer: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._member = member
+        self._credentials = credentials
+        self._writer = writer
+        self._clock = clock
+        self._session: Session | None = None
+        self._pruned = False
+
+    async def ask(self, complain: Callable[[str], None]) -> Round | None:
+        """Its state, and a replica's heartbeat. None: no answer within the deadline."""
+        try:
+            with anyio.fail_after(SQL_DEADLINE_S):
+                return await self._round()
+        except TimeoutError:
+            complain(f"no answer within {SQL_DEADLINE_S:g} s")
+        except psycopg.Error as error:
+            complain(" ".join(str(error).split()))
+        await self.aclose()
+        return None
+
+    async def beat(self, number: int, complain: Callable[[str], None]) -> tuple[bool, int | None]:
+        """Write heartbeat ``number``: whether it was committed, and what the row had before."""
+        if self._session is None:
+            return False, None
+        try:
+            with anyio.fail_after(SQL_DEADLINE_S):
+                if not self._pruned:
+                    await self._session.fetch(heartbeat_row.PRUNE)
+                    self._pruned = True
+                values = {"writer": self._writer, "number": number}
+                rows = await self._session.fetch(heartbeat_row.BEAT, values)
+        except TimeoutError:
+            complain(f"no heartbeat could be written within {SQL_DEADLINE_S:g} s")
+        except psycopg.Error as error:
+            complain(f"no heartbeat could be written: {' '.join(str(error).split())}")
+        else:
+            return (True, rows[0][0]) if rows else (False, None)
+        await self.aclose()
+        return False, None
+
+    async def aclose(self) -> None:
+        """Close the session, waiting for nothing."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    async def _round(self) -> Round:
+        session = self._session
+        if session is None:
+            session = self._session = await connect(
+                self._member.address,
+                self._credentials,
+                deadline_s=SQL_DEADLINE_S,
+                settings=heartbeat_row.SESSION_SETTINGS,
+            )
+            await session.fetch(heartbeat_row.WAIT_FOR_NO_STANDBY)
+        row = (await session.fetch(ASK))[0]
+        answer = parse_answer(row, session.system_identifier)
+        if not answer.in_recovery or "heartbeat" in answer.missing:
+            return Round(answer=answer, number=None)
+        rows = await session.fetch(heartbeat_row.READ, (self._writer,))
+        return Round(answer=answer, number=rows[0][0] if rows else 0)
