@@ -52,8 +52,13 @@ class Substrate(Protocol):
         """Connects to a port on a host's loopback, also while its links are cut."""
         ...
 
+    @property
+    def python(self) -> str:
+        """The Python of the clients' hosts that has this project's packages."""
+        ...
+
     def address(self, host: str) -> str:
-        """The host's address on the sites' network."""
+        """What the other hosts reach the host by, on the sites' network: a name or an address."""
         ...
 
     def data_folder(self, host: str) -> Path:

@@ -1,0 +1,100 @@
+"""The images that containers run from: built from this source tree, or there already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from cluster.compose import docker
+from cluster.errors import EngineError, PrerequisiteError
+
+SOURCE = Path(__file__).parents[2]
+"""The source tree, where this is one; else the folder of installed packages."""
+COMPOSE_FILE = SOURCE / "docker-compose.yml"
+BUILT_BY = {"postgres": "secrets", "etcd": "dcs-paris", "bascule": "exporter"}
+"""The images that a drill needs, and the service of ``docker-compose.yml`` that builds each."""
+BUILD_TIMEOUT_S = 1800.0
+"""The first build fetches some hundred megabytes; later ones take two seconds."""
+LOOK = {
+    "postgres": ("postgres", "postgres --version; patroni --version"),
+    "etcd": ("etcd", "etcd --version"),
+}
+"""What says the versions of the programs in an image."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Images:
+    """Images that are there. ``ids`` by short name; ``versions`` of the programs in them."""
+
+    ids: dict[str, str]
+    versions: dict[str, str]
+
+    def name(self, short: str) -> str:
+        """``bascule/postgres:0.1.0`` of "postgres"."""
+        return image_name(short)
+
+
+def image_name(short: str) -> str:
+    """The name and tag of one of our images."""
+    return f"bascule/{short}:{version('bascule')}"
+
+
+def prepare_images() -> Images:
+    """Build the images where there is source (quick when nothing changed), and look at them.
+
+    Raises:
+        PrerequisiteError: an image is missing and cannot be built; with the builder's words.
+    """
+    if COMPOSE_FILE.exists():
+        _build()
+    ids = {}
+    for short in BUILT_BY:
+        name = image_name(short)
+        try:
+            answer = docker.run_now(["image", "inspect", "--format", "{{.Id}}", name])
+        except EngineError as error:
+            raise PrerequisiteError(
+                f"the image {name} is missing, and there is no source here to build it from.\n"
+                "  remedy: docker compose build, in a checkout of this version of bascule"
+            ) from error
+        ids[short] = answer.strip().removeprefix("sha256:")[:12]
+    return Images(ids=ids, versions=_versions())
+
+
+def _build() -> None:
+    file = ["--project-directory", str(SOURCE), "--file", str(COMPOSE_FILE), "--profile", "*"]
+    try:
+        docker.run_now(
+            ["compose", *file, "--progress", "plain", "build", "--quiet", *BUILT_BY.values()],
+            timeout_s=BUILD_TIMEOUT_S,
+        )
+    except EngineError as error:
+        raise PrerequisiteError(
+            f"the images could not be built.\n{error}\n"
+            "  remedy: docker compose --progress plain build, in the source tree, shows every step;"
+            " where no registry can be reached: sh scripts/docker-base-images.sh"
+        ) from error
+
+
+def _versions() -> dict[str, str]:
+    """Asked of the programs themselves."""
+    found = {}
+    for short, (program, command) in LOOK.items():
+        run = ["run", "--rm", "--network", "none", "--entrypoint", "sh", image_name(short)]
+        lines = docker.run_now([*run, "-c", command]).splitlines()
+        found[program] = _last_word(lines[0])
+        if short == "postgres":
+            found["postgresql"] = _number(lines[0])
+            found["patroni"] = _last_word(lines[1])
+            del found["postgres"]
+    return found
+
+
+def _last_word(line: str) -> str:
+    return line.rsplit(maxsplit=1)[-1]
+
+
+def _number(line: str) -> str:
+    """``18.6`` of "postgres (PostgreSQL) 18.6 (Debian ...)"."""
+    return next(word for word in line.split() if word[0].isdigit())
