@@ -78,7 +78,7 @@ def prepare_compose(say: Callable[[str], object]) -> Place:
     images = prepare_images()
     run = secrets.token_hex(4)
     return Place(
-        enter=lambda command, started: run_beside(command, run=run, started=started),
+        enter=lambda command, _: run_beside(command, run=run),
         options=("--compose", run),
         substrate={
             "name": "compose",
