@@ -2,7 +2,7 @@
 
 After so many units of work in a row that failed for want of a primary, of sessions or of room on
 the server, it opens: units are refused without being tried. After a while one is let through; if it
-succeeds, or as soon as a primary is seen, the circuit closes.
+succeeds, or as soon as a primary is seen, the circuit closes; in the latter case on probation.
 """
 
 from __future__ import annotations
@@ -51,8 +51,18 @@ class Circuit:
         """A unit ended without saying anything about the cluster (its caller was cancelled)."""
         self._is_probing = False
 
+    def hopeful(self) -> bool:
+        """A member claims to be the primary; True when this closed the circuit.
+
+        A claim is no success: if the next unit fails all the same, it opens again at once.
+        """
+        was_open = self.is_open
+        if was_open:
+            self._failures, self._until_s, self._is_probing = self._after - 1, None, False
+        return was_open
+
     def closed(self) -> bool:
-        """A unit succeeded, or a primary was seen; True when this closed the circuit."""
+        """A unit succeeded; True when this closed the circuit."""
         was_open = self.is_open
         self._failures, self._until_s, self._is_probing = 0, None, False
         return was_open

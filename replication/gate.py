@@ -9,6 +9,7 @@ from replication.circuit import Circuit
 from replication.errors import (
     AlreadyApplied,
     CircuitOpen,
+    DeadlineExceeded,
     DiskFull,
     Facts,
     NoPrimary,
@@ -81,8 +82,8 @@ class Gate:
         if isinstance(error, TROUBLE):
             if self._circuit.failed(self._clock()):
                 self._observers.tell(CircuitOpened(reason=str(error), for_s=self._open_s))
-        elif isinstance(error, StorageError):
-            self._close()
+        elif isinstance(error, StorageError) and type(error) is not DeadlineExceeded:
+            self._close()  # a primary gave an answer
         else:
             self._circuit.abandoned()
         self._tell(unit, outcome_of(error), error, resolved=False)
@@ -92,7 +93,8 @@ class Gate:
 
     def primary_found(self, node: str) -> None:
         """As ``watch.Listener``: there is hope again."""
-        self._close()
+        if self._circuit.hopeful():
+            self._observers.tell(CircuitClosed())
 
     def _close(self) -> None:
         if self._circuit.closed():

@@ -44,10 +44,16 @@ async def ask_outcome(
                 async with sessions() as session:
                     node = session.node
                     rows = await session.fetch(unit_rows.OUTCOMES, (unit_id,))
-                    applied = [attempt for attempt, state in rows if state == "applied"]
-                    attempt = applied[0] if applied else len(rows) + 1
-                    state = await resolve(unit_id, attempt, plan, session)
-                    return Outcome(unit_id=unit_id, applied=state == "applied", attempt=attempt)
+                    done = [attempt for attempt, state in rows if state == "applied"]
+                    attempt = done[0] if done else len(rows) + 1
+                    answer = await resolve(unit_id, attempt, plan, session)
+                # A void that somebody else has written since the rows were read may already have
+                # been followed by an attempt that was applied.
+                if answer.state == "applied" or answer.is_new:
+                    applied_it = answer.state == "applied"
+                    return Outcome(unit_id=unit_id, applied=applied_it, attempt=attempt)
+                last = "somebody runs it again and again"
+                continue
             except psycopg.Error as error:
                 last = str(error)
             await anyio.sleep(PAUSE_S)

@@ -116,9 +116,10 @@ class RestClient:
         self._deadline_s = deadline_s
         self._clock = clock
         # No connection is kept: questions are rare, and one kept to a host that lost its power
-        # would cost the next question its whole deadline.
+        # would cost the next question its whole deadline. And no limit, or ten silent members would
+        # use up the connections, and the others would wait until they count as silent too.
         self._pool = httpcore.AsyncConnectionPool(
-            max_keepalive_connections=0, ssl_context=ssl_context
+            max_connections=None, max_keepalive_connections=0, ssl_context=ssl_context
         )
 
     async def ask(self, member: Member) -> RestAnswer:
@@ -143,7 +144,7 @@ class RestClient:
             return tuple((int(line[0]), int(line[1])) for line in json.loads(response.content))
         except (
             *(TimeoutError, OSError, httpcore.NetworkError, httpcore.ProtocolError),
-            *(ValueError, TypeError, LookupError),
+            *(ValueError, TypeError, LookupError, RecursionError),
         ):
             return None
 
@@ -156,7 +157,7 @@ def parse_answer(status: int, body: bytes) -> RestAnswer:
     """A member's answer; fields that are missing (it is starting, say) are None."""
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     fields = document if isinstance(document, dict) else {}
     xlog, patroni = fields.get("xlog"), fields.get("patroni")
@@ -172,4 +173,4 @@ def parse_answer(status: int, body: bytes) -> RestAnswer:
 
 
 def _integer(value: object) -> int | None:
-    return value if isinstance(value, int) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

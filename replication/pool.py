@@ -70,18 +70,11 @@ class Pool:
         except anyio.WouldBlock:
             await self._wait_slot()
         try:
-            session = self._pop_idle()
-            if session is None:
-                begun_s, generation = self._clock(), self._generation
-                session = await make()
-                elapsed_s = self._clock() - begun_s
-                self._observers.tell(SessionOpened(node=session.node, elapsed_s=elapsed_s))
-            else:
-                generation = self._generation
+            session = self._pop_idle() or await self._open(make)
         except BaseException:
             self._slots.release()
             raise
-        self._generations[session] = generation
+        self._generations[session] = self._generation
         return session
 
     def give_back(self, session: Session) -> None:
@@ -109,6 +102,16 @@ class Pool:
                 return session
             session.abandon()  # the server ended it while it was idle
         return None
+
+    async def _open(self, make: Callable[[], Awaitable[Session]]) -> Session:
+        while True:
+            begun_s, generation = self._clock(), self._generation
+            session = await make()
+            if generation == self._generation:
+                elapsed_s = self._clock() - begun_s
+                self._observers.tell(SessionOpened(node=session.node, elapsed_s=elapsed_s))
+                return session
+            session.abandon()  # dropped while it was being made
 
     async def _wait_slot(self) -> None:
         begun_s = self._clock()

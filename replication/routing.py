@@ -132,12 +132,16 @@ class Router:
         member = await self.watch.wait_primary()
         try:
             session = await connect(member.address, self._credentials)
-            self._accept(session)
+            if self.watch.primary is member:
+                self._accept(session)
         except psycopg.Error as error:
             # One that is full, or that does not want us, is the primary all the same.
             if error.sqlstate != TOO_MANY_CONNECTIONS and not is_not_admitted(error.sqlstate):
                 self.watch.lose(member.name, str(error), suspect=True)
             raise
+        if self.watch.primary is not member:  # it was lost while it was being connected to
+            session.abandon()
+            raise NotPrimary(f"{member.name} is not the primary any more")
         return session
 
     async def _connect_replica(self, member: Member) -> Session:

@@ -60,6 +60,8 @@ round trip."""
 SERVER_FULL = ("53200", "53300")
 DISK_FULL = "53100"
 QUERY_CANCELED = "57014"
+ACCESS_RULE = "42"
+"""The class of a table that is not there, or may not be read."""
 
 
 class Again(Exception):
@@ -115,7 +117,7 @@ class UnitRunner:
         except psycopg.Error as error:
             # Whatever it was, no transaction was begun.
             failure = unit.failure = failure_of(error)
-            if is_not_admitted(failure.sqlstate):
+            if is_not_admitted(failure.sqlstate) and not unit.must_ask:
                 words = f"{unit.id} was not applied: {failure.message}"
                 raise NotAdmitted(words, **self._facts(unit)) from error
             full = failure.sqlstate in SERVER_FULL
@@ -225,6 +227,8 @@ class UnitRunner:
             await session.rollback()
             raise Again(Action.IN_DOUBT) from error
         action = decide(failure, unit.phase)
+        if unit.is_acknowledged:  # it failed while the sites were waited for
+            action = Action.IN_DOUBT
         self._observers.tell(
             AttemptFailed(
                 unit_id=unit.id,
@@ -234,7 +238,7 @@ class UnitRunner:
                 action=action.name.lower(),
             )
         )
-        if action is Action.REROUTE or failure.kind == "lost":
+        if failure.kind == "lost" or decide(failure, Phase.BODY) is Action.REROUTE:
             self._router.lost(session, failure.message)
         if action is Action.IN_DOUBT:
             raise Again(action) from error
@@ -253,7 +257,8 @@ class UnitRunner:
         """
         try:
             with self._talks.with_node(session.node):
-                state = await resolve(unit.id, unit.row_attempt, unit.plan, session)
+                answer = await resolve(unit.id, unit.row_attempt, unit.plan, session)
+                state = answer.state
                 if state == "applied" and unit.doubt is not None:
                     # The question was a write of its own: what holds for it holds for the unit.
                     await self._prove(unit, session, await _now(unit, session))
@@ -263,13 +268,15 @@ class UnitRunner:
             if action is Action.REROUTE:
                 self._router.lost(session, failure.message)
             await session.rollback()
-            if action is Action.GIVE_UP and failure.kind != "warning":
+            if (failure.sqlstate or "").startswith(ACCESS_RULE):
                 raise Unknown(
                     f"nobody knows whether {unit.id} was applied: its id row cannot be asked"
                     f" ({failure.message})",
                     **self._facts(unit),
                 ) from error
-            raise Again(action) from error
+            # To ask once more is always safe, so whatever else stands in the way may pass.
+            gives_up = action is Action.GIVE_UP and failure.kind != "warning"
+            raise Again(Action.BACK_OFF if gives_up else action) from error
         elapsed_s = self._clock() - unit.started_s
         self._observers.tell(
             DoubtResolved(unit_id=unit.id, node=session.node, state=state, elapsed_s=elapsed_s)
@@ -353,7 +360,7 @@ class UnitRunner:
 
 async def resolve(
     unit_id: str, attempt: int, plan: durability.Plan, session: Session
-) -> unit_rows.State:
+) -> unit_rows.Answer:
     """``unit_rows.RESOLVE``, acknowledged under the same rule as the unit itself.
 
     Raises:
@@ -361,11 +368,11 @@ async def resolve(
     """
     preamble = durability.plan(plan.durability).preamble
     await session.begin(unit_rows.RESOLVE, (unit_id, attempt), preamble=preamble)
-    state = unit_rows.parse_state(await session.fetch_header())
+    answer = unit_rows.parse_answer(await session.fetch_header())
     row = await session.commit(plan.proof)
     if row is not None and not row[0]:
         raise CommitWarning(None, "synchronous replication was switched off during the question")
-    return state
+    return answer
 
 
 async def _now(unit: Unit[T], session: Session) -> tuple[object, ...] | None:

@@ -56,9 +56,10 @@ class StorageSettings:
     makes us ask at once anyway."""
 
     circuit_after: int = 5
-    """So many failures in a row to have a session open the circuit: what comes next fails at once,
-    and queues up nowhere. A judgement: one lost packet is no outage, five attempts with pauses
-    between them are."""
+    """So many units of work in a row that ended for want of a primary, of a session, of room on the
+    server, or of an answer (``Unknown``) open the circuit: what comes next fails at once, and
+    queues up nowhere. A judgement: one lost packet is no outage, five attempts with pauses between
+    them are."""
 
     circuit_open_s: float = 5.0
     """Then one attempt is let through again. Half of Patroni's ``loop_wait``: nothing gets better

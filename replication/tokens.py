@@ -47,12 +47,15 @@ class Token:
         found = _TEXT.fullmatch(text)
         if found is None or not _QUOTED.fullmatch(found[4]):
             raise ValueError("not a token of the storage layer (v1.<timeline>.<lsn>...)")
-        return cls(
+        token = cls(
             timeline=int(found[1]),
             lsn=found[2],
             attempt=int(found[3]),
             unit_id=unquote(found[4], errors="strict"),
         )
+        if str(token) != text or "\0" in token.unit_id:  # another spelling; no server stores a NUL
+            raise ValueError("not a token of the storage layer: not the form that it is written in")
+        return token
 
 
 def lsn_bytes(lsn: str) -> int:

@@ -63,7 +63,8 @@ of the commit record's."""
 
 RESOLVE = (
     "INSERT INTO bascule.unit_of_work AS u (id, attempt, state) VALUES (%s, %s, 'void')"
-    " ON CONFLICT (id, attempt) DO UPDATE SET asked = u.asked + 1 RETURNING state"
+    " ON CONFLICT (id, attempt) DO UPDATE SET asked = u.asked + 1"
+    " RETURNING state, asked = 0"
 )
 
 OUTCOMES = "SELECT attempt, state FROM bascule.unit_of_work WHERE id = %s ORDER BY attempt"
@@ -74,6 +75,17 @@ IS_APPLIED = (
 )
 
 State = Literal["applied", "void"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What ``RESOLVE`` says of an attempt.
+
+    ``is_new``: nobody knew before that it is void, so no attempt with a higher number was begun.
+    """
+
+    state: State
+    is_new: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +113,7 @@ def parse_evidence(row: TupleRow) -> Evidence:
     )
 
 
-def parse_state(row: TupleRow) -> State:
+def parse_answer(row: TupleRow) -> Answer:
     """The row that ``RESOLVE`` returns.
 
     Raises:
@@ -109,8 +121,8 @@ def parse_state(row: TupleRow) -> State:
     """
     match row[0]:
         case "applied":
-            return "applied"
+            return Answer(state="applied", is_new=bool(row[1]))
         case "void":
-            return "void"
+            return Answer(state="void", is_new=bool(row[1]))
         case other:
             raise ValueError(f"bascule.unit_of_work has state {other!r}")

@@ -75,7 +75,7 @@ class Watch:
         """The last answer of each member."""
         self.samples: deque[Sample] = deque(maxlen=SAMPLES_MAX)
         self.timeline_min = 0
-        """The highest timeline of a primary that was accepted."""
+        """The highest timeline of a primary that was believed or accepted."""
         self.primary: Member | None = None
         self._ask = ask
         self._interval_s = interval_s
@@ -192,6 +192,8 @@ class Watch:
         if answer.asked_s < self._search_began_s:
             return
         self._heard[member.name] = answer
+        if answer.status is not None and not answer.is_primary:
+            self._suspects.discard(member.name)  # what it claims after that is news
         chosen = choose_primary(
             self._heard,
             members=self.members,
@@ -214,13 +216,19 @@ class Watch:
             self._become(chosen)
 
     def _outranks(self, chosen: str, current: str) -> bool:
-        """A claim beside that of the present primary counts if it is of a higher timeline."""
-        if current in self._suspects or current not in self._heard:
-            return True
-        there, here = self._heard[chosen].timeline or 0, self._heard[current].timeline or 0
-        return there > here or not self._heard[current].is_primary
+        """A claim beside that of the present primary counts if it is of a higher timeline, or if
+        the present one was heard since the search began, and claims it no more.
+
+        That it was not heard yet says nothing: the first to answer after a failover may be the old
+        primary, which does not know better.
+        """
+        there, here = self._heard[chosen].timeline or 0, self.view[current].timeline or 0
+        heard = self._heard.get(current)
+        return there > here or (heard is not None and not heard.is_primary)
 
     def _become(self, chosen: str) -> None:
+        # Whoever holds the leader lock on a timeline makes history of all lower ones.
+        self.timeline_min = max(self.timeline_min, self.view[chosen].timeline or 0)
         self.primary = self.members[chosen]
         for listener in self._listeners:
             listener.primary_found(chosen)

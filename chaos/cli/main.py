@@ -11,6 +11,7 @@ from chaos.cli.doctor import doctor
 from chaos.cli.drill import drill
 from chaos.cli.enter import enter
 from chaos.cli.exporter import exporter
+from chaos.cli.monitoring import monitoring
 from chaos.cli.scenarios import scenarios
 from chaos.cli.topologies import topologies
 
@@ -38,5 +39,5 @@ def bascule() -> None:
     """
 
 
-for command in (drill, scenarios, topologies, check, report, enter, exporter, doctor):
+for command in (drill, scenarios, topologies, check, report, enter, exporter, monitoring, doctor):
     bascule.add_command(command)

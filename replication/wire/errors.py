@@ -27,6 +27,14 @@ class NotPrimary(psycopg.OperationalError):
     sqlstate = "25006"
 
 
+class Ended(psycopg.OperationalError):
+    """The server closed the connection, and said why."""
+
+    def __init__(self, sqlstate: str, message: str) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
 class Refused(psycopg.OperationalError):
     """The server refused a connection, with the SQLSTATE that its words stand for."""
 

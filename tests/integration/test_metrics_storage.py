@@ -8,10 +8,10 @@ from pathlib import Path
 import anyio
 import pytest
 from prometheus_client import CollectorRegistry
+from support.ledger_entries import Entry, add_entry, prepare
 from support.local_postgres import PASSWORD, SUPERUSER, LocalPostgres, local_postgres, replica_of
 from support.patroni_answers import rest_api
 
-from chaos.workloads.ledger import Entry, add_entry, prepare
 from replication import Credentials, NotApplied, Storage, StorageSettings, Transaction
 from replication.metrics import StorageMetrics
 from replication.wire import session_to

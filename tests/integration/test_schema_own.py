@@ -11,10 +11,10 @@ import psycopg
 import pytest
 from psycopg import sql
 from support.bulk_ground import ADMIN, address_of
+from support.ledger_entries import prepare
 from support.local_postgres import PASSWORD, LocalPostgres
 from support.patroni_answers import rest_api
 
-from chaos.workloads.ledger import prepare
 from replication import AlreadyApplied, Credentials, NotApplied, Storage, Transaction
 from replication.bulk import BulkLoad
 from replication.schema import OWN_MIGRATIONS, grants_text, install, keep_pruned, prune

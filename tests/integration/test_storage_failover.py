@@ -9,6 +9,7 @@ from typing import LiteralString
 
 import anyio
 import pytest
+from support.ledger_entries import Entry, add_entry, prepare
 from support.local_postgres import (
     PASSWORD,
     SUPERUSER,
@@ -19,7 +20,6 @@ from support.local_postgres import (
 from support.patroni_answers import Answers, rest_api
 from support.wal_receiver import STANDBYS, wal_receiver
 
-from chaos.workloads.ledger import Entry, add_entry, prepare
 from replication import Applied, Credentials, Storage, Transaction
 from replication.wire import Address, session_to
 

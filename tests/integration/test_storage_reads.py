@@ -10,10 +10,10 @@ from pathlib import Path
 import anyio
 import psycopg
 import pytest
+from support.ledger_entries import Entry, add_entry, prepare
 from support.local_postgres import PASSWORD, SUPERUSER, LocalPostgres, local_postgres, replica_of
 from support.patroni_answers import Answers, rest_api
 
-from chaos.workloads.ledger import Entry, add_entry, prepare
 from replication import (
     Applied,
     Credentials,

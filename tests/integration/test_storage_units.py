@@ -12,11 +12,11 @@ from typing import LiteralString
 import anyio
 import psycopg
 import pytest
+from support.ledger_entries import Entry, add_entry, prepare
 from support.local_postgres import PASSWORD, SUPERUSER, LocalPostgres
 from support.patroni_answers import Answers, rest_api
 from support.wal_receiver import STANDBYS
 
-from chaos.workloads.ledger import Entry, add_entry, prepare
 from replication import (
     AlreadyApplied,
     Credentials,

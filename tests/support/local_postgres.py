@@ -49,6 +49,17 @@ def as_ordinary_user() -> list[str]:
     return ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
 
 
+def with_small_disk(mount_point: Path, size_kib: int) -> list[str]:
+    """A command that follows sees a disk of ``size_kib`` at ``mount_point``, and it alone: a tmpfs
+    in a mount namespace of its own. For root and for an ordinary user alike."""
+    mount = 'mount -t tmpfs -o "size=$1k,mode=0700" tmpfs "$2" && shift 2 && exec "$@"'
+    return [
+        *("unshare", "--user", "--map-root-user", "--mount", "--", "sh", "-c", mount, "sh"),
+        *(str(size_kib), str(mount_point)),
+        *("unshare", "--user", "--map-user=1000", "--map-group=1000", "--"),
+    ]
+
+
 def free_port() -> int:
     """A port that nobody listens on just now."""
     with socket.socket() as probe:
@@ -58,7 +69,15 @@ def free_port() -> int:
 
 
 class LocalPostgres:
-    """One server: started, stopped, asked as its superuser."""
+    """One server: started, stopped, asked as its superuser.
+
+    Args:
+        folder: for its data and its log.
+        name: also its ``cluster_name``, so that a replica is known by it in pg_stat_replication.
+        programs: where PostgreSQL's programs are; those of the wheel if None.
+        settings: outrank those of the tests.
+        small_disk_kib: the size of the disk at ``small_disk``; none if None.
+    """
 
     def __init__(
         self,
@@ -67,11 +86,14 @@ class LocalPostgres:
         name: str = "db-a",
         programs: Path | None = None,
         settings: Mapping[str, str] | None = None,
+        small_disk_kib: int | None = None,
     ) -> None:
         self.name = name
         self._programs = programs or bindir()
         self.port = free_port()
-        self._settings = {**_SETTINGS, **(settings or {})}
+        self._settings = {**_SETTINGS, "cluster_name": name, **(settings or {})}
+        self.small_disk = folder / f"{name}-small-disk"
+        self._small_disk_kib = small_disk_kib
         self._data = folder / name
         self._log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -105,7 +127,7 @@ class LocalPostgres:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    *as_ordinary_user(),
+                    *self._entrance(),
                     str(self._programs / "postgres"),
                     *("-D", str(self._data), "-p", str(self.port), *options),
                 ],
@@ -123,6 +145,27 @@ class LocalPostgres:
                 time.sleep(0.02)
             else:
                 return
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal to the postmaster: SIGTERM for a smart shutdown, SIGINT for a fast one."""
+        assert self._process is not None, "it was started"
+        self._process.send_signal(number)
+
+    def wait_stopped(self) -> None:
+        """Until it has gone after ``send``."""
+        assert self._process is not None, "it was started"
+        self._process.wait(timeout=START_DEADLINE_S)
+        self._process = None
+
+    def pids(self) -> list[int]:
+        """The postmaster and all of its processes."""
+        assert self._process is not None, "it was started"
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
+        return [self._process.pid, *(int(pid) for pid in children.split())]
+
+    def log_text(self) -> str:
+        """What it has logged so far."""
+        return self._log.read_text()
 
     def stop(self) -> None:
         """An immediate shutdown, whatever it is doing."""
@@ -167,6 +210,12 @@ class LocalPostgres:
             assert time.monotonic() < until_s, f"{name} is not in force"
             time.sleep(0.01)
 
+    def _entrance(self) -> list[str]:
+        if self._small_disk_kib is None:
+            return as_ordinary_user()
+        self.small_disk.mkdir(exist_ok=True)
+        return with_small_disk(self.small_disk, self._small_disk_kib)
+
     def _call(self, program: str, *arguments: str) -> None:
         subprocess.run(
             [*as_ordinary_user(), str(self._programs / program), *arguments],
@@ -178,10 +227,14 @@ class LocalPostgres:
 
 @contextmanager
 def local_postgres(
-    folder: Path, *, settings: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    name: str = "db-a",
+    settings: Mapping[str, str] | None = None,
+    small_disk_kib: int | None = None,
 ) -> Iterator[LocalPostgres]:
     """A primary, started; stopped at the end. ``settings`` outrank those of the tests."""
-    server = LocalPostgres(folder, settings=settings)
+    server = LocalPostgres(folder, name=name, settings=settings, small_disk_kib=small_disk_kib)
     server.create()
     try:
         server.start()
@@ -191,9 +244,11 @@ def local_postgres(
 
 
 @contextmanager
-def replica_of(primary: LocalPostgres, folder: Path) -> Iterator[LocalPostgres]:
+def replica_of(
+    primary: LocalPostgres, folder: Path, *, name: str = "db-b"
+) -> Iterator[LocalPostgres]:
     """A streaming replica of ``primary``, started; stopped at the end."""
-    server = LocalPostgres(folder, name="db-b")
+    server = LocalPostgres(folder, name=name)
     server.copy_from(primary)
     try:
         server.start()

@@ -8,7 +8,7 @@ import pytest
 from replication import Credentials, NotApplied
 from replication.durability import plan
 from replication.outcomes import Phase
-from replication.unit_rows import Evidence, parse_evidence, parse_state
+from replication.unit_rows import Answer, Evidence, parse_answer, parse_evidence
 from replication.units import Attempt, Transaction, Unit
 from replication.wire import CommitWarning, RolledBack, failure_of
 
@@ -19,10 +19,10 @@ def test_evidence_of_an_id_row() -> None:
 
 
 def test_states_of_an_id_row() -> None:
-    assert parse_state(("applied",)) == "applied"
-    assert parse_state(("void",)) == "void"
+    assert parse_answer(("applied", False)) == Answer(state="applied", is_new=False)
+    assert parse_answer(("void", True)) == Answer(state="void", is_new=True)
     with pytest.raises(ValueError, match="maybe"):
-        parse_state(("maybe",))
+        parse_answer(("maybe", False))
 
 
 def test_a_unit_asks_exactly_while_it_may_have_taken_effect() -> None:

@@ -1,0 +1,30 @@
+"""The dashboard that comes with the package, and what it asks. The JSON is generated
+(``dashboard_build``); reading it needs no further package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from replication.monitoring.panel import Panel, Row
+from replication.monitoring.replica_panels import DURABILITY, LAG
+from replication.monitoring.state_panels import MARKERS, ROLES_ROW, STATE
+from replication.monitoring.storage_panels import EXPORTER, STORAGE
+
+ROWS: tuple[Row, ...] = (STATE, LAG, ROLES_ROW, STORAGE, DURABILITY, EXPORTER)
+DASHBOARD_FILE = Path(__file__).with_name("dashboard.json")
+
+
+def dashboard_json() -> str:
+    """The dashboard, ready for Grafana's import (11 or later)."""
+    return DASHBOARD_FILE.read_text(encoding="utf-8")
+
+
+def panels() -> tuple[Panel, ...]:
+    """Every panel, row by row."""
+    return tuple(panel for row in ROWS for panel in row.panels)
+
+
+def expressions() -> tuple[str, ...]:
+    """Every query of the dashboard, with Grafana's variables in it: panels, then markers."""
+    asked = [query.expr for panel in panels() for query in panel.queries]
+    return (*asked, *(marker.expr for marker in MARKERS))

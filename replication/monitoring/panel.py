@@ -1,0 +1,81 @@
+"""What a panel of the dashboard is, as data: its queries, its unit, how its values read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["stat", "timeseries", "states"]
+"""stat: one large value now. timeseries: lines. states: one bar a series, coloured by value."""
+
+Colour = Literal["green", "yellow", "orange", "red", "blue", "purple", "gray"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """PromQL with Grafana's variables in it, and the name of each series (``{{label}}``)."""
+
+    expr: str
+    legend: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """How one value reads."""
+
+    value: int
+    text: str
+    colour: Colour
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """From this value on, this colour; ``None`` is the colour of what lies below every step."""
+
+    value: float | None
+    colour: Colour
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """A panel.
+
+    Args:
+        title: what it shows, in a few words.
+        description: how it is measured, and what to make of it.
+        kind: how it is drawn.
+        queries: what is asked; the answer of each must not be empty on a living cluster.
+        unit: Grafana's name of the unit: ``bytes`` is in steps of 1024, ``s`` seconds.
+        meanings: words for values.
+        steps: colours by value; a line at each in a timeseries.
+        width: of 24.
+        name_only: a stat that shows the name of the series and not its value.
+    """
+
+    title: str
+    description: str
+    kind: Kind
+    queries: tuple[Query, ...]
+    unit: str = "short"
+    meanings: tuple[Meaning, ...] = ()
+    steps: tuple[Step, ...] = ()
+    width: int = 12
+    name_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """Panels that belong together, under a heading."""
+
+    title: str
+    panels: tuple[Panel, ...] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marker:
+    """Moments marked on every time axis: where ``expr`` has a value. ``title``: of each of them."""
+
+    name: str
+    title: str
+    expr: str
+    colour: Colour
