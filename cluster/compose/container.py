@@ -77,7 +77,7 @@ class Container:
             size = log.tell()
             attach = ["--attach", *(["--interactive"] if stdin is not None else [])]
             client = await anyio.open_process(
-                [docker.PROGRAM, "start", *attach, "--sig-proxy=false", self.name],
+                [docker.PROGRAM, "start", *attach, self.name],
                 stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
                 stdout=log,
                 stderr=log,

@@ -118,11 +118,12 @@ class ComposeSites:
             container.expected = True
         try:
             await self._remove()
-        finally:
+        except EngineError:
             for container in containers:
                 container.abandon()
-            result = await self._tasks.__aexit__(kind, error, traceback)
-        return result
+            await self._tasks.__aexit__(kind, error, traceback)
+            raise
+        return await self._tasks.__aexit__(kind, error, traceback)
 
     async def _remove(self) -> None:
         with anyio.CancelScope(shield=True):
