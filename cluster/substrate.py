@@ -108,8 +108,8 @@ class Cuttable(Protocol):
 class ProcessKillable(Protocol):
     """Single processes of a host can be killed or stopped."""
 
-    async def kill_process(self, host: str, process: str, signal: int) -> int:
-        """Send ``signal`` to a unit, or to ``postgres`` (the postmaster); its pid on the host.
+    async def kill_process(self, host: str, process: str, number: int, /) -> int:
+        """Signal a unit, or ``postgres`` (the postmaster), with ``number``; its pid on the host.
 
         After SIGKILL it returns once the process is gone.
 

@@ -25,7 +25,13 @@ def config() -> dict[str, object]:
     return {
         "site": f"{site}-{time.time_ns():x}",
         "members": [
-            {"name": node, "rest_url": f"http://{node}:8008", "host": node, "port": 5432, "site": at}
+            {
+                "name": node,
+                "rest_url": f"http://{node}:8008",
+                "host": node,
+                "port": 5432,
+                "site": at,
+            }
             for node, at in members
         ],
         "user": "bascule_app",

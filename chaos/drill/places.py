@@ -88,12 +88,12 @@ def prepare_compose(say: Callable[[str], object]) -> Place:
             "compose": engine.compose,
             **{f"image {short}": id_ for short, id_ in images.ids.items()},
         },
-        versions={"bascule": version("bascule"), **images.versions, **_versions_here()},
+        versions={**_versions_here(), **images.versions, "bascule": version("bascule")},
     )
 
 
 def _versions_here() -> dict[str, str]:
-    """Of what every substrate shares with this process."""
+    """Of this process and its machine."""
     found = {
         "psycopg": version("psycopg"),
         "python": platform.python_version(),

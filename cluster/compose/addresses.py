@@ -23,6 +23,8 @@ BLOCKS = tuple(IPv4Network(f"10.{number}.0.0/16") for number in range(80, 250))
 FIRST_HOST = 11
 CONSOLES_FROM = 128
 WAN = "wan"
+LOOKS = 10
+"""A network may go between the list and the look at it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +111,15 @@ def routed_networks(table: str) -> list[IPv4Network]:
 
 
 def _engine_networks() -> list[IPv4Network]:
-    ids = docker.run_now(["network", "ls", "--quiet"]).split()
-    return subnets_of(json.loads(docker.run_now(["network", "inspect", *ids])) if ids else [])
+    for _ in range(LOOKS):
+        ids = docker.run_now(["network", "ls", "--quiet"]).split()
+        try:
+            return subnets_of(json.loads(docker.run_now(["network", "inspect", *ids])))
+        except EngineError as error:
+            if "not found" not in str(error):
+                raise
+    # Others make and remove networks all the time; an overlap is told when ours are made.
+    return []
 
 
 def subnets_of(networks: Sequence[dict[str, object]]) -> list[IPv4Network]:

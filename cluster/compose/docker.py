@@ -108,10 +108,6 @@ NO_CLIENT = (
 REMEDIES: Mapping[str, str] = {
     "no space left on device": "docker system df says what fills the disk; docker system prune,"
     " or a larger disk, makes room",
-    "port is already allocated": "choose another port: BASCULE_PRIMARY_PORT and the others in"
-    " docs/compose.md",
-    "address already in use": "choose another port: BASCULE_PRIMARY_PORT and the others in"
-    " docs/compose.md",
     "non-overlapping": "docker network prune removes networks that nobody uses",
 }
 """What the engine says, and what helps."""

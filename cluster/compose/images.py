@@ -16,11 +16,13 @@ BUILT_BY = {"postgres": "secrets", "etcd": "dcs-paris", "bascule": "exporter"}
 """The images that a drill needs, and the service of ``docker-compose.yml`` that builds each."""
 BUILD_TIMEOUT_S = 1800.0
 """The first build fetches some hundred megabytes; later ones take two seconds."""
+PSYCOPG = "from importlib.metadata import version; print(version('psycopg'))"
 LOOK = {
-    "postgres": ("postgres", "postgres --version; patroni --version"),
-    "etcd": ("etcd", "etcd --version"),
+    "postgres": "echo postgresql $(postgres --version); echo patroni $(patroni --version)",
+    "etcd": "echo etcd $(etcd --version | head -n 1)",
+    "bascule": f'echo python $(python --version); echo psycopg $(python -c "{PSYCOPG}")',
 }
-"""What says the versions of the programs in an image."""
+"""What says the versions of the programs in an image: a line each, its name first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,21 +82,9 @@ def _build() -> None:
 def _versions() -> dict[str, str]:
     """Asked of the programs themselves."""
     found = {}
-    for short, (program, command) in LOOK.items():
+    for short, command in LOOK.items():
         run = ["run", "--rm", "--network", "none", "--entrypoint", "sh", image_name(short)]
-        lines = docker.run_now([*run, "-c", command]).splitlines()
-        found[program] = _last_word(lines[0])
-        if short == "postgres":
-            found["postgresql"] = _number(lines[0])
-            found["patroni"] = _last_word(lines[1])
-            del found["postgres"]
+        for line in docker.run_now([*run, "-c", command]).splitlines():
+            program, *words = line.split()
+            found[program] = next((word for word in words if word[0].isdigit()), "unknown")
     return found
-
-
-def _last_word(line: str) -> str:
-    return line.rsplit(maxsplit=1)[-1]
-
-
-def _number(line: str) -> str:
-    """``18.6`` of "postgres (PostgreSQL) 18.6 (Debian ...)"."""
-    return next(word for word in line.split() if word[0].isdigit())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -33,14 +34,15 @@ CREATE_ATTEMPTS = 5
 """Somebody else may take the addresses between the look and the creation."""
 OVERLAP = "overlaps"
 PROJECT_FILE = "compose.yml"
+FIND_POSTMASTER = 'read -r pid <"$1/pgdata/postmaster.pid" && kill -0 "$pid" && echo "$pid"'
+"""PostgreSQL manual, 65.1: its pid file."""
+FIND_MAIN = 'read -r pid rest </proc/1/task/1/children; echo "$pid"'
+"""The first child of the container's init (proc(5))."""
 SIGNAL = """
-pid=$1; test "$pid" = main && read -r pid rest </proc/1/task/1/children
-test "$pid" = postmaster && read -r pid <"$3/pgdata/postmaster.pid"
-kill -"$2" "$pid" || exit 1
-while test "$2" = 9 && kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
-echo "$pid"
+kill -"$1" "$2" || exit 1
+while test "$1" = 9 && kill -0 "$2" 2>/dev/null; do sleep 0.02; done
 """
-"""Signals a process of a container; after SIGKILL it waits until the process is gone."""
+"""After SIGKILL it waits until the process is gone."""
 
 
 class ComposeSites:
@@ -238,21 +240,28 @@ class ComposeSites:
                 await self._connect(container.name, host, network, address)
         self._cut.discard(host)
 
-    async def kill_process(self, host: str, process: str, signal: int) -> int:
+    async def kill_process(self, host: str, process: str, number: int) -> int:
         """Signal the postmaster (``postgres``), or the main process of a unit's container, which
         ends with it.
 
         Raises:
             HostError: no such process runs there.
         """
-        unit = patroni.UNIT if process == "postgres" else process
-        container = self._unit(host, unit)
-        which = "postmaster" if process == "postgres" else "main"
-        folder = str(self.data_folder(host))
+        is_postmaster = process == "postgres"
+        container = self._unit(host, patroni.UNIT if is_postmaster else process)
+        find = FIND_POSTMASTER if is_postmaster else FIND_MAIN
         try:
-            return int(await container.execute(SIGNAL, which, str(int(signal)), folder))
-        except (EngineError, ValueError) as error:
+            pid = (await container.execute(find, str(self.data_folder(host)))).strip()
+        except EngineError as error:
             raise HostError(f"{process} does not run on {host}: {error}", host=host) from error
+        try:
+            await container.execute(SIGNAL, str(int(number)), pid)
+        except EngineError as error:
+            # With its main process a container ends, and with it the shell that waits inside.
+            if is_postmaster or number != signal.SIGKILL or not await container.is_gone():
+                words = f"{process} on {host} was not signalled: {error}"
+                raise HostError(words, host=host) from error
+        return int(pid)
 
     def _unit(self, host: str, unit: str) -> Container:
         if unit not in self._units[host]:
