@@ -46,7 +46,7 @@ def run_now(
     except subprocess.TimeoutExpired as error:
         raise EngineError(_timed_out(arguments, timeout_s)) from error
     if done.returncode != 0:
-        raise EngineError(_failed(arguments, done.stderr or done.stdout))
+        raise EngineError(explain(arguments, done.stderr or done.stdout))
     return done.stdout
 
 
@@ -78,7 +78,7 @@ async def run(
     except TimeoutError as error:
         raise EngineError(_timed_out(arguments, timeout_s)) from error
     if done.returncode != 0:
-        raise EngineError(_failed(arguments, done.stderr.decode(errors="replace")))
+        raise EngineError(explain(arguments, done.stderr.decode(errors="replace")))
     return done.stdout.decode(errors="replace")
 
 
@@ -91,7 +91,7 @@ def _timed_out(arguments: Sequence[str], timeout_s: float) -> str:
     return f"docker {' '.join(arguments[:3])} … was not done after {timeout_s:g} s"
 
 
-def _failed(arguments: Sequence[str], words: str) -> str:
+def explain(arguments: Sequence[str], words: str) -> str:
     """What the engine said, and the remedy where one is known."""
     said = words.strip()
     lines = [f"docker {' '.join(arguments[:3])} … failed: {said}"]

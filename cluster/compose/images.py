@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +16,7 @@ SOURCE = Path(__file__).parents[2]
 COMPOSE_FILE = SOURCE / "docker-compose.yml"
 BUILT_BY = {"postgres": "secrets", "etcd": "dcs-paris", "bascule": "exporter"}
 """The images that a drill needs, and the service of ``docker-compose.yml`` that builds each."""
+ID_LENGTH = 12
 BUILD_TIMEOUT_S = 1800.0
 """The first build fetches some hundred megabytes; later ones take two seconds."""
 PSYCOPG = "from importlib.metadata import version; print(version('psycopg'))"
@@ -49,19 +52,38 @@ def prepare_images() -> Images:
         PrerequisiteError: an image is missing and cannot be built; with the builder's words.
     """
     if COMPOSE_FILE.exists():
+        before = {short: _id(short) for short in BUILT_BY}
         _build()
+        _drop_replaced(before)
     ids = {}
     for short in BUILT_BY:
-        name = image_name(short)
-        try:
-            answer = docker.run_now(["image", "inspect", "--format", "{{.Id}}", name])
-        except EngineError as error:
+        if (found := _id(short)) is None:
             raise PrerequisiteError(
-                f"the image {name} is missing, and there is no source here to build it from.\n"
+                f"the image {image_name(short)} is missing, and there is no source here to build"
+                " it from.\n"
                 "  remedy: docker compose build, in a checkout of this version of bascule"
-            ) from error
-        ids[short] = answer.strip().removeprefix("sha256:")[:12]
+            )
+        ids[short] = found
     return Images(ids=ids, versions=_versions())
+
+
+def _id(short: str) -> str | None:
+    """The id of one of our images, None when it is not there."""
+    try:
+        answer = docker.run_now(["image", "inspect", "--format", "{{.Id}}", image_name(short)])
+    except EngineError as error:
+        if "No such image" in str(error):
+            return None
+        raise
+    return answer.strip().removeprefix("sha256:")[:ID_LENGTH]
+
+
+def _drop_replaced(before: Mapping[str, str | None]) -> None:
+    """A new image takes the name of the old one, which would stay for ever without one."""
+    for short, old in before.items():
+        if old is not None and old != _id(short):
+            with suppress(EngineError):  # something still runs from it, or it has another name
+                docker.run_now(["image", "rm", old])
 
 
 def _build() -> None:
