@@ -17,6 +17,7 @@ COMPOSE_FILE = SOURCE / "docker-compose.yml"
 BUILT_BY = {"postgres": "secrets", "etcd": "dcs-paris", "bascule": "exporter"}
 """The images that a drill needs, and the service of ``docker-compose.yml`` that builds each."""
 ID_LENGTH = 12
+LAST_LINES = 15
 BUILD_TIMEOUT_S = 1800.0
 """The first build fetches some hundred megabytes; later ones take two seconds."""
 PSYCOPG = "from importlib.metadata import version; print(version('psycopg'))"
@@ -90,12 +91,13 @@ def _build() -> None:
     file = ["--project-directory", str(SOURCE), "--file", str(COMPOSE_FILE), "--profile", "*"]
     try:
         docker.run_now(
-            ["compose", *file, "--progress", "plain", "build", "--quiet", *BUILT_BY.values()],
+            ["compose", *file, "--progress", "plain", "build", *BUILT_BY.values()],
             timeout_s=BUILD_TIMEOUT_S,
         )
     except EngineError as error:
+        last = "\n".join(f"    {line}" for line in str(error).splitlines()[-LAST_LINES:])
         raise PrerequisiteError(
-            f"the images could not be built.\n{error}\n"
+            f"the images could not be built; the last that the builder said:\n{last}\n"
             "  remedy: docker compose --progress plain build, in the source tree, shows every step;"
             " where no registry can be reached: sh scripts/docker-base-images.sh"
         ) from error
