@@ -23,12 +23,10 @@ from cluster import etcd, patroni
 from cluster.binaries import Binaries
 from cluster.cluster import POLL_S, SYNC_STATES, PatroniCluster, missing_of_members
 from cluster.errors import BootError
-from cluster.patroni import BOOT_LOOP_WAIT_S, Credentials
+from cluster.patroni import BOOT_LOOP_WAIT_S
 from cluster.rest import ANSWER_TIMEOUT_S
+from cluster.services import Services, StepReport, UnitServices
 from cluster.substrate import Substrate
-
-StepReport = Callable[[str], None]
-"""Called with the name of each step when it is done: dcs, primary, replicas, protected."""
 
 STEP_TIMEOUT_S = 60.0
 """Each step takes seconds; more means that it hangs."""
@@ -46,7 +44,7 @@ async def raise_cluster(
     logs: Path,
     done: StepReport,
 ) -> PatroniCluster:
-    """Start etcd and Patroni on the substrate's hosts and wait until the data is protected.
+    """Raise a cluster of processes: ``raise_services`` with ``UnitServices``.
 
     Args:
         substrate: has the hosts, up and without processes.
@@ -59,13 +57,32 @@ async def raise_cluster(
         BootError: a step did not end in ``STEP_TIMEOUT_S``; says what was missing, and what the
             logs say.
     """
-    cluster = PatroniCluster(substrate, binaries, Credentials(), config_folder)
-    cluster.write_configs()
+    services = UnitServices(substrate, binaries, config_folder)
+    return await raise_services(substrate, services, logs=logs, done=done)
+
+
+async def raise_services(
+    substrate: Substrate, services: Services, *, logs: Path, done: StepReport
+) -> PatroniCluster:
+    """Start etcd and Patroni on the substrate's hosts and wait until the data is protected.
+
+    Args:
+        substrate: has the hosts, without processes of the cluster.
+        services: start them.
+        logs: where the processes' logs are written, for the words of an error.
+        done: told of each finished step.
+
+    Raises:
+        BootError: a step did not end in ``STEP_TIMEOUT_S``; says what was missing, and what the
+            logs say.
+    """
+    cluster = PatroniCluster(substrate, services)
     with _step("the DCS has no quorum", logs):
         # Patroni loads while etcd elects; it waits for etcd by itself.
-        for host in substrate.topology.hosts_with("postgres"):
-            await cluster.start_services(host.name, only="postgres")
-        await _start_etcd(cluster)
+        async with anyio.create_task_group() as starts:
+            for host in substrate.topology.hosts_with("postgres"):
+                starts.start_soon(cluster.start_services, host.name, "postgres")
+            await _start_etcd(cluster)
     done("dcs")
     with _step("no primary came up", logs):
         while (primary := await cluster.primary()) is None:
@@ -93,8 +110,9 @@ async def _start_etcd(cluster: PatroniCluster) -> None:
         await cluster.start_services(first.name, only="etcd")
         while await _ask(pool, first.name, etcd.PEER_PORT, "/members") is None:
             await anyio.sleep(POLL_S / 5)
-        for host in others:
-            await cluster.start_services(host.name, only="etcd")
+        async with anyio.create_task_group() as starts:
+            for host in others:
+                starts.start_soon(cluster.start_services, host.name, "etcd")
         for host in (first, *others):
             while not is_healthy(await _ask(pool, host.name, etcd.CLIENT_PORT, "/health")):
                 await anyio.sleep(POLL_S / 2)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import anyio
-import yaml
 
-from cluster import etcd, patroni
-from cluster.binaries import Binaries
 from cluster.errors import ClusterError
 from cluster.patroni import Credentials
 from cluster.rest import HistoryEntry, MemberAnswer, PatroniRest
+from cluster.services import Services
 from cluster.substrate import Substrate
 from cluster.topology.model import Role
 
@@ -29,25 +26,20 @@ class PatroniCluster:
 
     Args:
         substrate: where it runs.
-        binaries: the programs it runs on.
-        credentials: its passwords.
-        config_folder: keeps every member's configuration, ``<unit>-<host>.yml``.
+        services: start its processes.
     """
 
-    def __init__(
-        self,
-        substrate: Substrate,
-        binaries: Binaries,
-        credentials: Credentials,
-        config_folder: Path,
-    ) -> None:
+    def __init__(self, substrate: Substrate, services: Services) -> None:
         self.substrate = substrate
-        self.binaries = binaries
-        self.credentials = credentials
-        self._config_folder = config_folder
+        self._services = services
         self.rest: Mapping[str, PatroniRest] = {
             node: PatroniRest(node, substrate.console) for node in substrate.topology.nodes
         }
+
+    @property
+    def credentials(self) -> Credentials:
+        """Its passwords."""
+        return self._services.credentials
 
     async def members(self) -> dict[str, MemberAnswer | None]:
         """What every member says, asked at once; None for those that do not answer."""
@@ -75,32 +67,7 @@ class PatroniCluster:
         Returns:
             The names of the units that were started; they may not be ready yet.
         """
-        roles = [role for role in self.substrate.topology.host(host).roles if only in (None, role)]
-        units = []
-        if "etcd" in roles:
-            config = self.config_path(etcd.UNIT, host)
-            units.append(etcd.etcd_unit(self.binaries.etcd.path, config))
-        if "postgres" in roles:
-            config = self.config_path(patroni.UNIT, host)
-            units.append(patroni.patroni_unit(config, self.credentials))
-        for unit in units:
-            await self.substrate.start_unit(host, unit)
-        return tuple(unit.name for unit in units)
-
-    def write_configs(self) -> None:
-        """Generate every member's configuration into the config folder."""
-        self._config_folder.mkdir(exist_ok=True)
-        for host in self.substrate.topology.hosts_with("etcd"):
-            path = self.config_path(etcd.UNIT, host.name)
-            path.write_text(to_yaml(etcd.render_config(self.substrate, host.name)))
-        for host in self.substrate.topology.hosts_with("postgres"):
-            path = self.config_path(patroni.UNIT, host.name)
-            bindir = self.binaries.pg_bindir
-            path.write_text(to_yaml(patroni.render_config(self.substrate, host.name, bindir)))
-
-    def config_path(self, unit: str, host: str) -> Path:
-        """Where the configuration of a unit is kept."""
-        return self._config_folder / f"{unit}-{host}.yml"
+        return await self._services.start(host, only)
 
     async def missing_of_whole(self) -> str | None:
         """What the cluster lacks to be whole, in words; None when it is: one primary, every replica
@@ -195,8 +162,3 @@ def missing_of_members(
         if synchronous and streaming[node] not in SYNC_STATES:
             return f"{node} streams, but {primary} does not count it as synchronous yet"
     return None
-
-
-def to_yaml(config: Mapping[str, object]) -> str:
-    """A generated configuration, in the order in which it was made."""
-    return yaml.safe_dump(dict(config), sort_keys=False)

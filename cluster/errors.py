@@ -28,6 +28,10 @@ class LabError(ClusterError):
     """A command that builds or breaks the lab failed."""
 
 
+class EngineError(ClusterError):
+    """The container engine refused, or did not answer; the message has its words."""
+
+
 class HostError(ClusterError):
     """A host did not do what it was asked."""
 

@@ -13,6 +13,7 @@ It is Patroni's own ``main``; only its start is made quicker:
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import time
 
@@ -51,12 +52,19 @@ def is_healthy(host: str) -> bool:
         connection.close()
 
 
+def etcd_hosts(config: dict[str, dict[str, list[str]]]) -> list[str]:
+    """Where etcd is, as Patroni itself would find it: the environment comes first."""
+    if hosts := os.environ.get("PATRONI_ETCD3_HOSTS"):
+        return hosts.split(",")
+    return config["etcd3"]["hosts"]
+
+
 def main() -> None:
     """Load Patroni, wait for etcd, be Patroni."""
     for name in LOADED_EARLY:
         importlib.import_module(name)
     with open(sys.argv[1], encoding="utf-8") as file:
-        wait_etcd(yaml.safe_load(file)["etcd3"]["hosts"])
+        wait_etcd(etcd_hosts(yaml.safe_load(file)))
     sys.modules["patroni.__main__"].main()
 
 

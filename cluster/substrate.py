@@ -52,8 +52,13 @@ class Substrate(Protocol):
         """Connects to a port on a host's loopback, also while its links are cut."""
         ...
 
+    @property
+    def python(self) -> str:
+        """The Python of the clients' hosts that has this project's packages."""
+        ...
+
     def address(self, host: str) -> str:
-        """The host's address on the sites' network."""
+        """What the other hosts reach the host by, on the sites' network: a name or an address."""
         ...
 
     def data_folder(self, host: str) -> Path:
@@ -103,8 +108,8 @@ class Cuttable(Protocol):
 class ProcessKillable(Protocol):
     """Single processes of a host can be killed or stopped."""
 
-    async def kill_process(self, host: str, process: str, signal: int) -> int:
-        """Send ``signal`` to a unit, or to ``postgres`` (the postmaster); its pid on the host.
+    async def kill_process(self, host: str, process: str, number: int, /) -> int:
+        """Signal a unit, or ``postgres`` (the postmaster), with ``number``; its pid on the host.
 
         After SIGKILL it returns once the process is gone.
 

@@ -8,14 +8,14 @@ import traceback
 from chaos.cli.main import bascule
 from chaos.errors import ChaosError
 from chaos.exit_codes import COULD_NOT_RUN, USAGE
-from cluster.errors import ClusterError, PrerequisiteError
+from cluster.errors import ClusterError, EngineError, PrerequisiteError
 
 
 def main() -> None:
     """Run the command; an error is one message on standard error, never a traceback."""
     try:
         bascule.main(standalone_mode=True)
-    except PrerequisiteError as error:
+    except (PrerequisiteError, EngineError) as error:
         fail(error, COULD_NOT_RUN)
     except (ChaosError, ClusterError) as error:
         fail(error, USAGE)

@@ -13,14 +13,17 @@ import click
 
 from chaos.cli.verdict_text import exit_code, print_verdict
 from chaos.drill.outside import DrillEnd, DrillRequest, default_folder, run_drill
+from chaos.drill.places import SubstrateName
 from chaos.errors import ScenarioError
 from chaos.exit_codes import COULD_NOT_RUN, INTERRUPTED
 from chaos.scenarios.load import WORKLOADS as WORKLOAD_NAMES
 from chaos.scenarios.load import load_scenario
 from chaos.scenarios.model import RATES_PER_S, WorkloadKind
 from chaos.scenarios.rules import problems_of_pair
+from cluster.compose.project import problems_of_containers
+from cluster.errors import TopologyError
 from cluster.topology.load import find_topology
-from cluster.topology.model import Durability
+from cluster.topology.model import Durability, Topology
 
 SEED_BITS = 31
 RATE_MAX = 5000.0
@@ -36,6 +39,13 @@ WORKERS_MAX = 200
     show_default=True,
     metavar="NAME|FILE",
     help="A built-in topology (bascule topologies) or a TOML file.",
+)
+@click.option(
+    "--substrate",
+    type=click.Choice(["lab", "compose"]),
+    default="lab",
+    show_default=True,
+    help="What the sites are made of: namespaces of this machine, or containers (docs/compose.md).",
 )
 @click.option(
     "--durability",
@@ -108,6 +118,7 @@ def drill(  # noqa: PLR0913 (one argument an option)
     *,
     scenario: str,
     topology_name: str,
+    substrate: SubstrateName,
     durability: Durability | None,
     workload: WorkloadKind | None,
     ttl_s: int | None,
@@ -139,6 +150,8 @@ def drill(  # noqa: PLR0913 (one argument an option)
         loop_wait_s=loop_wait_s,
         retry_timeout_s=retry_timeout_s,
     )
+    if substrate == "compose":
+        require_containers(topology, pg_bindir)
     problems = tuple(problems_of_pair(what, topology))
     if problems:
         raise ScenarioError(what.name, problems)
@@ -152,6 +165,7 @@ def drill(  # noqa: PLR0913 (one argument an option)
         deadline_s=deadline_s,
         out=out or default_folder(what.name),
         command=replay_command(sys.argv[1:], scenario, drawn),
+        substrate=substrate,
         pg_bindir=pg_bindir,
         keep=keep,
         display="none" if quiet else "live" if sys.stderr.isatty() else "lines",
@@ -164,6 +178,20 @@ def drill(  # noqa: PLR0913 (one argument an option)
     for warning in end.warnings:
         print(f"bascule: warning: {warning}", file=sys.stderr)
     sys.exit(end_code(end))
+
+
+def require_containers(topology: Topology, pg_bindir: Path | None) -> None:
+    """Refuse what containers cannot be.
+
+    Raises:
+        TopologyError: a host would be more than one container.
+        UsageError: PostgreSQL was asked for from a folder; containers have it in their image.
+    """
+    if pg_bindir is not None:
+        words = "--pg-bindir is for --substrate lab; containers have PostgreSQL in their image"
+        raise click.UsageError(words)
+    if problems := tuple(problems_of_containers(topology)):
+        raise TopologyError(f"{topology.name} on containers", problems)
 
 
 def replay_command(arguments: list[str], scenario: str, seed: int) -> str:

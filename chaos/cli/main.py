@@ -7,6 +7,7 @@ from importlib.metadata import version
 import click
 
 from chaos.cli.check import check, report
+from chaos.cli.compose import compose
 from chaos.cli.doctor import doctor
 from chaos.cli.drill import drill
 from chaos.cli.enter import enter
@@ -39,5 +40,16 @@ def bascule() -> None:
     """
 
 
-for command in (drill, scenarios, topologies, check, report, enter, exporter, monitoring, doctor):
+for command in (
+    drill,
+    scenarios,
+    topologies,
+    check,
+    report,
+    enter,
+    exporter,
+    monitoring,
+    compose,
+    doctor,
+):
     bascule.add_command(command)

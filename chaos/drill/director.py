@@ -1,7 +1,8 @@
 """The life of a drill: boot, preflight, steady state, faults, heal, recovery, quiesce, final read.
 
-The director runs inside the sealed lab, owns every task and process of the drill, and only gathers
-evidence: it judges nothing. Whatever ends it, what it knows by then is in the run folder.
+The director owns every task and process of the drill, and only gathers evidence: it judges
+nothing, and does not know on which substrate it is. Whatever ends it, what it knows by then is in
+the run folder.
 """
 
 from __future__ import annotations
@@ -24,12 +25,11 @@ from chaos.errors import AbilityError, PreflightError
 from chaos.evidence.records import format_lsn
 from chaos.evidence.run import RunInfo
 from chaos.faults import FAULTS, Stage
-from cluster.binaries import Binaries
-from cluster.boot import log_tail, raise_cluster
+from cluster.boot import log_tail
 from cluster.cluster import PatroniCluster
 from cluster.errors import BootError
-from cluster.lab.lab import Lab
-from cluster.substrate import UnitExit, missing_abilities
+from cluster.services import Raiser
+from cluster.substrate import Substrate, UnitExit, missing_abilities
 from cluster.topology.model import Topology
 
 Afterwards = Callable[[PatroniCluster], Awaitable[None]]
@@ -41,12 +41,12 @@ HEAL_TIMEOUT_S = 20.0
 
 
 class Director:
-    """Runs one drill on a lab.
+    """Runs one drill.
 
     Args:
         info: what was asked.
         topology: what to raise.
-        binaries: the programs to raise it with.
+        raiser: raises it, on the substrate of its kind.
         folder: the run folder.
         recorder: takes the evidence.
     """
@@ -55,13 +55,13 @@ class Director:
         self,
         info: RunInfo,
         topology: Topology,
-        binaries: Binaries,
+        raiser: Raiser,
         folder: Path,
         recorder: Recorder,
     ) -> None:
         self._info = info
         self._topology = topology
-        self._binaries = binaries
+        self._raiser = raiser
         self._folder = folder
         self._recorder = recorder
         self._password = secrets.token_urlsafe(18)
@@ -76,7 +76,7 @@ class Director:
         """Run the drill to its end.
 
         Args:
-            afterwards: awaited when the drill is done, while the lab is still up.
+            afterwards: awaited when the drill is done, while the sites are still up.
 
         Raises:
             ClusterError: the cluster could not be raised, or a fault not be brought about.
@@ -86,35 +86,32 @@ class Director:
         logs = self._folder / "logs"
         logs.mkdir(exist_ok=True)
         self._recorder.phase("boot")
-        async with Lab(self._topology, logs=logs, on_exit=self._unit_exit) as lab:
-            self._require_abilities(lab)
+        sites = self._raiser.sites(self._topology, on_exit=self._unit_exit)
+        self._require_abilities(sites)
+        async with sites as substrate:
             self._boot_step("network", begin_s)
             async with AsyncExitStack() as closing:
                 # Nothing is written into the evidence of a drill that is done.
                 async with anyio.create_task_group() as ticking:
                     ticking.start_soon(self._recorder.tick)
-                    cluster = await self._raise(lab, logs, begin_s)
+                    cluster = await self._raise(substrate, logs, begin_s)
                     closing.push_async_callback(_close, cluster)
                     await self._drill(cluster)
                     ticking.cancel_scope.cancel()
                 if afterwards is not None:
                     await afterwards(cluster)
 
-    def _require_abilities(self, lab: Lab) -> None:
+    def _require_abilities(self, sites: object) -> None:
         needed = [need for step in self._info.scenario.faults for need in FAULTS[step.fault].needs]
-        missing = missing_abilities(lab, needed)
+        missing = missing_abilities(sites, needed)
         if missing:
             raise AbilityError(f"this substrate cannot {', '.join(missing)}")
 
-    async def _raise(self, lab: Lab, logs: Path, begin_s: float) -> PatroniCluster:
+    async def _raise(self, substrate: Substrate, logs: Path, begin_s: float) -> PatroniCluster:
         """Raise the cluster; a process that dies meanwhile ends the attempt at once."""
         with self._booting:
-            return await raise_cluster(
-                lab,
-                self._binaries,
-                config_folder=self._folder / "config",
-                logs=logs,
-                done=lambda step: self._boot_step(step, begin_s),
+            return await self._raiser.cluster(
+                substrate, lambda step: self._boot_step(step, begin_s)
             )
         died = self._died_at_boot
         assert died is not None

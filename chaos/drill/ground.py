@@ -6,7 +6,6 @@ It goes over the nodes' consoles, so that it needs no place in the sites' networ
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import psycopg
@@ -82,6 +81,6 @@ async def start_final_read(
         "deadline_s": FINAL_READ_DEADLINE_S,
         "workload": encode(spec),
     }
-    argv = (sys.executable, "-m", "chaos.workloads.final_read")
+    argv = (substrate.python, "-m", "chaos.workloads.final_read")
     unit = Unit(name=FINAL_READ_UNIT, argv=argv, stdin=json.dumps(config) + "\n")
     await substrate.start_unit(host, unit)

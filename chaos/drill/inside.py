@@ -1,7 +1,8 @@
-"""The part of a drill that runs inside the lab: ``python -m chaos.drill.inside RUN [options]``.
+"""The part of a drill that has the sites: ``python -m chaos.drill.inside RUN [options]``.
 
-Started by ``chaos.drill.outside`` as the only command of the sealed namespaces. It reads what is
-asked from the run folder, and leaves the evidence there.
+Started by ``chaos.drill.outside``: as the only command of the lab's sealed namespaces, or beside it
+where the sites are containers. It reads what is asked from the run folder, and leaves the evidence
+there.
 
 Exit codes: 0 the drill ran to its end, 3 it could not, 130 it was stopped.
 """
@@ -27,8 +28,14 @@ from chaos.evidence.folder import EventLog, read_run_json
 from chaos.exit_codes import COULD_NOT_RUN, INTERRUPTED
 from cluster.binaries import find_binaries
 from cluster.cluster import PatroniCluster
+from cluster.compose.beside import watch_lifeline
+from cluster.compose.look import how_to_look_at_containers
+from cluster.compose.raiser import ComposeRaiser
+from cluster.compose.sites import ComposeSites
 from cluster.errors import ClusterError
 from cluster.lab.look import how_to_look, leave_passwords
+from cluster.lab.raiser import LabRaiser
+from cluster.services import Raiser
 from cluster.topology.load import load_topology
 
 
@@ -37,6 +44,8 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="chaos.drill.inside")
     parser.add_argument("run", type=Path)
     parser.add_argument("--pg-bindir", type=Path)
+    parser.add_argument("--compose", metavar="RUN_ID")
+    parser.add_argument("--lifeline", type=int, metavar="FD")
     parser.add_argument("--display", choices=("live", "lines", "none"), default="lines")
     parser.add_argument("--keep", action="store_true")
     return parser.parse_args(arguments)
@@ -53,9 +62,16 @@ async def run_inside(options: argparse.Namespace) -> int:
     display = make_display(options.display, board)
     with EventLog(folder, time.monotonic) as events:
         recorder = Recorder(events, board)
-        director = Director(info, topology, find_binaries(options.pg_bindir), folder, recorder)
+        director = Director(info, topology, make_raiser(options), folder, recorder)
         inside = Inside(director, recorder, display, folder=folder, keep=options.keep)
-        return await inside.run()
+        return await inside.run(options.lifeline)
+
+
+def make_raiser(options: argparse.Namespace) -> Raiser:
+    """What raises the sites of this drill."""
+    if options.compose is not None:
+        return ComposeRaiser(options.run, options.compose)
+    return LabRaiser(find_binaries(options.pg_bindir), options.run)
 
 
 class Inside:
@@ -78,10 +94,17 @@ class Inside:
         self._looked = anyio.Event()
         self._scope = anyio.CancelScope()
 
-    async def run(self) -> int:
-        """Run to the end, an error or a signal; the exit code."""
+    async def run(self, lifeline: int | None) -> int:
+        """Run to the end, an error or a signal; the exit code.
+
+        Args:
+            lifeline: a pipe whose other end the command outside holds, where only that tells its
+                death.
+        """
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._watch_signals)
+            if lifeline is not None:
+                tasks.start_soon(watch_lifeline, lifeline, self._stop)
             tasks.start_soon(self._display.run)
             try:
                 code = await self._direct()
@@ -107,25 +130,32 @@ class Inside:
         return return_code
 
     async def _hold(self, cluster: PatroniCluster) -> None:
-        """Keep the lab up for a look, until a signal."""
+        """Keep the sites up for a look, until a signal."""
         # Only here: the report and its templates take longer to import than the lab to raise a
         # host, and no other drill needs them in this process.
         from chaos.drill.judge import judge_folder  # noqa: PLC0415
 
         self._recorder.say(judge_folder(self._folder).sentence, loud=True)
-        leave_passwords(cluster.credentials)
-        for line in how_to_look(self._folder, cluster.substrate.topology):
+        if isinstance(cluster.substrate, ComposeSites):
+            lines = how_to_look_at_containers(cluster.substrate)
+        else:
+            leave_passwords(cluster.credentials)
+            lines = how_to_look(self._folder, cluster.substrate.topology)
+        for line in lines:
             self._recorder.say(line, loud=True)
         await self._looked.wait()
 
     async def _watch_signals(self) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async for _ in signals:
-                if self._keep and self._recorder.board.phase == "done":
-                    self._looked.set()
-                else:
-                    self._recorder.say("stopping: healing and tearing down", loud=True)
-                    self._scope.cancel()
+                self._stop()
+
+    def _stop(self) -> None:
+        if self._keep and self._recorder.board.phase == "done":
+            self._looked.set()
+        else:
+            self._recorder.say("stopping: healing and tearing down", loud=True)
+            self._scope.cancel()
 
 
 def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

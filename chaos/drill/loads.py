@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -129,7 +128,7 @@ class Loads:
                 "workload": encode(settings.workload),
                 "history_path": str(load.history_path),
             }
-            argv = (sys.executable, "-m", "chaos.workloads.load")
+            argv = (substrate.python, "-m", "chaos.workloads.load")
             unit = Unit(name=UNIT, argv=argv, stdin=json.dumps(config) + "\n")
             await substrate.start_unit(load.host, unit)
 

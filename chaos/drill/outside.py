@@ -1,38 +1,31 @@
-"""The part of a drill that runs outside the lab: prepare the run folder, enter, judge, report.
+"""The part of a drill that runs outside the sites: prepare the run folder, enter, judge, report.
 
-What happens in the lab can be killed at any moment; what it left is judged here all the same.
+What happens there can be killed at any moment; what it left is judged here all the same.
 """
 
 from __future__ import annotations
 
-import platform
 import signal
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from chaos.drill.judge import Judged, judge_folder
+from chaos.drill.places import Place, SubstrateName, prepare_compose, prepare_lab, say_on_stderr
 from chaos.errors import OutputError
 from chaos.evidence.folder import write_run_json
 from chaos.evidence.records import Scalar
 from chaos.evidence.run import HostInfo, RunInfo, SiteInfo
 from chaos.exit_codes import COULD_NOT_RUN
 from chaos.scenarios.model import Scenario
-from cluster.binaries import Binaries, find_binaries
-from cluster.lab.enter import run_sealed
-from cluster.lab.prerequisites import check_prerequisites
 from cluster.topology.load import to_toml
 from cluster.topology.model import Topology
 
 LAB_PID = "lab.pid"
 """While the lab lives, the run folder has the pid of its init, for ``nsenter``."""
-
-SUBSTRATE = {"name": "lab", "wan": "no delay", "data": "tmpfs"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +40,7 @@ class DrillRequest:
     deadline_s: float
     out: Path
     command: str
+    substrate: SubstrateName = "lab"
     pg_bindir: Path | None = None
     keep: bool = False
     display: str = "lines"
@@ -71,19 +65,18 @@ def run_drill(request: DrillRequest) -> DrillEnd:
         PrerequisiteError: this machine lacks something; nothing was begun.
         OutputError: the run folder cannot be made, or is in use.
     """
-    check_prerequisites()
-    binaries = find_binaries(request.pg_bindir)
+    place = prepare_place(request)
     folder = make_folder(request.out)
-    write_run_json(folder, run_info(request, binaries))
+    write_run_json(folder, run_info(request, place))
     (folder / "topology.toml").write_text(to_toml(request.topology), encoding="utf-8")
     command = [sys.executable, "-m", "chaos.drill.inside", str(folder)]
     command += ["--display", request.display]
-    command += ["--pg-bindir", str(binaries.pg_bindir)]
+    command += place.options
     command += ["--keep"] if request.keep else []
     pid_file = folder / LAB_PID
     try:
-        code, stopped_by = run_sealed(
-            command, started=lambda pid: pid_file.write_text(f"{pid}\n", encoding="ascii")
+        code, stopped_by = place.enter(
+            command, lambda pid: pid_file.write_text(f"{pid}\n", encoding="ascii")
         )
     finally:
         pid_file.unlink(missing_ok=True)
@@ -91,10 +84,22 @@ def run_drill(request: DrillRequest) -> DrillEnd:
         folder=folder,
         judged=judge_folder(folder),
         ran=code == 0,
-        # A lab that was kept for a look ends by a signal, as it should.
+        # Sites that were kept for a look ends by a signal, as it should.
         stopped_by=stopped_by if code not in (0, COULD_NOT_RUN) else None,
-        warnings=binaries.warnings,
+        warnings=place.warnings,
     )
+
+
+def prepare_place(request: DrillRequest) -> Place:
+    """Make sure that the drill can be where it is asked for.
+
+    Raises:
+        PrerequisiteError: this machine lacks something; nothing was begun.
+    """
+    if request.substrate == "compose":
+        quiet = request.display == "none"
+        return prepare_compose((lambda text: None) if quiet else say_on_stderr)
+    return prepare_lab(request.pg_bindir)
 
 
 def make_folder(out: Path) -> Path:
@@ -123,7 +128,7 @@ def default_folder(scenario: str) -> Path:
     return candidate
 
 
-def run_info(request: DrillRequest, binaries: Binaries) -> RunInfo:
+def run_info(request: DrillRequest, place: Place) -> RunInfo:
     """What ``run.json`` says."""
     cluster = request.topology.cluster
     settings: Mapping[str, Scalar] = {
@@ -153,22 +158,6 @@ def run_info(request: DrillRequest, binaries: Binaries) -> RunInfo:
             for site in request.topology.sites
         ),
         settings=settings,
-        versions=versions(binaries),
-        substrate=SUBSTRATE,
+        versions=place.versions,
+        substrate=place.substrate,
     )
-
-
-def versions(binaries: Binaries) -> dict[str, str]:
-    """Of everything that takes part."""
-    found = {
-        "bascule": version("bascule"),
-        "postgresql": binaries.postgres.version,
-        "patroni": version("patroni"),
-        "etcd": binaries.etcd.version,
-        "psycopg": version("psycopg"),
-        "python": platform.python_version(),
-        "kernel": platform.release(),
-    }
-    with suppress(OSError):
-        found["system"] = platform.freedesktop_os_release()["PRETTY_NAME"]
-    return found

@@ -13,12 +13,18 @@ _MEMORY = (
     "controller cannot show here."
 )
 _DISK = (
-    "The data of every node lay on: {data}. A power cut in this lab ends processes, it does not "
-    "cut the power of a disk: what the page cache held survives it."
+    "The data of every node lay on: {data}. A power cut here ends processes, it does not cut the "
+    "power of a disk: what the page cache held survives it. Loss by a missing fsync, a lying disk "
+    "or a broken controller cannot show."
 )
 _NO_DELAY = (
     "The network between the sites was that of one machine, without added delay, jitter or loss. "
     "Between real sites every synchronous commit takes at least one round trip more."
+)
+_CONTAINERS = (
+    "The hosts were containers of one engine on one kernel. A cut link took the host's interfaces "
+    "away: whoever opened a connection to it was told after about 3 s that nobody has its address "
+    "(ARP); between real sites there may be silence for much longer. Sites shared one WAN network."
 )
 _WAN = "The network between the sites: {wan}. It was made by software on one machine."
 _ONE_MACHINE = (
@@ -54,18 +60,21 @@ def limits(substrate: Mapping[str, str], workload: WorkloadKind = "ledger") -> t
         workload: What the load did.
     """
     found: list[str] = []
-    is_lab = substrate.get("name") == "lab"
+    name = substrate.get("name")
+    is_here = name in ("lab", "compose")
     data, wan = substrate.get("data"), substrate.get("wan")
     if data is None:
         found.append("Where the data of the nodes lay is not on record.")
     elif data == "tmpfs":
         found.append(_MEMORY)
-    elif is_lab:
+    elif is_here:
         found.append(_DISK.format(data=data))
     if wan is None:
         found.append("What the network between the sites was like is not on record.")
     else:
         found.append(_NO_DELAY if wan == "no delay" else _WAN.format(wan=wan))
-    if is_lab:
+    if name == "compose":
+        found.append(_CONTAINERS)
+    if is_here:
         found.append(_ONE_MACHINE)
     return (*found, _LOAD[workload], _ONE_RUN)

@@ -67,7 +67,7 @@ def run_sealed(
         start_new_session=True,  # Ctrl-C reaches us alone; we pass it on, once
     )
     os.close(lifeline)
-    with _handled(stop):
+    with handled(stop):
         try:
             if (init := _init_of(process)) is not None:
                 started(init)
@@ -89,7 +89,7 @@ def _init_of(process: subprocess.Popen[bytes]) -> int | None:
 
 
 @contextmanager
-def _handled(stop: object) -> Iterator[None]:
+def handled(stop: object) -> Iterator[None]:
     """Have the stop signals handled by ``stop``, and restore their handlers afterwards."""
     before = {number: signal.signal(number, stop) for number in STOP_SIGNALS}  # type: ignore[arg-type]
     try:

@@ -7,6 +7,7 @@ init.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -39,6 +40,7 @@ class Lab:
         self, topology: Topology, *, logs: Path, on_exit: Callable[[UnitExit], None]
     ) -> None:
         self.topology = topology
+        self.python = sys.executable
         self.console: AsyncNetworkBackend = ConsoleBackend()
         self._addresses = network.addresses(topology)
         self._hosts = {

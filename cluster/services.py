@@ -1,0 +1,119 @@
+"""How the processes of a cluster get onto the hosts: what the lab and containers differ in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import yaml
+
+from cluster import etcd, patroni
+from cluster.binaries import Binaries
+from cluster.patroni import Credentials
+from cluster.substrate import Substrate, UnitExit
+from cluster.topology.model import Role, Topology
+
+if TYPE_CHECKING:
+    from cluster.cluster import PatroniCluster
+
+StepReport = Callable[[str], None]
+"""Called with the name of each step of a boot that is done: dcs, primary, replicas, protected."""
+
+
+class Services(Protocol):
+    """Starts etcd and Patroni on hosts, from a configuration that is made once and kept."""
+
+    @property
+    def credentials(self) -> Credentials:
+        """The cluster's passwords."""
+        ...
+
+    async def start(self, host: str, only: Role | None = None) -> tuple[str, ...]:
+        """Start what belongs on a host, etcd before Patroni.
+
+        Args:
+            host: whose processes.
+            only: start just what this role needs.
+
+        Returns:
+            The names of the units that were started; they may not be ready yet.
+        """
+        ...
+
+
+class Raiser(Protocol):
+    """Raises the hosts of a topology, and then a Patroni cluster on them."""
+
+    def sites(
+        self, topology: Topology, *, on_exit: Callable[[UnitExit], None]
+    ) -> AbstractAsyncContextManager[Substrate]:
+        """The hosts, up while the context is open; it has the substrate's abilities before."""
+        ...
+
+    async def cluster(self, substrate: Substrate, done: StepReport) -> PatroniCluster:
+        """The cluster, once its data is protected.
+
+        Raises:
+            BootError: a step did not end in time; says what was missing, and what the logs say.
+        """
+        ...
+
+
+class UnitServices:
+    """Services that are processes on a host: units, as the lab runs them.
+
+    Args:
+        substrate: where they run.
+        binaries: the programs they are.
+        config_folder: keeps every member's configuration, ``<unit>-<host>.yml``.
+    """
+
+    def __init__(self, substrate: Substrate, binaries: Binaries, config_folder: Path) -> None:
+        self.credentials = Credentials()
+        self._substrate = substrate
+        self._binaries = binaries
+        self._folder = config_folder
+        write_configs(substrate, binaries.pg_bindir, config_folder)
+
+    async def start(self, host: str, only: Role | None = None) -> tuple[str, ...]:
+        """Start what belongs on a host."""
+        roles = [role for role in self._substrate.topology.host(host).roles if only in (None, role)]
+        units = []
+        if "etcd" in roles:
+            config = config_path(self._folder, etcd.UNIT, host)
+            units.append(etcd.etcd_unit(self._binaries.etcd.path, config))
+        if "postgres" in roles:
+            config = config_path(self._folder, patroni.UNIT, host)
+            units.append(patroni.patroni_unit(config, self.credentials))
+        for unit in units:
+            await self._substrate.start_unit(host, unit)
+        return tuple(unit.name for unit in units)
+
+
+def config_path(folder: Path, unit: str, host: str) -> Path:
+    """Where the configuration of a unit is kept."""
+    return folder / f"{unit}-{host}.yml"
+
+
+def write_configs(substrate: Substrate, pg_bindir: Path, folder: Path) -> None:
+    """Generate every member's configuration into a folder.
+
+    Args:
+        substrate: has the hosts' addresses and data folders.
+        pg_bindir: PostgreSQL's programs, as the hosts see them.
+        folder: is made where it is missing.
+    """
+    folder.mkdir(exist_ok=True)
+    for host in substrate.topology.hosts_with("etcd"):
+        path = config_path(folder, etcd.UNIT, host.name)
+        path.write_text(to_yaml(etcd.render_config(substrate, host.name)))
+    for host in substrate.topology.hosts_with("postgres"):
+        path = config_path(folder, patroni.UNIT, host.name)
+        path.write_text(to_yaml(patroni.render_config(substrate, host.name, pg_bindir)))
+
+
+def to_yaml(config: Mapping[str, object]) -> str:
+    """A generated configuration, in the order in which it was made."""
+    return yaml.safe_dump(dict(config), sort_keys=False)

@@ -1,0 +1,143 @@
+"""However a drill in containers ends, the engine has nothing of it afterwards."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+from support.commands import (
+    bascule,
+    descendants,
+    events,
+    running,
+    wait_gone,
+    wait_phase,
+    wait_until,
+)
+from support.docker_things import docker, nothing_left, run_of, things_of
+
+from cluster.compose.keeper import remove_run, this_keeper
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+
+END_TIMEOUT_S = 180.0
+DRILL = ("drill", "--substrate", "compose")
+THINGS_MIN = 6 + 10 + 6
+"""Containers, networks and volumes, without the load's."""
+
+
+@pytest.mark.parametrize("phase", ["boot", "fault"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_nothing_but_honest_evidence(
+    tmp_path: Path, number: int, phase: str
+) -> None:
+    run = tmp_path / "run"
+    with running(*DRILL, "host-loss", "--out", str(run)) as process:
+        wait_phase(run, phase)
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=END_TIMEOUT_S)
+    assert process.returncode == 130, errors
+    assert "UNKNOWN" in output
+    assert things_of(run) == []
+    assert [event["reason"] for event in events(run, "interrupted")] == ["stopped by a signal"]
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with running(*DRILL, "steady", "--out", str(run)) as process:
+        wait_phase(run, "steady")
+        assert len(things_of(run)) >= THINGS_MIN
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=END_TIMEOUT_S)
+    assert process.returncode == 130
+    assert things_of(run) == []
+
+
+def test_kill_9_of_the_command_leaves_nothing(tmp_path: Path) -> None:
+    """What keeps the project sees that the command is gone, and cleans up."""
+    run = tmp_path / "run"
+    with running(*DRILL, "steady", "--out", str(run)) as process:
+        wait_phase(run, "steady")
+        ours = descendants(process.pid)
+        process.kill()
+        process.communicate(timeout=END_TIMEOUT_S)
+    wait_until(nothing_left(run), timeout_s=END_TIMEOUT_S, what="the end of every container")
+    wait_gone(ours)
+    judged = bascule("check", str(run))
+    assert judged.returncode == 4, judged.stderr
+
+
+def test_kill_9_of_what_keeps_the_project(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with running(*DRILL, "steady", "--out", str(run)) as process:
+        wait_phase(run, "boot")
+        keeper_of(process.pid).kill()
+        process.communicate(timeout=END_TIMEOUT_S)
+    assert process.returncode == 3
+    assert things_of(run) == []
+
+
+def test_what_was_left_by_kill_9_of_everything_is_swept(tmp_path: Path) -> None:
+    """And nothing else: what another run has, whose keeper lives, stays."""
+    run = tmp_path / "run"
+    network = "bascule-test-of-sweep"
+    alive = f"--label=org.bascule.owner=drill --label=org.bascule.run={network}".split()
+    with running(*DRILL, "steady", "--out", str(run)) as process:
+        wait_phase(run, "steady")
+        everything = [psutil.Process(process.pid), *descendants(process.pid)]
+        for one in everything:
+            one.suspend()  # so that none of them sees another's end
+        for one in everything:
+            one.kill()
+        process.communicate(timeout=END_TIMEOUT_S)
+    assert len(things_of(run)) >= THINGS_MIN
+    docker("network", "create", *alive, f"--label=org.bascule.keeper={this_keeper()}", network)
+    try:
+        swept = bascule("compose", "sweep")
+        assert swept.returncode == 0, swept.stderr
+        assert f"removed container bascule-drill-{run_of(run)}-db-paris-patroni" in swept.stdout
+        assert things_of(run) == []
+        assert network not in swept.stdout
+        assert docker("network", "inspect", "--format", "{{.Name}}", network).strip() == network
+    finally:
+        remove_run(network)
+
+
+def test_a_container_that_somebody_kills_is_a_finding(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with running(*DRILL, "steady", "--out", str(run)) as process:
+        wait_phase(run, "steady")
+        primary = str(events(run, "leader-key")[-1]["holder"])
+        replica = next(name for name in ("db-paris", "db-orsay") if name != primary)
+        docker("kill", f"bascule-drill-{run_of(run)}-{replica}-patroni")
+        output, errors = process.communicate(timeout=END_TIMEOUT_S)
+    assert process.returncode == 1, errors
+    verdict = json.loads((run / "verdict.json").read_text())
+    assert "unexpected-exit" in [finding["kind"] for finding in verdict["findings"]]
+    assert f"patroni on {replica}" in output
+    assert things_of(run) == []
+
+
+def test_a_kept_project_stays_until_a_signal(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with running(*DRILL, "steady", "--keep", "--out", str(run)) as process:
+        wait_phase(run, "done")
+        name = f"bascule-drill-{run_of(run)}-db-orsay-patroni"
+        members = docker("exec", name, "patronictl", "-c", "/etc/patroni.yml", "list")
+        assert members.count("streaming") == 2, members
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=END_TIMEOUT_S)
+    assert process.returncode == 0, errors
+    assert " VALID " in output
+    assert things_of(run) == []
+
+
+def keeper_of(pid: int) -> psutil.Process:
+    """The process inside that has the project."""
+    return next(
+        child for child in psutil.Process(pid).children() if "chaos.drill.inside" in child.cmdline()
+    )

@@ -1,0 +1,133 @@
+"""What a drill raises is the cluster of ``docker-compose.yml``, which is the built-in topology."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cluster.compose.addresses import BLOCKS, plan_addresses
+from cluster.compose.images import BUILT_BY, image_name
+from cluster.compose.project import (
+    ETCD_DATA,
+    POSTGRES_DATA,
+    problems_of_containers,
+    render_project,
+    unit_of,
+)
+from cluster.patroni import dynamic_settings
+from cluster.topology.load import load_builtin
+from cluster.topology.model import Host, Topology
+
+ROOT = Path(__file__).parents[3]
+FILE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+TOPOLOGY = load_builtin("three-sites")
+
+
+def rendered(topology: Topology) -> dict[str, Any]:
+    plan = plan_addresses(topology, BLOCKS[0])
+    labels = {"org.bascule.run": "r1"}
+    return dict(
+        render_project(topology, plan, run="r1", labels=labels, config=Path("/runs/x/config"))
+    )
+
+
+def places(service: dict[str, Any]) -> dict[str, str]:
+    """Named volumes and where they are."""
+    found = {}
+    for volume in service["volumes"]:
+        if isinstance(volume, str):
+            name, where = volume.split(":")[:2]
+            found[name] = where
+        elif volume["type"] == "volume":
+            found[volume["source"]] = volume["target"]
+    return found
+
+
+def test_the_file_has_the_hosts_of_the_topology() -> None:
+    hosts = {host.name for host in TOPOLOGY.hosts}
+    names = {name for name in FILE["services"] if name.startswith(("db-", "dcs-", "app-"))}
+    assert names == hosts
+
+
+@pytest.mark.parametrize("host", [host.name for host in TOPOLOGY.hosts if unit_of(host)])
+def test_file_and_drill_have_the_same_host(host: str) -> None:
+    ours, theirs = rendered(TOPOLOGY)["services"][host], FILE["services"][host]
+    assert ours["image"] == theirs["image"]
+    assert ours["hostname"] == theirs["hostname"] == host
+    console = f"console-{host}"
+    assert set(ours["networks"]) - {console} == set(theirs["networks"])
+    assert places(ours).items() <= places(theirs).items()
+    for key in ("init", "read_only", "cap_drop", "security_opt"):
+        assert ours[key] == theirs[key], key
+
+
+def test_a_console_has_one_host_and_everything_is_internal() -> None:
+    document = rendered(TOPOLOGY)
+    for name, network in document["networks"].items():
+        assert network["internal"] is True
+        members = [host for host, one in document["services"].items() if name in one["networks"]]
+        if name.startswith("console-"):
+            assert members == [name.removeprefix("console-")]
+    assert not any("ports" in service for service in document["services"].values())
+
+
+def test_everything_is_labelled_and_nothing_has_a_secret() -> None:
+    document = rendered(TOPOLOGY)
+    for kind in ("services", "networks", "volumes"):
+        for name, thing in document[kind].items():
+            assert thing["labels"] == {"org.bascule.run": "r1"}, name
+    assert not any("environment" in service for service in document["services"].values())
+
+
+def test_the_files_patroni_has_the_settings_of_the_topology() -> None:
+    config = yaml.safe_load((ROOT / "docker" / "patroni.yml").read_text())
+    dcs = config["bootstrap"]["dcs"]
+    wanted = dynamic_settings(TOPOLOGY.cluster)
+    assert {key: dcs[key] for key in wanted} == wanted
+    assert config["postgresql"]["data_dir"] == f"{POSTGRES_DATA}/pgdata"
+    assert FILE["x-etcd-environment"]["ETCD_DATA_DIR"].startswith(ETCD_DATA)
+
+
+def test_every_image_is_built_by_one_service_and_has_this_version() -> None:
+    builders: dict[str, list[str]] = {}
+    for name, service in FILE["services"].items():
+        if service["image"].startswith("bascule/") and "build" in service:
+            builders.setdefault(service["build"]["target"], []).append(name)
+            assert service["image"] == image_name(service["build"]["target"])
+        elif service["image"].startswith("bascule/"):
+            assert service["pull_policy"] == "never", name
+        else:
+            assert not service["image"].endswith("latest")
+            assert ":" in service["image"]
+    assert all(len(services) == 1 for services in builders.values())
+    assert {short: [service] for short, service in BUILT_BY.items()}.items() <= builders.items()
+
+
+def test_services_of_the_file_are_sealed_and_watched() -> None:
+    text = (ROOT / "docker" / "Dockerfile").read_text()
+    for name, service in FILE["services"].items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["profiles"], name
+    assert text.count("HEALTHCHECK") == 3
+    assert text.count("\nUSER ") == 4
+
+
+def test_a_host_with_two_roles_is_refused_with_the_remedy() -> None:
+    first, *others = TOPOLOGY.sites
+    both = dataclasses.replace(first, hosts=(Host(name="db-paris", roles=("etcd", "postgres")),))
+    problems = list(problems_of_containers(dataclasses.replace(TOPOLOGY, sites=(both, *others))))
+    assert [problem.key for problem in problems] == ["site[0].host[0].roles"]
+    assert "a host of its own, or use --substrate lab" in problems[0].words
+
+
+@pytest.mark.parametrize("name", ["three-sites", "three-sites-two-each"])
+def test_built_in_topologies_can_be_raised(name: str) -> None:
+    topology = load_builtin(name)
+    assert list(problems_of_containers(topology)) == []
+    assert len(rendered(topology)["services"]) == sum(bool(unit_of(h)) for h in topology.hosts)
