@@ -56,4 +56,8 @@ def choose_backend(mode: str, topology: Topology, settings: Settings) -> Backend
         if settings.reuse:
             raise OptionError("reuse=True: only mode='docker' can; a lab ends with its owner")
         return LabBackend(topology, pg_bindir=settings.pg_bindir)
+    if mode == "docker":
+        from chaos.testing.docker_backend import DockerBackend  # noqa: PLC0415
+
+        return DockerBackend(topology, reuse=settings.reuse)
     raise OptionError(f"there is no mode {mode!r}; there are {', '.join(MODES)}")

@@ -36,7 +36,11 @@ def lay_ground(  # noqa: PLR0913 (one a name)
             application_name="bascule-testing",
         ) as connection:
             role, database = sql.Identifier(user), sql.Identifier(dbname)
-            verifier = connection.pgconn.encrypt_password(password.encode(), user.encode())
+            # With the algorithm named: else libpq asks the server, and holds the interpreter while
+            # it waits, so that no relay of this process could carry the question.
+            verifier = connection.pgconn.encrypt_password(
+                password.encode(), user.encode(), b"scram-sha-256"
+            )
             found = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [user])
             if found.fetchone() is None:
                 connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
