@@ -39,6 +39,7 @@ from cluster.errors import ClusterError
 from cluster.etcd import CLIENT_PORT, PEER_PORT
 from cluster.patroni import POSTGRES_PORT, REST_PORT, SUPERUSER, Credentials
 from cluster.relay import relay
+from cluster.services import UnitServices
 from cluster.topology.load import to_toml
 from cluster.topology.model import Host, Role, Topology
 
@@ -265,9 +266,9 @@ class DockerBackend:
         first = hosts.machines[self.topology.nodes[0]]
         if await anyio.to_thread.run_sync(lambda: first.is_running):
             text = await anyio.to_thread.run_sync(first.get, SECRETS)
-            cluster = PatroniCluster(hosts, IN_THE_IMAGE, _credentials(text), folder / "config")
-            cluster.write_configs()
-            return cluster
+            known = _credentials(text)
+            services = UnitServices(hosts, IN_THE_IMAGE, folder / "config", credentials=known)
+            return PatroniCluster(hosts, services)
         return await raise_cluster(
             hosts,
             IN_THE_IMAGE,

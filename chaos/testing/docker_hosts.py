@@ -73,6 +73,11 @@ class ContainerHosts:
         self._cut_sites: set[str] = set()
         self._cut_links: set[str] = set()
 
+    @property
+    def python(self) -> str:
+        """There are no clients' hosts; a database's host has this one."""
+        return "python"
+
     def address(self, host: str) -> str:
         """The name by which the other hosts find it."""
         return host
