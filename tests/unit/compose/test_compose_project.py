@@ -19,7 +19,7 @@ from cluster.compose.project import (
     unit_of,
 )
 from cluster.patroni import dynamic_settings
-from cluster.topology.load import load_builtin
+from cluster.topology.load import builtin_topologies, load_builtin
 from cluster.topology.model import Host, Topology
 
 ROOT = Path(__file__).parents[3]
@@ -126,7 +126,7 @@ def test_a_host_with_two_roles_is_refused_with_the_remedy() -> None:
     assert "a host of its own, or use --substrate lab" in problems[0].words
 
 
-@pytest.mark.parametrize("name", ["three-sites", "three-sites-two-each"])
+@pytest.mark.parametrize("name", [one.name for one in builtin_topologies()])
 def test_built_in_topologies_can_be_raised(name: str) -> None:
     topology = load_builtin(name)
     assert list(problems_of_containers(topology)) == []

@@ -1,0 +1,196 @@
+"""``docker-compose.yml`` as a user has it: up, used, watched, broken, down, and nothing is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from support.commands import wait_until
+from support.docker_things import docker
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[2]
+UP_TIMEOUT_S = 600.0
+ALERT_TIMEOUT_S = 240.0
+PORTS = ("PRIMARY", "REPLICA", "HAPROXY", "PROMETHEUS", "ALERTMANAGER", "GRAFANA")
+PROFILES = "cluster,observe,load"
+"""Grafana has a profile of its own: its image is to be had from a registry only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composed:
+    """The project while it is up."""
+
+    project: str
+    environment: dict[str, str]
+
+    def compose(self, *arguments: str) -> str:
+        """``docker compose ARGUMENTS``; what it printed."""
+        done = subprocess.run(
+            ["docker", "compose", *arguments],
+            cwd=ROOT,
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=UP_TIMEOUT_S,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def get(self, port: str, path: str) -> Any:  # noqa: ANN401 (JSON)
+        """What a published port answers, as JSON."""
+        url = f"http://127.0.0.1:{self.environment[f'BASCULE_{port}_PORT']}{path}"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return json.loads(answer.read())
+
+    def value(self, query: str) -> float | None:
+        """The one value of a Prometheus query; None while there is none."""
+        found = self.get("PROMETHEUS", f"/api/v1/query?query={query}")["data"]["result"]
+        return float(found[0]["value"][1]) if found else None
+
+    def secret(self, name: str) -> str:
+        """A password of the cluster."""
+        return self.compose("exec", "-T", "db-paris", "cat", f"/run/secrets/{name}").strip()
+
+    def things(self) -> list[str]:
+        """The containers, networks and volumes of the project."""
+        ours = f"label=com.docker.compose.project={self.project}"
+        listings = (("ps", "--all"), ("network", "ls"), ("volume", "ls"))
+        return [
+            name
+            for listing in listings
+            for name in docker(*listing, "--quiet", "--filter", ours).split()
+        ]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody has now."""
+    with ExitStack() as held:
+        found = []
+        for _ in range(count):
+            one = held.enter_context(socket.create_server(("127.0.0.1", 0)))
+            found.append(one.getsockname()[1])
+        return found
+
+
+@pytest.fixture(scope="module")
+def composed() -> Iterator[Composed]:
+    """Up, with every health check passed; afterwards nothing of it is left."""
+    project = f"bascule-test-{secrets.token_hex(4)}"
+    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    environment = {f"BASCULE_{name}_PORT": str(port) for name, port in ports.items()}
+    environment |= {"BASCULE_PROJECT": project, "COMPOSE_PROFILES": PROFILES}
+    there = Composed(project=project, environment=environment)
+    try:
+        there.compose("up", "--detach", "--wait")
+        yield there
+    finally:
+        there.compose("down", "--volumes", "--timeout", "5")
+    assert there.things() == []
+
+
+def test_the_primary_port_leads_to_the_primary_and_nobody_else_gets_in(composed: Composed) -> None:
+    port = composed.environment["BASCULE_PRIMARY_PORT"]
+    where = f"host=127.0.0.1 port={port} user=postgres dbname=postgres connect_timeout=10"
+    with psycopg.connect(f"{where} password={composed.secret('superuser')}") as connection:
+        row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
+        assert row == (False,)
+        counted = connection.execute(
+            "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'quorum'"
+        ).fetchone()
+        assert counted == (2,)
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(f"{where} password=guessed")
+    replica = composed.environment["BASCULE_REPLICA_PORT"]
+    where = where.replace(f"port={port}", f"port={replica}")
+    with psycopg.connect(f"{where} password={composed.secret('superuser')}") as connection:
+        assert connection.execute("SELECT pg_is_in_recovery()").fetchone() == (True,)
+
+
+def test_everything_is_healthy_and_nothing_is_root_but_the_maker_of_secrets(
+    composed: Composed,
+) -> None:
+    names = composed.compose("ps", "--all", "--format", "{{.Name}}").split()
+    for name in names:
+        document = json.loads(docker("inspect", name))[0]
+        state, service = document["State"], document["Config"]["Labels"]
+        if service["com.docker.compose.service"] in ("secrets", "prepare"):
+            assert (state["Status"], state["ExitCode"]) == ("exited", 0), name
+            continue
+        assert state["Running"], name
+        if "Health" in state:
+            assert state["Health"]["Status"] == "healthy", name
+        assert document["Config"]["User"] not in ("", "root", "0"), name
+        assert document["HostConfig"]["ReadonlyRootfs"], name
+        environment = " ".join(document["Config"]["Env"])
+        for secret in ("superuser", "monitor", "app"):
+            assert composed.secret(secret) not in environment, name
+
+
+def test_prometheus_sees_the_cluster_and_has_the_rules(composed: Composed) -> None:
+    wait_until(
+        lambda: composed.value("bascule_primaries") == 1,
+        timeout_s=ALERT_TIMEOUT_S,
+        what="the metrics of the cluster",
+    )
+    assert composed.value("sum(bascule_member_up)") == 3
+    assert composed.value("sum(bascule_exporter_permission_missing)") == 0
+    groups = composed.get("PROMETHEUS", "/api/v1/rules")["data"]["groups"]
+    rules = {rule["name"] for group in groups for rule in group["rules"]}
+    assert {"BasculeNoPrimary", "BasculeMemberDown", "BasculeTwoPrimaries"} <= rules
+    assert all(rule["health"] == "ok" for group in groups for rule in group["rules"])
+
+
+def test_every_site_is_loaded(composed: Composed) -> None:
+    query = "SELECT count(DISTINCT split_part(site, '-', 1)) FROM bascule.ledger"
+    port = composed.environment["BASCULE_PRIMARY_PORT"]
+    where = f"host=127.0.0.1 port={port} user=postgres dbname=postgres connect_timeout=10"
+    with psycopg.connect(
+        f"{where} password={composed.secret('superuser')}", autocommit=True
+    ) as connection:
+
+        def loaded() -> bool:
+            return connection.execute(query).fetchone() == (3,)
+
+        wait_until(loaded, timeout_s=60, what="entries of all three sites")
+
+
+def test_an_alert_of_a_lost_replica_reaches_alertmanager_and_goes_again(
+    composed: Composed,
+) -> None:
+    members = json.loads(
+        composed.compose(
+            *("exec", "-T", "db-paris", "python", "-c"),
+            "import urllib.request as r; print(r.urlopen('http://db-paris:8008/cluster').read().decode())",
+        )
+    )["members"]
+    replica = next(member["name"] for member in members if member["role"] != "leader")
+
+    def firing() -> set[str]:
+        alerts = composed.get("ALERTMANAGER", "/api/v2/alerts?active=true")
+        return {
+            alert["labels"]["member"]
+            for alert in alerts
+            if alert["labels"]["alertname"] == "BasculeMemberDown"
+        }
+
+    begin_s = time.monotonic()
+    composed.compose("kill", replica)
+    wait_until(lambda: firing() == {replica}, timeout_s=ALERT_TIMEOUT_S, what="the alert")
+    assert time.monotonic() - begin_s > 60  # the rule's own patience
+    composed.compose("start", replica)
+    wait_until(lambda: not firing(), timeout_s=ALERT_TIMEOUT_S, what="the end of the alert")
