@@ -20,9 +20,11 @@ if TYPE_CHECKING:
         OptionError,
         StartError,
     )
+    from chaos.testing.fixture_chaos import Chaos
     from chaos.testing.model import MemberState, State
 
 __all__ = [
+    "Chaos",
     "ClusterInTestsError",
     "FaultError",
     "MemberState",
@@ -35,7 +37,12 @@ __all__ = [
     "State",
 ]
 
-_HOMES = {"PatroniCluster": "cluster", "MemberState": "model", "State": "model"}
+_HOMES = {
+    "Chaos": "fixture_chaos",
+    "PatroniCluster": "cluster",
+    "MemberState": "model",
+    "State": "model",
+}
 
 
 def __getattr__(name: str) -> object:
