@@ -11,10 +11,10 @@ import math
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from chaoslib.exceptions import ActivityFailed
+from chaoslib.exceptions import ActivityFailed, InterruptExecution
 
 from chaos.errors import ChaosError
-from chaos.testing.errors import OptionError
+from chaos.testing.errors import ClusterInTestsError, OptionError
 from cluster.errors import ClusterError
 from replication.errors import StorageError
 
@@ -23,19 +23,37 @@ T = TypeVar("T")
 
 logger = logging.getLogger("chaostoolkit")
 """Where Chaos Toolkit and its extensions write."""
+GRACEFUL_EXIT = 20
+"""``chaoslib.exit.exit_gracefully`` has this one: interrupted, and controls are told."""
 
 
 def activity(fn: Callable[P, T]) -> Callable[P, T]:
-    """A decorator: what goes wrong on purpose is an ``ActivityFailed``, with the same words."""
+    """A decorator: what goes wrong on purpose is an ``ActivityFailed``, with the same words.
+
+    SIGTERM ends the experiment. chaoslib's handler raises ``InterruptExecution`` for it, but what
+    runs an activity takes that for a failure of the activity, and goes on (chaostoolkit-lib 1.44,
+    ``run_python_activity``).
+    """
 
     @functools.wraps(fn)
     def told(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return fn(*args, **kwargs)
         except (ChaosError, ClusterError, StorageError) as error:
-            raise ActivityFailed(str(error)) from error
+            raise ActivityFailed(words_of(error)) from error
+        except InterruptExecution as error:
+            raise SystemExit(GRACEFUL_EXIT) from error
 
     return told
+
+
+def words_of(error: Exception) -> str:
+    """What an error says; the tails of logs that come with it go to Chaos Toolkit's own log."""
+    words = str(error)
+    if isinstance(error, ClusterInTestsError) and error.logs:
+        logger.debug(error.logs)
+        words = words.removesuffix(error.logs).rstrip()
+    return words
 
 
 def number(name: str, value: object, *, least: float = 0.0, what: str = "a number") -> float:

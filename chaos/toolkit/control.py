@@ -8,6 +8,7 @@ raised, and with which versions, is in the journal: the extension ``bascule`` of
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
 from chaoslib.exceptions import InterruptExecution, InvalidActivity
@@ -16,9 +17,9 @@ from chaoslib.types import Configuration, Control, Dry, Experiment, Journal, Sec
 
 from chaos.drill.outside import versions
 from chaos.errors import ChaosError
-from chaos.toolkit.activity import logger, word
+from chaos.toolkit.activity import logger, word, words_of
 from chaos.toolkit.held import Held, clusters
-from chaos.toolkit.options import group_of, make_cluster
+from chaos.toolkit.options import group_of, make_cluster, resolve
 from cluster.binaries import find_binaries
 from cluster.errors import ClusterError
 
@@ -75,23 +76,31 @@ def before_experiment_control(
         logger.info(f"Raising the cluster {name} ({cluster.topology.name})")
         clusters.add(name, cluster, url_env=url_env)
     except (ChaosError, ClusterError) as error:
-        raise InterruptExecution(f"the cluster could not be raised: {error}") from error
+        words = words_of(error)
+        raise InterruptExecution(f"no cluster for this experiment: {words}") from error
 
 
 def after_experiment_control(
-    context: Experiment, state: Journal | None = None, **arguments: object
+    context: Experiment,
+    state: Journal | None = None,
+    configuration: Configuration | None = None,
+    **arguments: object,
 ) -> None:
     """Write down what was there, and end the cluster.
 
     Args:
         context: the experiment.
         state: the journal; None where the experiment was broken off.
+        configuration: as of ``before_experiment_control``.
         arguments: as of ``before_experiment_control``.
     """
-    name = str(arguments.get("cluster", DEFAULT))
+    name = str(arguments.pop("cluster", DEFAULT))
+    arguments.pop("url_env", None)
     try:
         if state is not None and clusters.is_up(name):
-            set_extension(state["experiment"], _described(clusters.get(name), state))
+            found = _described(clusters.get(name), state)
+            found["versions"] = _versions(arguments, configuration)
+            set_extension(state["experiment"], found)
     finally:
         clusters.close(name)
 
@@ -115,7 +124,6 @@ def _described(held: Held, journal: Mapping[str, Any]) -> dict[str, Any]:
         "name": EXTENSION,
         "cluster": held.name,
         "topology": cluster.topology.name,
-        "versions": versions(find_binaries(None)),
         "outages_s": [round(one_s, 3) for one_s in held.outages_s],
     }
     try:
@@ -125,3 +133,14 @@ def _described(held: Held, journal: Mapping[str, Any]) -> dict[str, Any]:
     if journal.get("deviated") or journal.get("status") != "completed":
         found["logs"] = cluster.log_tails().splitlines()
     return found
+
+
+def _versions(
+    arguments: Mapping[str, object], configuration: Mapping[str, object] | None
+) -> dict[str, str]:
+    """Of what took part; in containers PostgreSQL and etcd are those of their images."""
+    options = resolve(arguments, configuration)
+    found = versions(find_binaries(options.get("pg_bindir")))
+    found["chaostoolkit-lib"] = version("chaostoolkit-lib")
+    in_images = ("postgresql", "etcd") if options.get("mode") == "docker" else ()
+    return {name: number for name, number in found.items() if name not in in_images}

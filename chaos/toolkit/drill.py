@@ -47,19 +47,20 @@ def run_drill(scenario: str, options: Mapping[str, object], out: str | None) -> 
         The run folder.
 
     Raises:
-        OptionError: an option is neither a text nor a number.
+        OptionError: an option is neither a text nor a number, or the scenario is an option.
         ChaosError: the drill could not be run, or was stopped: what it said.
     """
     folder = Path(out) if out is not None else default_folder(Path(scenario).stem)
-    command = [sys.executable, "-m", "chaos", "drill", f"--out={folder}"]
+    if scenario.startswith("-"):
+        raise OptionError(f"scenario={scenario!r}: expected a name or a file")
+    command = [sys.executable, "-m", "chaos", "drill", scenario, f"--out={folder}"]
     for name, value in options.items():
         if value is not None:
             if isinstance(value, bool) or not isinstance(value, str | int | float):
                 raise OptionError(f"{name}={value!r}: expected a text or a number")
             command.append(f"--{name}={value}")
-    # Behind the dashes a scenario can be called what it likes.
     process = subprocess.Popen(
-        [*command, "--", scenario],
+        command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

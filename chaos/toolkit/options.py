@@ -9,6 +9,7 @@ from typing import Any
 from chaos.testing import PatroniCluster
 from chaos.testing.errors import OptionError
 from chaos.toolkit.activity import whole_number, word
+from cluster.binaries import find_binaries
 
 PREFIX = "bascule_"
 """Of the keys of an experiment's configuration."""
@@ -22,8 +23,10 @@ def _flag(name: str, value: object) -> bool:
     return value
 
 
-def _path(name: str, value: object) -> Path:
-    return Path(word(name, value))
+def _pg_bindir(name: str, value: object) -> Path:
+    path = Path(word(name, value))
+    find_binaries(path)  # so that a wrong one is refused before anything is begun
+    return path
 
 
 def _durability(name: str, value: object) -> str:
@@ -43,25 +46,23 @@ CHECKS: Mapping[str, Callable[[str, object], object]] = {
     "username": word,
     "dbname": word,
     "reuse": _flag,
-    "pg_bindir": _path,
+    "pg_bindir": _pg_bindir,
 }
 """The arguments of ``chaos.testing.PatroniCluster``, but the password."""
 
 
-def make_cluster(
-    asked: Mapping[str, object],
-    configuration: Mapping[str, object] | None,
-    secrets: Mapping[str, object] | None,
-) -> PatroniCluster:
-    """The cluster that an experiment asks for, not started.
+def resolve(
+    asked: Mapping[str, object], configuration: Mapping[str, object] | None
+) -> dict[str, Any]:
+    """The arguments of a cluster, checked, without those that keep their default.
 
     Args:
         asked: arguments of an activity or a control; None is one that was not given.
         configuration: ``bascule_sites`` and so on count where no argument was given.
-        secrets: ``password``, of the role that the tests work with.
 
     Raises:
-        OptionError, TopologyError: there is no such thing.
+        OptionError: there is no such argument, or its value is of the wrong kind.
+        PrerequisiteError: the folder ``pg_bindir`` lacks programs.
     """
     unknown = [name for name in asked if name not in CHECKS]
     if unknown:
@@ -74,6 +75,26 @@ def make_cluster(
             value = (configuration or {}).get(said)
         if value is not None:
             found[name] = check(said, value)
+    return found
+
+
+def make_cluster(
+    asked: Mapping[str, object],
+    configuration: Mapping[str, object] | None,
+    secrets: Mapping[str, object] | None,
+) -> PatroniCluster:
+    """The cluster that an experiment asks for, not started.
+
+    Args:
+        asked: as of ``resolve``.
+        configuration: as of ``resolve``.
+        secrets: ``password``, of the role that the tests work with.
+
+    Raises:
+        OptionError, TopologyError: there is no such thing.
+        PrerequisiteError: the folder ``pg_bindir`` lacks programs.
+    """
+    found = resolve(asked, configuration)
     password = (secrets or {}).get("password")
     if password is not None:
         if not isinstance(password, str) or not password:  # it is not repeated

@@ -1,10 +1,13 @@
-"""What is asked of a cluster in SQL, as an application would: through the storage layer."""
+"""What is asked of a cluster in SQL, as an application would: through the storage layer.
+
+The event loop has a thread of its own. Chaos Toolkit's handlers of signals raise exceptions in the
+main thread, wherever that is at the moment; amid the callbacks of asyncio they would be lost.
+"""
 
 from __future__ import annotations
 
-from functools import partial
-
 import anyio
+from anyio.from_thread import start_blocking_portal
 
 from chaos.testing import PatroniCluster
 from chaos.testing.errors import NotHealthyError
@@ -31,7 +34,8 @@ def write(cluster: PatroniCluster, *, within_s: float, site: str | None = None) 
         site: as a client of this site; None: from outside, cut off by nothing.
     """
     try:
-        anyio.run(partial(_write, cluster, within_s, site))
+        with start_blocking_portal() as portal:
+            portal.call(_write, cluster, within_s, site)
     except TimeoutError:
         return f"nothing was acknowledged within {within_s:g} s"
     except StorageError as error:
@@ -59,7 +63,8 @@ def replica_lag_bytes(cluster: PatroniCluster) -> dict[str, int]:
         NotHealthyError: a replica does not stream, so that the primary does not know its lag.
         StorageError: there is no primary, or it does not answer.
     """
-    primary, found = anyio.run(_lags, cluster)
+    with start_blocking_portal() as portal:
+        primary, found = portal.call(_lags, cluster)
     replicas = [node for node in cluster.topology.nodes if node != primary]
     for node in replicas:
         if node not in found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -38,6 +39,23 @@ class Ended:
         return next(one for one in found if one["name"] == "bascule")
 
 
+def temporary(folder: Path) -> Path:
+    """Where what runs in ``folder`` has its temporary files: nobody else's are there."""
+    path = folder / "temporary"
+    path.mkdir(exist_ok=True)
+    return path
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Ours, with a folder for temporary files of its own."""
+    return {**os.environ, "TMPDIR": str(temporary(folder))}
+
+
+def left_behind(folder: Path) -> list[str]:
+    """The temporary files that are still there."""
+    return sorted(path.name for path in temporary(folder).iterdir())
+
+
 def command(folder: Path, *arguments: str) -> list[str]:
     """``chaos`` with nothing of this user's: no settings, no look for a newer version."""
     settings = folder / "settings.yaml"
@@ -49,6 +67,7 @@ def chaos(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(folder, *arguments),
         cwd=folder,
+        env=environment(folder),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -78,6 +97,7 @@ def running(
     process = subprocess.Popen(
         command(folder, "run", *options, str(_file_of(folder, experiment))),
         cwd=folder,
+        env=environment(folder),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

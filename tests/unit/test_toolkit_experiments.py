@@ -189,6 +189,7 @@ def test_a_text_says_how_to_make_a_number_of_it() -> None:
         ("actions", "raise_cluster", {"cluster": ""}, "cluster=''"),
         ("actions", "run_drill", {"seed": [1]}, r"seed=\[1\]: expected a text or a number"),
         ("actions", "run_drill", {"scenario": ""}, "scenario=''"),
+        ("actions", "run_drill", {"scenario": "--keep"}, "expected a name or a file"),
     ],
 )
 def test_a_bad_argument_fails_the_activity_with_words(
