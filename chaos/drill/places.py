@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from cluster.binaries import find_binaries
+from cluster.binaries import Binaries, find_binaries
 from cluster.compose.beside import run_beside
 from cluster.compose.engine import check_engine
 from cluster.compose.images import prepare_images
@@ -51,13 +51,7 @@ def prepare_lab(pg_bindir: Path | None) -> Place:
         enter=lambda command, started: run_sealed(command, started=started),
         options=("--pg-bindir", str(binaries.pg_bindir)),
         substrate={"name": "lab", "wan": "no delay", "data": "tmpfs"},
-        versions={
-            "bascule": version("bascule"),
-            "postgresql": binaries.postgres.version,
-            "patroni": version("patroni"),
-            "etcd": binaries.etcd.version,
-            **_versions_here(),
-        },
+        versions=lab_versions(binaries),
         warnings=binaries.warnings,
     )
 
@@ -90,6 +84,17 @@ def prepare_compose(say: Callable[[str], object]) -> Place:
         },
         versions={**_versions_here(), **images.versions, "bascule": version("bascule")},
     )
+
+
+def lab_versions(binaries: Binaries) -> dict[str, str]:
+    """Of everything that takes part in a lab."""
+    return {
+        "bascule": version("bascule"),
+        "postgresql": binaries.postgres.version,
+        "patroni": version("patroni"),
+        "etcd": binaries.etcd.version,
+        **_versions_here(),
+    }
 
 
 def _versions_here() -> dict[str, str]:

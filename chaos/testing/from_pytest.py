@@ -10,6 +10,7 @@ import pytest
 from chaos.errors import ScenarioError
 from chaos.testing.cluster import PatroniCluster
 from chaos.testing.errors import ClusterInTestsError, OptionError
+from chaos.testing.marker import MARKER, WITHIN_S
 from chaos.testing.survival import Ordeal, choose_moment, find_scenario
 from cluster.errors import ClusterError
 
@@ -56,8 +57,6 @@ def scenarios_of(marker: pytest.Mark) -> tuple[str, ...]:
 
 def make_ordeal(cluster: PatroniCluster, scenario: str, item: pytest.Item) -> Ordeal:
     """The ordeal of a test; not begun yet."""
-    from chaos.testing.plugin import MARKER, WITHIN_S  # noqa: PLC0415
-
     marker = item.get_closest_marker(MARKER)
     assert marker is not None
     seed = cast(int, item.config.getoption("bascule_seed"))

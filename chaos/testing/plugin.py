@@ -12,18 +12,16 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from chaos.testing.marker import MARKER, WITHIN_S
+
 if TYPE_CHECKING:
     from chaos.testing.cluster import PatroniCluster
     from chaos.testing.fixture_chaos import Chaos
     from chaos.testing.survival import Ordeal
     from replication import Storage
 
-MARKER = "survives"
 SCENARIO = "_bascule_scenario"
 ORDEAL = "_bascule_ordeal"
-WITHIN_S = 0.5
-"""The moment of the first fault is within this time of the test's begin. A judgement: a test of a
-service takes longer, or says ``within_s=0``."""
 SEEDS = 1 << 31
 CLUSTER = pytest.StashKey["PatroniCluster"]()
 

@@ -15,7 +15,7 @@ from chaoslib.exceptions import InterruptExecution, InvalidActivity
 from chaoslib.extension import set_extension
 from chaoslib.types import Configuration, Control, Dry, Experiment, Journal, Secrets
 
-from chaos.drill.outside import versions
+from chaos.drill.places import lab_versions
 from chaos.errors import ChaosError
 from chaos.toolkit.activity import logger, word, words_of
 from chaos.toolkit.held import Held, clusters
@@ -140,7 +140,7 @@ def _versions(
 ) -> dict[str, str]:
     """Of what took part; in containers PostgreSQL and etcd are those of their images."""
     options = resolve(arguments, configuration)
-    found = versions(find_binaries(options.get("pg_bindir")))
+    found = lab_versions(find_binaries(options.get("pg_bindir")))
     found["chaostoolkit-lib"] = version("chaostoolkit-lib")
     in_images = ("postgresql", "etcd") if options.get("mode") == "docker" else ()
     return {name: number for name, number in found.items() if name not in in_images}
