@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import yaml
 
 from cluster import etcd, patroni
 from cluster.binaries import Binaries
 from cluster.patroni import Credentials
-from cluster.substrate import Substrate, UnitExit
-from cluster.topology.model import Role, Topology
-
-if TYPE_CHECKING:
-    from cluster.cluster import PatroniCluster
+from cluster.substrate import Substrate
+from cluster.topology.model import Role
 
 StepReport = Callable[[str], None]
 """Called with the name of each step of a boot that is done: dcs, primary, replicas, protected."""
@@ -39,24 +35,6 @@ class Services(Protocol):
 
         Returns:
             The names of the units that were started; they may not be ready yet.
-        """
-        ...
-
-
-class Raiser(Protocol):
-    """Raises the hosts of a topology, and then a Patroni cluster on them."""
-
-    def sites(
-        self, topology: Topology, *, on_exit: Callable[[UnitExit], None]
-    ) -> AbstractAsyncContextManager[Substrate]:
-        """The hosts, up while the context is open; it has the substrate's abilities before."""
-        ...
-
-    async def cluster(self, substrate: Substrate, done: StepReport) -> PatroniCluster:
-        """The cluster, once its data is protected.
-
-        Raises:
-            BootError: a step did not end in time; says what was missing, and what the logs say.
         """
         ...
 

@@ -28,7 +28,7 @@ from chaos.faults import FAULTS, Stage
 from cluster.boot import log_tail
 from cluster.cluster import PatroniCluster
 from cluster.errors import BootError
-from cluster.services import Raiser
+from cluster.raiser import Raiser
 from cluster.substrate import Substrate, UnitExit, missing_abilities
 from cluster.topology.model import Topology
 

@@ -35,7 +35,7 @@ from cluster.compose.sites import ComposeSites
 from cluster.errors import ClusterError
 from cluster.lab.look import how_to_look, leave_passwords
 from cluster.lab.raiser import LabRaiser
-from cluster.services import Raiser
+from cluster.raiser import Raiser
 from cluster.topology.load import load_topology
 
 
