@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from support.local_postgres import PASSWORD, SUPERUSER, LocalPostgres, local_postgres
 from support.patroni_answers import rest_api
 
-from replication import Credentials, Storage
+from replication import Credentials, Storage, StorageSettings
 from replication.bulk import BulkLoad, FileFormat, Progress
 from replication.schema import install
 
@@ -50,6 +50,9 @@ SETTINGS = {"fsync": "on", "max_wal_size": "8GB", "shared_buffers": "128MB"}
 """As in production, but that no checkpoint falls into a round by chance."""
 
 Row = tuple[int, str, str, str, float]
+
+LOCAL = StorageSettings(durability="local")
+"""Raw COPY waits for no standby, so neither do we."""
 
 
 def patients(count: int) -> Iterator[Row]:
@@ -100,7 +103,7 @@ async def measure(server: LocalPostgres, rows: int, rounds: int) -> list[Figure]
     taken: dict[str, list[float]] = {"bulk": [], "raw": [], "raw-async": []}
     async with (
         rest_api(primary=True) as answers,
-        Storage([answers.member(server)], credentials) as storage,
+        Storage([answers.member(server)], credentials, settings=LOCAL) as storage,
     ):
         await install(storage)
         for number in range(-1, rounds):

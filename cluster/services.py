@@ -46,10 +46,17 @@ class UnitServices:
         substrate: where they run.
         binaries: the programs they are.
         config_folder: keeps every member's configuration, ``<unit>-<host>.yml``.
+        credentials: of a cluster that is there already; made anew if None.
     """
 
-    def __init__(self, substrate: Substrate, binaries: Binaries, config_folder: Path) -> None:
-        self.credentials = Credentials()
+    def __init__(
+        self,
+        substrate: Substrate,
+        binaries: Binaries,
+        config_folder: Path,
+        credentials: Credentials | None = None,
+    ) -> None:
+        self.credentials = credentials or Credentials()
         self._substrate = substrate
         self._binaries = binaries
         self._folder = config_folder

@@ -105,6 +105,19 @@ class Cuttable(Protocol):
 
 
 @runtime_checkable
+class SiteCuttable(Protocol):
+    """A site can be cut off from all others."""
+
+    async def cut_site(self, site: str) -> None:
+        """Between the site and the others packets vanish; within it everything goes on."""
+        ...
+
+    async def heal_site(self, site: str) -> None:
+        """Join it again."""
+        ...
+
+
+@runtime_checkable
 class ProcessKillable(Protocol):
     """Single processes of a host can be killed or stopped."""
 
@@ -122,6 +135,7 @@ class ProcessKillable(Protocol):
 ABILITIES: Mapping[str, type] = {
     "kill-host": Killable,
     "cut-link": Cuttable,
+    "cut-site": SiteCuttable,
     "kill-process": ProcessKillable,
 }
 

@@ -12,12 +12,14 @@ from replication.durability import Durability, Isolation
 from replication.errors import (
     AlreadyApplied,
     CircuitOpen,
+    CommitInDoubt,
     DeadlineExceeded,
     DiskFull,
     NoPrimary,
     NotAdmitted,
     NotApplied,
     NotDurable,
+    NotOpen,
     NotRepeated,
     NotSynchronous,
     PoolExhausted,
@@ -34,6 +36,8 @@ from replication.problems import ConfigError
 from replication.reader import Read
 from replication.settings import Dcs, StorageConfig, StorageSettings
 from replication.storage import Storage
+from replication.sync import SyncStorage, SyncTransaction
+from replication.sync_decorated import SyncUnitOfWork
 from replication.tls import Tls
 from replication.tokens import Token
 from replication.units import Applied, Outcome, Result, Transaction
@@ -42,6 +46,7 @@ __all__ = [
     "AlreadyApplied",
     "Applied",
     "CircuitOpen",
+    "CommitInDoubt",
     "ConfigError",
     "Credentials",
     "Dcs",
@@ -55,6 +60,7 @@ __all__ = [
     "NotAdmitted",
     "NotApplied",
     "NotDurable",
+    "NotOpen",
     "NotRepeated",
     "NotSynchronous",
     "Outcome",
@@ -68,6 +74,9 @@ __all__ = [
     "StorageConfig",
     "StorageError",
     "StorageSettings",
+    "SyncStorage",
+    "SyncTransaction",
+    "SyncUnitOfWork",
     "Tls",
     "Token",
     "TokenLost",

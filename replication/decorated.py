@@ -6,19 +6,21 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Concatenate, Generic, ParamSpec, TypeVar
 
-from replication.units import Applied, Transaction
+from replication.units import Applied
 
 T = TypeVar("T")
+X = TypeVar("X")
 P = ParamSpec("P")
 
 
-class UnitOfWork(Generic[P, T]):
-    """A function that runs itself as a unit of work; made by ``Storage.unit_of_work``."""
+class UnitOfWork(Generic[X, P, T]):
+    """A function that runs itself as a unit of work; made by ``Storage.unit_of_work`` (``X`` is its
+    transaction) and ``AsyncOrm.unit_of_work`` (``X`` is SQLAlchemy's session)."""
 
     def __init__(
         self,
-        fn: Callable[Concatenate[Transaction, P], Awaitable[T]],
-        run: Callable[[Callable[[Transaction], Awaitable[T]], str | None], Awaitable[Applied[T]]],
+        fn: Callable[Concatenate[X, P], Awaitable[T]],
+        run: Callable[[Callable[[X], Awaitable[T]], str | None], Awaitable[Applied[T]]],
     ) -> None:
         functools.update_wrapper(self, fn)
         self.fn = fn
@@ -27,8 +29,8 @@ class UnitOfWork(Generic[P, T]):
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Apply it under an id that is drawn; what the function returned."""
-        return (await self._run(lambda tx: self.fn(tx, *args, **kwargs), None)).value
+        return (await self._run(lambda x: self.fn(x, *args, **kwargs), None)).value
 
     async def run(self, unit_id: str, /, *args: P.args, **kwargs: P.kwargs) -> Applied[T]:
         """Apply it under ``unit_id``; see ``Storage.run``."""
-        return await self._run(lambda tx: self.fn(tx, *args, **kwargs), unit_id)
+        return await self._run(lambda x: self.fn(x, *args, **kwargs), unit_id)

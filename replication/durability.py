@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from psycopg import sql
 
@@ -75,7 +75,14 @@ def plan(
         durability: what is asked for.
         isolation: the server's default if None.
         statement_timeout_s: for each statement; the server's default if None.
+
+    Raises:
+        ValueError: no such durability or isolation.
     """
+    if durability not in get_args(Durability):
+        raise ValueError(f"durability {durability!r}: expected {', '.join(get_args(Durability))}")
+    if isolation is not None and isolation not in _BEGIN:
+        raise ValueError(f"isolation {isolation!r}: expected {', '.join(_BEGIN)}")
     preamble: list[Query] = [_LOCAL] if durability == "local" else []
     if statement_timeout_s is not None:
         milliseconds = max(1, round(statement_timeout_s * 1000))

@@ -9,6 +9,7 @@ The class answers the question that matters to the caller: did it take effect?
 - ``NotDurable``: yes, but not yet as safely as was asked for.
 - ``AlreadyApplied``: yes, by an earlier call with the same ``unit_id``.
 - ``ReadFailed``: it was only a read.
+- ``NotOpen``: nothing was asked of anybody.
 """
 
 from __future__ import annotations
@@ -125,6 +126,16 @@ class Unknown(StorageError):
     """The commit was in doubt and its id row could not be asked before the deadline."""
 
     remedy = "Ask later with storage.outcome(unit_id), or run it again with the same unit_id"
+
+
+class CommitInDoubt(Unknown):
+    """A commit on a lent connection was in doubt: such a transaction has no id row to be asked."""
+
+    remedy = "Look for what it wrote; a unit of work would have found out by itself"
+
+
+class NotOpen(StorageError):
+    """The storage was not opened, was closed, or was opened by the process that forked this one."""
 
 
 class NotDurable(StorageError):

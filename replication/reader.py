@@ -40,6 +40,9 @@ LOOK_INTERVAL_S = 0.005
 PAUSE_S = 0.1
 """When nobody could serve, before all are tried again; with jitter."""
 
+READ_ONLY = "25006"
+"""A read that writes: the transaction is read-only because we have begun it so."""
+
 _POSITION = (
     "SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery()"
     " THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - '0/0'::pg_lsn"
@@ -173,7 +176,7 @@ class Reader:
         search.failed(node, failure.message, failure.sqlstate)
         if is_not_admitted(failure.sqlstate):
             raise NotAdmitted(f"the read failed: {error}", **search.facts) from error
-        if decide(failure, Phase.BODY) is Action.GIVE_UP:
+        if failure.sqlstate == READ_ONLY or decide(failure, Phase.BODY) is Action.GIVE_UP:
             raise ReadFailed(f"the read failed: {error}", **search.facts) from error
 
     async def _candidates(self, demand: Demand) -> list[str]:
@@ -207,7 +210,7 @@ class Reader:
         try:
             with self._loss_noted(session, is_primary):
                 age_s = await self._check(session, demand, is_primary, search)
-                await session.begin("SELECT 1", begin=_BEGIN[demand.isolation])
+                session.begin(begin=_BEGIN[demand.isolation])
                 value = await fn(Transaction(session))
                 await session.commit()
         except StorageError:
@@ -245,7 +248,8 @@ class Reader:
             yield
         except psycopg.Error as error:
             failure = failure_of(error)
-            if failure.kind == "lost" or decide(failure, Phase.BODY) is Action.REROUTE:
+            is_lost = failure.kind == "lost" or decide(failure, Phase.BODY) is Action.REROUTE
+            if is_lost and failure.sqlstate != READ_ONLY:
                 if is_primary:
                     self._router.lost(session, failure.message)
                 else:

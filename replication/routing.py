@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import anyio
 import psycopg
 
 from replication.credentials import Credentials
@@ -21,6 +22,14 @@ from replication.watch import Watch
 from replication.wire import NotPrimary, Session, connect, is_not_admitted
 
 TOO_MANY_CONNECTIONS = "53300"
+
+PROMOTION_S = 2.0
+"""How long a member that has the leader key is waited for while it still recovers. Patroni calls it
+the primary as soon as it has the key; the server needs 0.05 to 0.2 s more (drills), longer with
+much WAL to replay."""
+
+PROMOTION_LOOK_S = 0.01
+"""How often it is asked meanwhile: what this may add to the failover."""
 
 
 class Router:
@@ -79,7 +88,26 @@ class Router:
             psycopg.Error: the member that should be the primary does not take us. It is a suspect
                 from then on; the next call searches again.
         """
-        return await self._primary_pool.borrow(self._connect_primary)
+        return await self._primary_pool.borrow(self.connect)
+
+    async def connect(self) -> Session:
+        """A new session to the primary, beside the pool; waits and raises like ``borrow``."""
+        member = await self.watch.wait_primary()
+        try:
+            session = await connect(member.address, self._credentials)
+            if session.in_recovery:
+                await self._wait_promotion(session)
+            if self.watch.primary is member:
+                self._accept(session)
+        except psycopg.Error as error:
+            # One that is full, or that does not want us, is the primary all the same.
+            if error.sqlstate != TOO_MANY_CONNECTIONS and not is_not_admitted(error.sqlstate):
+                self.watch.lose(member.name, str(error), suspect=True)
+            raise
+        if self.watch.primary is not member:  # it was lost while it was being connected to
+            session.abandon()
+            raise NotPrimary(f"{member.name} is not the primary any more")
+        return session
 
     def give_back(self, session: Session) -> None:
         """Take back a session to the primary."""
@@ -128,21 +156,23 @@ class Router:
         for pool in self._read_pools.values():
             pool.drop()
 
-    async def _connect_primary(self) -> Session:
-        member = await self.watch.wait_primary()
+    async def _wait_promotion(self, session: Session) -> None:
+        """Wait while its server is being promoted, and its Patroni still says so.
+
+        To call it a suspect at once would mean to ask everybody else first, and the host that was
+        lost answers no question before its deadline: that cost the first write 1.6 s.
+
+        Raises:
+            psycopg.Error: it was lost meanwhile, or somebody else is the primary.
+        """
         try:
-            session = await connect(member.address, self._credentials)
-            if self.watch.primary is member:
-                self._accept(session)
-        except psycopg.Error as error:
-            # One that is full, or that does not want us, is the primary all the same.
-            if error.sqlstate != TOO_MANY_CONNECTIONS and not is_not_admitted(error.sqlstate):
-                self.watch.lose(member.name, str(error), suspect=True)
-            raise
-        if self.watch.primary is not member:  # it was lost while it was being connected to
+            with anyio.move_on_after(PROMOTION_S), self._talks.with_node(session.node):
+                while session.in_recovery and self.primary == session.node:
+                    await anyio.sleep(PROMOTION_LOOK_S)
+                    await session.look()
+        except BaseException:
             session.abandon()
-            raise NotPrimary(f"{member.name} is not the primary any more")
-        return session
+            raise
 
     async def _connect_replica(self, member: Member) -> Session:
         session = await connect(member.address, self._credentials)
@@ -163,6 +193,7 @@ class Router:
         if session.in_recovery:
             reason = "is in recovery"
         elif known is not None and session.system_identifier != known:
+            self.watch.exclude(session.node)
             reason = "belongs to another cluster (its system identifier differs)"
         elif session.timeline < timeline_min:
             reason = f"is on timeline {session.timeline}, {timeline_min} was seen before"

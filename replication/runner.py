@@ -6,7 +6,6 @@ No policy lives here: what a failure means is ``outcomes``, what proves that a c
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
@@ -35,6 +34,7 @@ from replication.errors import (
 from replication.observe import AttemptBegan, AttemptFailed, DoubtResolved, Observers
 from replication.outcomes import Action, Failure, Phase, decide
 from replication.routing import Router
+from replication.stepping import Again, first_pause_s, pause_of
 from replication.talks import Talks
 from replication.units import Applied, Attempt, Transaction, Unit
 from replication.wire import (
@@ -47,12 +47,6 @@ from replication.wire import (
 
 T = TypeVar("T")
 
-PAUSE_S_MIN, PAUSE_S_MAX = 0.01, 0.2
-"""Between attempts, doubling, with jitter. Short, because a pause delays the first write after a
-failover; what a server that is full needs instead is ``BACK_OFF_S``."""
-
-BACK_OFF_S = 1.0
-
 SITES_PAUSE_S_MIN, SITES_PAUSE_S_MAX = 0.002, 0.1
 """Between two looks at who has confirmed a position; a replica confirms a flush within its own
 round trip."""
@@ -62,14 +56,6 @@ DISK_FULL = "53100"
 QUERY_CANCELED = "57014"
 ACCESS_RULE = "42"
 """The class of a table that is not there, or may not be read."""
-
-
-class Again(Exception):
-    """Another step may help."""
-
-    def __init__(self, action: Action) -> None:
-        super().__init__(action.value)
-        self.action = action
 
 
 class UnitRunner:
@@ -90,8 +76,9 @@ class UnitRunner:
         self._observers = observers
         self._clock = clock
         self._was_synchronous = False
+        self._may_see_replication = False
         self._stepping = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(Again), wait=_pause_of, sleep=anyio.sleep
+            retry=tenacity.retry_if_exception_type(Again), wait=pause_of, sleep=anyio.sleep
         )
 
     async def run(self, unit: Unit[T], deadline_s: float) -> Applied[T]:
@@ -102,7 +89,7 @@ class UnitRunner:
             try:
                 return await self._step(unit)
             except Again as again:
-                await anyio.sleep(_first_pause_s(again.action))
+                await anyio.sleep(first_pause_s(again.action))
             return await self._stepping(self._step, unit)
         raise self._missed(unit, deadline_s)
 
@@ -153,7 +140,9 @@ class UnitRunner:
 
     async def _work(self, unit: Unit[T], session: Session, begun_s: float) -> Attempt[T]:
         """Everything of a transaction up to its COMMIT."""
-        await session.begin(
+        if unit.plan.durability == "all_sites" and not self._may_see_replication:
+            await self._require_sight(unit, session)
+        session.begin(
             unit_rows.BEGIN_ROW,
             (unit.id, unit.row_attempt),
             begin=unit.plan.begin,
@@ -169,6 +158,21 @@ class UnitRunner:
         evidence = unit_rows.parse_evidence(row or await session.fetch_header())
         await self._require_synchronous(unit, session, evidence)
         return Attempt(value=value, node=session.node, evidence=evidence, begun_s=begun_s)
+
+    async def _require_sight(self, unit: Unit[T], session: Session) -> None:
+        """See to it that what the sites confirm can be seen at all.
+
+        Raises:
+            NotApplied: our role may not.
+        """
+        if not (await session.fetch(durability.MAY_SEE_REPLICATION))[0][0]:
+            raise NotApplied(
+                f"{unit.id} was not applied: durability all_sites is seen in"
+                " pg_stat_replication, and our role may not see positions there"
+                " (GRANT pg_read_all_stats TO it)",
+                **self._facts(unit),
+            )
+        self._may_see_replication = True
 
     async def _require_synchronous(
         self, unit: Unit[T], session: Session, evidence: unit_rows.Evidence
@@ -277,10 +281,11 @@ class UnitRunner:
             # To ask once more is always safe, so whatever else stands in the way may pass.
             gives_up = action is Action.GIVE_UP and failure.kind != "warning"
             raise Again(Action.BACK_OFF if gives_up else action) from error
-        elapsed_s = self._clock() - unit.started_s
-        self._observers.tell(
-            DoubtResolved(unit_id=unit.id, node=session.node, state=state, elapsed_s=elapsed_s)
-        )
+        if unit.doubt is not None:
+            elapsed_s = self._clock() - unit.started_s
+            self._observers.tell(
+                DoubtResolved(unit_id=unit.id, node=session.node, state=state, elapsed_s=elapsed_s)
+            )
         if state == "void":
             unit.next_attempt()
             self._require_repeatable(unit)
@@ -367,7 +372,7 @@ async def resolve(
         psycopg.Error: there is no answer that could be believed; it may simply be asked again.
     """
     preamble = durability.plan(plan.durability).preamble
-    await session.begin(unit_rows.RESOLVE, (unit_id, attempt), preamble=preamble)
+    session.begin(unit_rows.RESOLVE, (unit_id, attempt), preamble=preamble)
     answer = unit_rows.parse_answer(await session.fetch_header())
     row = await session.commit(plan.proof)
     if row is not None and not row[0]:
@@ -380,21 +385,3 @@ async def _now(unit: Unit[T], session: Session) -> tuple[object, ...] | None:
     if unit.plan.durability != "all_sites":
         return None
     return (await session.fetch(durability.PROOF))[0]
-
-
-_growing_pause = tenacity.wait_random_exponential(
-    multiplier=2 * PAUSE_S_MIN, min=PAUSE_S_MIN, max=PAUSE_S_MAX
-)
-
-
-def _first_pause_s(action: Action) -> float:
-    """How long to wait after the first step, with jitter."""
-    return (BACK_OFF_S if action is Action.BACK_OFF else PAUSE_S_MIN) * random.uniform(0.5, 1.5)
-
-
-def _pause_of(state: tenacity.RetryCallState) -> float:
-    """How long tenacity waits before the next step."""
-    error = None if state.outcome is None else state.outcome.exception()
-    if isinstance(error, Again) and error.action is Action.BACK_OFF:
-        return _first_pause_s(error.action)
-    return _growing_pause(state)

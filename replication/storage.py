@@ -10,18 +10,20 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import anyio
 import psycopg
+from psycopg.rows import TupleRow
 
+from replication.connections import Lender
 from replication.credentials import Credentials
 from replication.dcs import LeaderWatch
 from replication.decorated import UnitOfWork
-from replication.durability import MAY_SEE_REPLICATION, Durability, Isolation, plan
-from replication.errors import Facts, NotApplied, StorageError
+from replication.durability import Durability, Isolation, plan
+from replication.errors import StorageError
 from replication.gate import Gate
 from replication.inquiry import ask_outcome
 from replication.members import Ask, Member, RestClient
@@ -99,7 +101,8 @@ class Storage:
             clock=clock,
         )
         self._watch.listen(self._gate)
-        self._may_see_replication = False
+        self.lender = Lender(self._router, clock)
+        """For what keeps connections of its own (``engines``)."""
         self._owned = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -170,7 +173,8 @@ class Storage:
             Unknown: the commit was in doubt and could not be resolved before the deadline.
             NotDurable: it took effect, but not every site confirmed it in time.
             AlreadyApplied: an earlier call with this ``unit_id`` took effect.
-            ValueError: durability ``all_sites`` with members whose site is not known.
+            ValueError: no such durability or isolation; or durability ``all_sites`` with members
+                whose site is not known.
             Exception: what ``fn`` itself raised; the transaction was rolled back.
         """
         settings = self.settings
@@ -187,7 +191,7 @@ class Storage:
             repeatable=repeatable,
         )
         if asked == "all_sites":
-            await self._require_sites(unit)
+            self._require_sites()
         self._gate.admit(unit)
         try:
             applied = await self._runner.run(
@@ -207,7 +211,9 @@ class Storage:
         isolation: Isolation | None = None,
         statement_timeout_s: float | None = None,
         repeatable: bool = True,
-    ) -> Callable[[Callable[Concatenate[Transaction, P], Awaitable[T]]], UnitOfWork[P, T]]:
+    ) -> Callable[
+        [Callable[Concatenate[Transaction, P], Awaitable[T]]], UnitOfWork[Transaction, P, T]
+    ]:
         """A decorator: the function becomes one that runs itself as a unit of work.
 
         The arguments are those of ``run``. The function gets the transaction as its first
@@ -217,7 +223,7 @@ class Storage:
 
         def decorate(
             fn: Callable[Concatenate[Transaction, P], Awaitable[T]],
-        ) -> UnitOfWork[P, T]:
+        ) -> UnitOfWork[Transaction, P, T]:
             async def run(
                 bound: Callable[[Transaction], Awaitable[T]], unit_id: str | None
             ) -> Applied[T]:
@@ -255,6 +261,9 @@ class Storage:
             after: what the token stands for is seen (``Applied.token``), on whatever timeline.
             isolation: the server's default if None.
             deadline_s: for everything together; the settings' if None.
+
+        Returns:
+            What ``fn`` returned, who served it, and how old it may be.
 
         Raises:
             ReadFailed: nobody could serve it in time, or the statement was wrong.
@@ -337,30 +346,33 @@ class Storage:
                 await session.rollback()
             self._router.give_back(session)
 
-    async def _require_sites(self, unit: Unit[T]) -> None:
-        """Durability ``all_sites`` can be shown at all.
+    def connection(
+        self, *, deadline_s: float | None = None
+    ) -> AbstractAsyncContextManager[psycopg.AsyncConnection[TupleRow]]:
+        """A psycopg connection to the primary, as ``psycopg_pool`` lends it.
+
+        What was begun is committed at the end of the block, and rolled back if it raises. Nothing
+        is retried. It is one of the storage's sessions, and is made clean afterwards.
+
+        Args:
+            deadline_s: for getting it, not for what is done with it; the settings' if None.
+
+        Raises:
+            NoPrimary: there was none in time; ``PoolExhausted``, ``NotAdmitted``: as for ``run``.
+            CommitInDoubt: nobody knows whether the transaction was committed.
+            psycopg.Error: as always. When another member becomes the primary, the connection is
+                cut at once, whatever it is doing.
+        """
+        return self.lender.lend(self.settings.deadline_s if deadline_s is None else deadline_s)
+
+    def _require_sites(self) -> None:
+        """Durability ``all_sites`` means something here.
 
         Raises:
             ValueError: a member's site is not known.
-            NotApplied: we may not see the replicas' positions.
         """
         homeless = [member.name for member in self.members if member.site is None]
         if homeless:
             raise ValueError(
                 f"durability all_sites: the site of {', '.join(homeless)} is not known"
             )
-        if self._may_see_replication:
-            return
-        found = await self.read(_may_see_replication)
-        if not found.value:
-            raise NotApplied(
-                f"{unit.id} was not applied: durability all_sites is seen in"
-                " pg_stat_replication, and our role may not see positions there"
-                " (GRANT pg_read_all_stats TO it)",
-                **Facts(unit_id=unit.id, node=found.node, sqlstate=None, elapsed_s=0.0, attempts=0),
-            )
-        self._may_see_replication = True
-
-
-async def _may_see_replication(transaction: Transaction) -> bool:
-    return bool((await transaction.execute(MAY_SEE_REPLICATION)).rows[0][0])

@@ -8,8 +8,8 @@ answer is a talk, and when another primary is found, the talks with the old one 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from types import TracebackType
 
 import anyio
 import psycopg
@@ -27,14 +27,31 @@ class Superseded(psycopg.OperationalError):
 
 
 class Talk:
-    """One wait for a server."""
+    """One wait for a server: a context manager, entered once."""
 
-    __slots__ = ("node", "scope", "since_s")
+    __slots__ = ("_among", "node", "scope", "since_s")
 
-    def __init__(self, node: str, since_s: float) -> None:
+    def __init__(self, node: str, since_s: float, among: set[Talk]) -> None:
         self.node = node
         self.since_s = since_s
         self.scope = anyio.CancelScope()
+        self._among = among
+
+    def __enter__(self) -> None:
+        self._among.add(self)
+        self.scope.__enter__()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        self._among.discard(self)
+        swallowed = bool(self.scope.__exit__(exc_type, exc, traceback))
+        if self.scope.cancelled_caught:
+            raise Superseded(f"{self.node} is not the primary any more")
+        return swallowed
 
 
 class Talks:
@@ -44,22 +61,13 @@ class Talks:
         self._clock = clock
         self._talks: set[Talk] = set()
 
-    @contextmanager
-    def with_node(self, node: str) -> Iterator[None]:
-        """Everything in here waits for ``node``.
+    def with_node(self, node: str) -> Talk:
+        """Everything in it waits for ``node``.
 
         Raises:
-            Superseded: it was interrupted.
+            Superseded: on leaving: it was interrupted.
         """
-        talk = Talk(node, self._clock())
-        self._talks.add(talk)
-        try:
-            with talk.scope:
-                yield
-        finally:
-            self._talks.discard(talk)
-        if talk.scope.cancelled_caught:
-            raise Superseded(f"{node} is not the primary any more")
+        return Talk(node, self._clock(), self._talks)
 
     def interrupt_all_but(self, node: str) -> None:
         """End every talk with another server: ``node`` is the primary."""

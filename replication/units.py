@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from psycopg import sql
+from psycopg.abc import AdaptContext
 from psycopg.rows import TupleRow
 
 from replication.durability import Plan
 from replication.outcomes import Failure, Phase
 from replication.tokens import Token
 from replication.unit_rows import Evidence
-from replication.wire import Params, Query, Session
+from replication.wire import AsyncLentConnection, Params, Query, Session
 
 T = TypeVar("T")
 
@@ -47,6 +49,33 @@ class Transaction:
         """
         rows, rowcount = await self._session.execute(query, params)
         return Result(rows=rows, rowcount=rowcount)
+
+    @asynccontextmanager
+    async def connection(
+        self, context: AdaptContext | None = None
+    ) -> AsyncIterator[AsyncLentConnection]:
+        """psycopg's connection, in the open transaction, for what knows nothing else.
+
+        Committing and rolling back are not the borrower's (``psycopg.ProgrammingError``);
+        savepoints are (``connection.transaction()``). Do not use ``execute`` meanwhile.
+
+        Args:
+            context: whose adapters it has; psycopg's own if None.
+
+        Raises:
+            psycopg.Error: let it pass, as with ``execute``.
+        """
+        pgconn = await self._session.for_lending()
+        lent = AsyncLentConnection(self._session, pgconn, context=context, in_unit=True)
+        try:
+            yield lent
+        finally:
+            lent.detach()
+
+    @property
+    def session(self) -> Session:
+        """What it runs on; for ``SyncTransaction.connection`` and nobody else."""
+        return self._session
 
     async def copy_in(self, statement: sql.SQL | sql.Composed, blocks: Iterable[bytes]) -> int:
         """Run a ``COPY ... FROM STDIN``; ``blocks`` are its data, as the statement's format asks.

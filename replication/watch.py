@@ -74,8 +74,6 @@ class Watch:
         self.view: dict[str, RestAnswer] = {}
         """The last answer of each member."""
         self.samples: deque[Sample] = deque(maxlen=SAMPLES_MAX)
-        self.timeline_min = 0
-        """The highest timeline of a primary that was believed or accepted."""
         self.primary: Member | None = None
         self._ask = ask
         self._interval_s = interval_s
@@ -84,9 +82,18 @@ class Watch:
         self._search_began_s = clock()
         self._hurry_until_s = 0.0
         self._suspects: set[str] = set()
+        self._foreign: set[str] = set()
+        """Members that belong to another cluster, by what their server says."""
+        self._timelines: dict[str, int] = {}
+        """The highest one on which each member was believed or accepted as the primary."""
         self._listeners: list[Listener] = []
         self._alarm = anyio.Event()
         self._found = anyio.Event()
+
+    @property
+    def timeline_min(self) -> int:
+        """The highest timeline of a primary that was seen: lower ones are history."""
+        return max(self._timelines.values(), default=0)
 
     @property
     def is_searching(self) -> bool:
@@ -134,7 +141,12 @@ class Watch:
     def accept(self, node: str, timeline: int) -> None:
         """A session to ``node`` was accepted: what was thought of it before is void."""
         self._suspects.discard(node)
-        self.timeline_min = max(self.timeline_min, timeline)
+        self._note_timeline(node, timeline)
+
+    def exclude(self, node: str) -> None:
+        """``node`` belongs to another cluster: its claims mean nothing, until it is no primary."""
+        self._foreign.add(node)
+        self._timelines.pop(node, None)
 
     def hurry(self, holder: str | None) -> None:
         """The leader key changed: ask everybody now, and quickly for as long as a promotion takes.
@@ -191,9 +203,10 @@ class Watch:
             )
         if answer.asked_s < self._search_began_s:
             return
-        self._heard[member.name] = answer
         if answer.status is not None and not answer.is_primary:
             self._suspects.discard(member.name)  # what it claims after that is news
+            self._foreign.discard(member.name)  # it may be made anew, as a replica of ours
+        self._heard[member.name] = RestAnswer() if member.name in self._foreign else answer
         chosen = choose_primary(
             self._heard,
             members=self.members,
@@ -228,9 +241,12 @@ class Watch:
 
     def _become(self, chosen: str) -> None:
         # Whoever holds the leader lock on a timeline makes history of all lower ones.
-        self.timeline_min = max(self.timeline_min, self.view[chosen].timeline or 0)
+        self._note_timeline(chosen, self.view[chosen].timeline or 0)
         self.primary = self.members[chosen]
         for listener in self._listeners:
             listener.primary_found(chosen)
         self._found.set()
         self._found = anyio.Event()
+
+    def _note_timeline(self, node: str, timeline: int) -> None:
+        self._timelines[node] = max(self._timelines.get(node, 0), timeline)

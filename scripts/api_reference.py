@@ -47,7 +47,13 @@ GROUPS = (
         names=(
             *("Storage.run", "Storage.unit_of_work", "UnitOfWork"),
             *("Transaction", "Transaction.execute", "Result"),
-            *("Storage.outcome", "Storage.session", "Durability", "Isolation"),
+            *(
+                "Storage.outcome",
+                "Storage.connection",
+                "Storage.session",
+                "Durability",
+                "Isolation",
+            ),
         ),
     ),
     Group(
@@ -56,6 +62,14 @@ GROUPS = (
         names=("Storage.read", "Read", "Token"),
     ),
     Group(title="Results", words="", names=("Applied", "Outcome")),
+    Group(
+        title="From synchronous code",
+        words=(
+            "The same from threads: the function runs in the thread that calls. With SQLAlchemy:"
+            " [sqlalchemy.md](sqlalchemy.md)."
+        ),
+        names=("SyncStorage", "SyncTransaction", "SyncUnitOfWork"),
+    ),
     Group(
         title="Settings",
         words="The same as keys of a TOML file, with their ranges: [settings.md](settings.md).",

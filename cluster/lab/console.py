@@ -28,6 +28,8 @@ CLONE_NEWNET = 0x40000000
 NETNS_FOLDER = Path("/run/netns")
 """Where ``ip netns`` keeps its names (ip-netns(8)); private to the lab's mount namespace."""
 
+LOOPBACK = "127.0.0.1"
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -86,25 +88,30 @@ class ConsoleBackend(AsyncNetworkBackend):
         await anyio.sleep(seconds)
 
 
-async def open_console(host: str, port: int) -> anyio.abc.SocketStream:
+async def open_console(host: str, port: int, address: str = LOOPBACK) -> anyio.abc.SocketStream:
     """A stream to ``port`` on the loopback of host ``host``.
+
+    Args:
+        host: in whose network the connection begins.
+        port: where it leads.
+        address: another one than the loopback: then it takes the host's own link.
 
     Raises:
         OSError: nothing listens there, or the host is not there.
     """
     raw = socket_in(host)
     try:
-        await _connect(raw, port)
+        await _connect(raw, address, port)
         return await anyio.abc.SocketStream.from_socket(raw)
     except BaseException:
         raw.close()
         raise
 
 
-async def _connect(raw: socket.socket, port: int) -> None:
+async def _connect(raw: socket.socket, address: str, port: int) -> None:
     """Connect without blocking: a loopback connect is at once, or refused."""
     with suppress(BlockingIOError):
-        raw.connect(("127.0.0.1", port))
+        raw.connect((address, port))
         return
     await anyio.wait_writable(raw)
     error = raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

@@ -1,7 +1,7 @@
 """From outside into a lab: makes the sealed namespaces, runs a command in them, ends them.
 
-``run_sealed`` is the only way in. The lab's PID 1 (``lab_init.py``) holds one end of a pipe, the
-lifeline, and this process the other: whatever ends this process ends the lab.
+``run_sealed`` and ``SealedLab`` are the only ways in. The lab's PID 1 (``lab_init.py``) holds one
+end of a pipe, the lifeline, and this process the other: whatever ends this process ends the lab.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from weakref import WeakSet
 
 from cluster.lab import lab_init
 from cluster.lab.prerequisites import check_prerequisites
@@ -28,6 +29,8 @@ NAMESPACES = (
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ASK = b"T"
 START_POLL_S = 0.002
+END_TIMEOUT_S = 10.0
+"""The kernel needs milliseconds to end a lab."""
 
 
 def run_sealed(
@@ -51,30 +54,98 @@ def run_sealed(
             says how to allow them.
     """
     check_prerequisites()
-    lifeline, hold = os.pipe()
     asked: list[signal.Signals] = []
 
     def stop(number: int, _: FrameType | None) -> None:
         if asked:
-            os.kill(process.pid, signal.SIGKILL)  # --kill-child takes the lab's init along
+            lab.kill()
         else:
-            os.write(hold, ASK)
+            lab.ask()
         asked.append(signal.Signals(number))
 
-    process = subprocess.Popen(
-        [*NAMESPACES, sys.executable, "-I", "-S", str(lab_init.__file__), str(lifeline), *command],
-        pass_fds=(lifeline,),
-        start_new_session=True,  # Ctrl-C reaches us alone; we pass it on, once
-    )
-    os.close(lifeline)
+    lab = SealedLab(command)
     with handled(stop):
         try:
-            if (init := _init_of(process)) is not None:
+            if (init := _init_of(lab.process)) is not None:
                 started(init)
-            code = process.wait()
+            code = lab.process.wait()
         finally:
-            os.close(hold)
+            lab.let_go()
     return (code if code >= 0 else 128 - code), (asked[0] if asked else None)
+
+
+class SealedLab:
+    """A lab that runs beside this process, until its command ends or ``end`` is called.
+
+    It ends with this process at the latest, however that ends. A child that this process forks does
+    not hold it up: it lets go of the lifeline at once.
+
+    Args:
+        command: what to run inside.
+        pass_fds: descriptors that the command inherits, under the same numbers.
+        output: where its standard output and error go; those of this process if None.
+
+    Raises:
+        OSError: ``unshare`` cannot be started; ``check_prerequisites`` says more.
+    """
+
+    def __init__(
+        self, command: Sequence[str], *, pass_fds: Sequence[int] = (), output: int | None = None
+    ) -> None:
+        lifeline, self._hold = os.pipe()
+        try:
+            self.process = subprocess.Popen(
+                [
+                    *(*NAMESPACES, sys.executable, "-I", "-S", str(lab_init.__file__)),
+                    *(str(lifeline), *command),
+                ],
+                pass_fds=(lifeline, *pass_fds),
+                stdin=None if output is None else subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C reaches us alone; we pass it on, once
+            )
+        except BaseException:
+            os.close(self._hold)
+            raise
+        finally:
+            os.close(lifeline)
+        _held.add(self)
+
+    def ask(self) -> None:
+        """Ask the command inside to stop: it gets SIGTERM."""
+        os.write(self._hold, ASK)
+
+    def kill(self) -> None:
+        """End everything at once; ``--kill-child`` takes the lab's init along."""
+        os.kill(self.process.pid, signal.SIGKILL)
+
+    def let_go(self) -> None:
+        """Close our end of the lifeline: what still runs in the lab ends at once. Idempotent."""
+        if self in _held:
+            _held.discard(self)
+            os.close(self._hold)
+
+    def end(self, *, timeout_s: float = END_TIMEOUT_S) -> None:
+        """End the lab, and wait until nothing of it is left. Idempotent."""
+        self.let_go()
+        try:
+            self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self.process.wait()
+
+
+_held: WeakSet[SealedLab] = WeakSet()
+
+
+def _let_go_in_child() -> None:
+    """A forked child that outlives us must not keep our labs alive."""
+    for lab in list(_held):
+        lab.let_go()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 def _init_of(process: subprocess.Popen[bytes]) -> int | None:

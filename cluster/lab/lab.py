@@ -49,6 +49,7 @@ class Lab:
             )
             for host in topology.hosts
         }
+        self._cut_sites: set[str] = set()
         self._tasks: anyio.abc.TaskGroup = anyio.create_task_group()
 
     async def __aenter__(self) -> Lab:
@@ -121,6 +122,16 @@ class Lab:
     async def heal_link(self, host: str) -> None:
         """Plug it in again."""
         await network.set_link(self.topology, host, up=True)
+
+    async def cut_site(self, site: str) -> None:
+        """Cut a site off from all others; within it everything goes on."""
+        self._cut_sites.add(site)
+        await network.set_cuts(self.topology, self._cut_sites)
+
+    async def heal_site(self, site: str) -> None:
+        """Join it again with those that are not cut off themselves."""
+        self._cut_sites.discard(site)
+        await network.set_cuts(self.topology, self._cut_sites)
 
     async def kill_process(self, host: str, process: str, signal: int) -> int:
         """Signal a unit, or the postmaster (``postgres``), by its pid on the host.

@@ -11,13 +11,13 @@ A router has one port a host and routes between them. A bridge there would be th
 the kernel takes up to a second to notice that a new bridge has a carrier, and drops what the router
 sends into it until then (``net/core/link_watch.c``): a first SYN that is lost costs one second.
 
-The plan is pure (addresses, and what to tell ``ip -batch`` in each namespace); ``build_network``
-and ``set_link`` run it.
+The plan is pure (addresses, and what to tell ``ip -batch`` in each namespace); ``build_network``,
+``set_link`` and ``set_cuts`` run it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from subprocess import PIPE
 
@@ -124,6 +124,21 @@ def plan_link(topology: Topology, host: str, *, up: bool) -> Batch:
     return Batch(namespace=router_of(site.name), lines=tuple(lines))
 
 
+def plan_cuts(topology: Topology, cut: Collection[str]) -> Iterator[Batch]:
+    """What cuts these sites off from all others, and no other site from any: the routers drop what
+    would cross the WAN, in silence (a blackhole route, ip-route(8)), in both directions."""
+    sites = list(enumerate(topology.sites, start=1))
+    for number, site in sites:
+        lines = []
+        for other, there in sites:
+            if other != number:
+                target = f"10.77.{other}.0/24"
+                apart = site.name in cut or there.name in cut
+                way = f"blackhole {target}" if apart else f"{target} via 10.78.0.{other}"
+                lines.append(f"route replace {way}")
+        yield Batch(namespace=router_of(site.name), lines=tuple(lines))
+
+
 async def build_network(topology: Topology) -> None:
     """Make the namespaces, links, addresses and routes, and let the routers forward.
 
@@ -145,6 +160,17 @@ async def set_link(topology: Topology, host: str, *, up: bool) -> None:
         LabError: the command failed.
     """
     await run_batch(plan_link(topology, host, up=up))
+
+
+async def set_cuts(topology: Topology, cut: Collection[str]) -> None:
+    """Have exactly these sites cut off from all others.
+
+    Raises:
+        LabError: a command failed.
+    """
+    for batch in plan_cuts(topology, cut):
+        if batch.lines:
+            await run_batch(batch)
 
 
 async def run_batch(batch: Batch) -> None:

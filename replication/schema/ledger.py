@@ -47,7 +47,7 @@ async def begin_locked(session: Session) -> bool:
     pipeline mode, where the server refuses more than one command in a statement: no COMMIT can
     hide behind a semicolon.
     """
-    await session.begin("SELECT pg_try_advisory_xact_lock(%s)", (LOCK_KEY,))
+    session.begin("SELECT pg_try_advisory_xact_lock(%s)", (LOCK_KEY,))
     return bool((await session.fetch_header())[0])
 
 

@@ -140,18 +140,24 @@ async def prune(
 
 
 async def keep_pruned(
-    storage: Storage, *, older_than_s: float = RETENTION_S, interval_s: float = INTERVAL_S
+    storage: Storage, *, older_than_s: float | None = None, interval_s: float = INTERVAL_S
 ) -> NoReturn:
     """``prune`` for ever, every ``interval_s`` (half to one and a half times, by chance).
 
     For a task group of the application; failures are logged and the next pass comes.
 
+    Args:
+        storage: its role needs the right to prune (``grants_text(role, prune=True)``).
+        older_than_s: the ``id_row_retention_s`` of its settings if None.
+        interval_s: between two passes.
+
     Raises:
         ValueError: as ``prune``.
     """
+    retention_s = storage.settings.id_row_retention_s if older_than_s is None else older_than_s
     while True:
         try:
-            pruned = await prune(storage, older_than_s=older_than_s)
+            pruned = await prune(storage, older_than_s=retention_s)
         except StorageError as error:
             _log.warning("id rows were not pruned: %s", error)
         else:

@@ -11,8 +11,9 @@ Rules that hold for everything in here:
   recovery; the same answer carries timeline and system identifier.
 - Warnings in answer to COMMIT are errors here (``CommitWarning``): they say that the synchronous
   wait was cancelled (``src/backend/replication/syncrep.c``), and the commit is then in doubt.
-- Statements are sent through libpq's pipeline: BEGIN, the id row and the first statement of the
-  caller travel together, so a unit of work with one statement costs two round trips, not four.
+- Statements that belong together are one packet (``exchange``): BEGIN, the id row and the first
+  statement of the caller travel together, so a unit of work with one statement costs two round
+  trips, not four. COMMIT is in none of them: it is sent when everything before it was answered.
 """
 
 from replication.wire.connect import connect, session_to
@@ -26,12 +27,18 @@ from replication.wire.errors import (
     is_id_row_conflict,
     is_not_admitted,
 )
-from replication.wire.session import Params, Query, Session
+from replication.wire.lent import AsyncLentConnection, LentConnection
+from replication.wire.line import Line
+from replication.wire.session import Session
+from replication.wire.statement import Params, Query
 
 __all__ = [
     "BLOCK_BYTES",
     "Address",
+    "AsyncLentConnection",
     "CommitWarning",
+    "LentConnection",
+    "Line",
     "NotPrimary",
     "Params",
     "Query",

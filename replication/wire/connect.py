@@ -42,18 +42,18 @@ async def connect(
             return session
     except TimeoutError:
         if connection is not None:
-            connection.pgconn.finish()
+            connection.cut()
         raise psycopg.errors.ConnectionTimeout(
             f"{address.node} did not take a connection within {deadline_s} s"
         ) from None
     except psycopg.OperationalError as error:
         if connection is not None:
-            connection.pgconn.finish()
+            connection.cut()
             raise
         raise refusal_of(error) from error
     except BaseException:
         if connection is not None:
-            connection.pgconn.finish()
+            connection.cut()
         raise
 
 

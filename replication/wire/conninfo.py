@@ -33,10 +33,13 @@ _SOCKET_OPTIONS: Mapping[str, int] = {
 # Set in the start packet, which outranks what ALTER ROLE or ALTER DATABASE say. Were warnings
 # filtered by the server, a cancelled synchronous wait would look like a commit. A client that
 # vanished must not hold its id row's key for long, so idle transactions are ended. A COPY that is
-# waiting for data is not idle: only the server's probes notice that its client's host is gone.
+# waiting for data is not idle: only the server's probes notice that its client's host is gone. And
+# a statement that is running looks up every two seconds whether somebody still waits for it (from
+# PostgreSQL 14 on, manual 19.3.2); a COMMIT that waits for its standby is not ended by that.
 _SERVER_SETTINGS: Mapping[str, str] = {
     "client_min_messages": "warning",
     "idle_in_transaction_session_timeout": "30s",
+    "client_connection_check_interval": "2s",
     "tcp_user_timeout": "10s",
     "tcp_keepalives_idle": "5s",
     "tcp_keepalives_interval": "2s",

@@ -1,25 +1,30 @@
-"""One connection as a unit of work uses it: pipelined statements, a commit that is believed."""
+"""One connection as a unit of work uses it: few round trips, a commit that is believed."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
-from typing import Any, LiteralString
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import suppress
 
 import anyio
 import psycopg
 from psycopg import sql
 from psycopg.pq import ConnStatus, TransactionStatus
+from psycopg.pq.abc import PGconn, PGresult
 from psycopg.rows import TupleRow
 
-from replication.wire.connection import Connection
+from replication.wire.connection import Connection, closed_pgconn
 from replication.wire.copying import send_blocks
 from replication.wire.errors import CommitWarning, Ended, RolledBack
-
-Query = LiteralString | sql.SQL | sql.Composed
-"""SQL comes from literals and from psycopg's ``sql``, never from strings put together."""
-
-Params = Sequence[Any] | Mapping[str, Any]
+from replication.wire.exchange import Exchanges
+from replication.wire.statement import (
+    Params,
+    Query,
+    Statement,
+    require_inside,
+    rowcount_of,
+    rows_of,
+    statement_of,
+)
 
 ROLLBACK_DEADLINE_S = 1.0
 """A ROLLBACK that takes longer is not worth the connection it would save."""
@@ -31,21 +36,23 @@ _LOOK = (
     " current_setting('synchronous_commit')"
 )
 
-_WAITS_FOR_FLUSH = ("on", "remote_apply")
-"""Values of ``synchronous_commit`` under which an acknowledged commit is on a standby's disk
-(PostgreSQL manual, 19.5.1)."""
+_COMMIT, _ROLLBACK = Statement(b"COMMIT"), Statement(b"ROLLBACK")
 
-_AS_PROMISED = (
-    "SELECT set_config('client_min_messages', 'warning', false),"
-    " set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
-    " WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)"
+_AS_PROMISED = Statement(
+    b"SELECT set_config('client_min_messages', 'warning', false),"
+    b" set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
+    b" WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)"
 )
 """Undoes what a function has set, before its COMMIT and for the next who gets the session: a
 commit that waits for nobody, or whose warning is filtered, would look like one that holds."""
 
-_MAY_SET = frozenset({"SET", "RESET", "DISCARD ALL", "DO", "CALL"})
+_MAY_SET = frozenset({b"SET", b"RESET", b"DISCARD ALL", b"DO", b"CALL"})
 """Command tags of statements that may change settings; ``set_config`` is known by its name. Only
 a function that hides its ``set_config`` escapes this."""
+
+_WAITS_FOR_FLUSH = ("on", "remote_apply")
+"""Values of ``synchronous_commit`` under which an acknowledged commit is on a standby's disk
+(PostgreSQL manual, 19.5.1)."""
 
 
 class Session:
@@ -57,27 +64,22 @@ class Session:
         self.timeline = 0
         self.system_identifier = 0
         self._connection = connection
-        self._pipeline: psycopg.AsyncPipeline | None = None
-        self._exit = AsyncExitStack()
-        self._header: psycopg.AsyncCursor[TupleRow] | None = None
+        self._exchanges = Exchanges(connection)
+        self._unsent: list[Statement] = []
+        """Of a transaction that was begun: they travel with the next statement."""
+        self._header: PGresult | None = None
         self._header_error: psycopg.Error | None = None
-        self._is_synced = True
-        """Every statement that was sent was followed by a Sync, and its answer has come."""
         self._has_own_settings = False
         """A statement may have changed what the promise of ``commit`` depends on."""
-        self._warnings: list[tuple[str | None, str]] = []
         self._last_words: Ended | None = None
-        connection.add_notice_handler(self._on_notice)
+        self._warnings: list[tuple[str | None, str]] = []
+        connection.add_notice_handler(self.on_notice)
 
     @property
     def is_clean(self) -> bool:
-        """Connected, and in no transaction.
-
-        libpq knows the state of the transaction only from the answer to a Sync: after a mere flush
-        it says "idle" although a BEGIN was answered.
-        """
+        """Connected, in no transaction, and with nothing that waits to be sent."""
         status = self._connection.pgconn.transaction_status
-        return self._is_synced and status == TransactionStatus.IDLE
+        return not self._unsent and status == TransactionStatus.IDLE
 
     async def look(self) -> None:
         """Ask the server for its role, its timeline (a primary's) and its cluster.
@@ -100,20 +102,20 @@ class Session:
         """
         own_commit = self.is_clean
         self._warnings.clear()
-        cursor = await self._send_and_wait(query, params)
+        result = await self._exchange(statement_of(query, params, self._connection))
         if own_commit and self._warnings:
             raise CommitWarning(*self._warnings[0])
-        return [] if cursor.description is None else await cursor.fetchall()
+        return rows_of(result, self._connection)
 
-    async def begin(
+    def begin(
         self,
-        header: Query,
+        header: Query | None = None,
         params: Params | None = None,
         *,
         begin: Query = "BEGIN",
         preamble: Sequence[Query] = (),
     ) -> None:
-        """Send BEGIN and the first statements; nothing is waited for (``fetch_header``).
+        """Begin a transaction; nothing is sent before its first statement (or ``fetch_header``).
 
         Args:
             header: the statement whose row ``fetch_header`` returns.
@@ -121,18 +123,23 @@ class Session:
             begin: BEGIN with its modes.
             preamble: statements between the two, without rows.
         """
-        await self._enter_pipeline()
-        self._is_synced = False
         self._header = self._header_error = None
-        for statement in (begin, *preamble):
-            await self._connection.execute(statement)
-        self._header = await self._connection.execute(header, params)
+        self._unsent = [
+            statement_of(statement, None, self._connection) for statement in (begin, *preamble)
+        ]
+        if header is not None:
+            self._unsent.append(statement_of(header, params, self._connection))
 
     async def execute(self, query: Query, params: Params | None) -> tuple[list[TupleRow], int]:
-        """Run a statement of the open transaction: its rows, and how many rows it touched."""
-        cursor = await self._send_and_wait(query, params)
-        rows = [] if cursor.description is None else await cursor.fetchall()
-        return rows, cursor.rowcount
+        """Run a statement of the open transaction: its rows, and how many rows it touched.
+
+        Raises:
+            psycopg.ProgrammingError: it would end the transaction; it was not sent.
+        """
+        statement = statement_of(query, params, self._connection)
+        require_inside(statement)
+        result = await self._exchange(statement)
+        return rows_of(result, self._connection), rowcount_of(result)
 
     async def fetch_header(self) -> TupleRow:
         """The row that the statement given to ``begin`` returned.
@@ -142,13 +149,10 @@ class Session:
         """
         if self._header_error is not None:
             raise self._header_error
+        if self._unsent:
+            self._header = (await self._send(()))[-1]
         assert self._header is not None, "begin comes first"
-        try:
-            row = await self._header.fetchone()
-        except psycopg.Error as error:
-            told = self._with_last_words(error)
-            raise told from told.__cause__
-        assert row is not None, "the header statement returns a row"
+        (row,) = rows_of(self._header, self._connection)
         return row
 
     async def commit(self, proof: Query | None = None) -> TupleRow | None:
@@ -162,27 +166,33 @@ class Session:
             RolledBack: it did not.
         """
         self._warnings.clear()
-        if proof is not None and self._has_own_settings:
-            await self._connection.execute(_AS_PROMISED)
-            self._has_own_settings = False
-        if proof is None:
-            cursor, after = await self._send_and_wait("COMMIT", None), None
-        else:
-            cursor, after = await self._send_both("COMMIT", proof)
+        statements = [_COMMIT]
+        if proof is not None:
+            statements.append(statement_of(proof, None, self._connection))
+            if self._has_own_settings:
+                statements.insert(0, _AS_PROMISED)
+                self._has_own_settings = False
+        try:
+            results = await self._send(statements)
+        except psycopg.Error as error:
+            answered = (result.command_status for result in self._exchanges.answered)
+            if error.sqlstate is not None and b"COMMIT" in answered:  # it is the proof that failed
+                raise CommitWarning(error.sqlstate, str(error)) from error
+            raise
         if self._warnings:
             raise CommitWarning(*self._warnings[0])
-        if cursor.statusmessage != "COMMIT":
-            raise RolledBack(f"COMMIT was answered with {cursor.statusmessage}")
-        return None if after is None else await after.fetchone()
+        status = results[-1 if proof is None else -2].command_status
+        if status != b"COMMIT":
+            raise RolledBack(f"COMMIT was answered with {(status or b'nothing').decode()}")
+        return None if proof is None else rows_of(results[-1], self._connection)[0]
 
     async def rollback(self) -> None:
         """Roll back what is open; where that does not work at once, close the connection."""
+        self._unsent = []
         try:
             with anyio.fail_after(ROLLBACK_DEADLINE_S):
-                if not self._is_synced:
-                    await self._sync_pipeline()
                 if not self.is_clean:
-                    await self._send_and_wait("ROLLBACK", None)
+                    await self._exchanges.send([_ROLLBACK])
         except (psycopg.Error, TimeoutError):
             await self.close()
 
@@ -200,22 +210,54 @@ class Session:
     async def copy_in(self, statement: sql.SQL | sql.Composed, blocks: Iterable[bytes]) -> int:
         """Run a ``COPY ... FROM STDIN`` in the open transaction; the rows that it counted.
 
-        libpq has no COPY in pipeline mode (libpq manual, "Pipeline Mode"): the pipeline is left
-        here, once what is pending in it was answered; ``begin`` enters it again.
+        libpq has no COPY in pipeline mode (PostgreSQL manual, 34.5): what waits to be sent goes
+        first, in an exchange of its own.
         """
-        await self._leave_pipeline()
-        return await send_blocks(self._connection, statement, blocks)
+        if self._unsent:
+            self._header = (await self._send(()))[-1]
+        try:
+            return await send_blocks(self._connection, statement, blocks)
+        except psycopg.Error as error:
+            raise self.with_last_words(error) from error.__cause__
+
+    async def reset(self) -> None:
+        """Undo whatever somebody else may have done to it (``SET``, ``LISTEN``, PREPARE...).
+
+        Raises:
+            psycopg.Error: it is of no use any more.
+        """
+        await self.fetch("DISCARD ALL")
+        # What was prepared is gone; psycopg notices that only the first time that it sends this.
+        self._connection.unwatch()
+        used, self._connection = self._connection, Connection(self._connection.pgconn)
+        used.pgconn = closed_pgconn()
+        self._exchanges = Exchanges(self._connection)
+        await self._connection.set_autocommit(True)
+        self._connection.add_notice_handler(self.on_notice)
+        await self.look()
+        self._has_own_settings = False
+
+    async def for_lending(self) -> PGconn:
+        """libpq's connection, with nothing to be sent and nobody watching; for ``lent`` alone.
+
+        Raises:
+            psycopg.Error: what was to be sent before has failed.
+        """
+        if self._unsent:
+            self._header = (await self._send(()))[-1]
+        self._connection.unwatch()
+        self._has_own_settings = True  # as far as anybody can tell
+        return self._connection.pgconn
 
     def abandon(self) -> None:
         """Close at once and without a word, whatever state the connection is in."""
-        self._connection.pgconn.finish()
+        self._connection.cut()
 
     async def close(self) -> None:
         """As ``abandon``, for those who are not in a hurry to return."""
-        self._connection.pgconn.finish()
+        self._connection.cut()
         with suppress(psycopg.Error):
-            await self._exit.aclose()  # leaves the pipeline's context, which finds it closed
-        await self._connection.close()
+            await self._connection.close()
 
     def scram_verifier(self, user: str, password: str) -> str:
         """What ``ALTER ROLE ... PASSWORD`` stores: the password itself never reaches the server,
@@ -223,86 +265,32 @@ class Session:
         pgconn = self._connection.pgconn
         return pgconn.encrypt_password(password.encode(), user.encode(), b"scram-sha-256").decode()
 
-    async def _send_and_wait(
-        self, query: Query, params: Params | None
-    ) -> psycopg.AsyncCursor[TupleRow]:
-        self._is_synced = self._pipeline is None
-        try:
-            cursor = await self._connection.execute(query, params)
-            if self._pipeline is not None:
-                await self._pipeline.sync()
-                self._is_synced = True
-        except psycopg.Error as error:
-            told = self._with_last_words(error)
-            if self._header is not None and self._header.description is None:
-                self._header_error = told  # sent before this statement, it failed before it
-            await self._sync_pipeline()
-            raise told from told.__cause__
-        if cursor.statusmessage in _MAY_SET or "set_config" in _words_of(query):
+    async def _exchange(self, statement: Statement) -> PGresult:
+        """Send ``statement``, and before it what waits to be sent; its result."""
+        begins = bool(self._unsent)
+        results = await self._send((statement,))
+        if begins:
+            self._header = results[-2]
+        if results[-1].command_status in _MAY_SET or b"set_config" in statement.query:
             self._has_own_settings = True
-        return cursor
+        return results[-1]
 
-    async def _enter_pipeline(self) -> psycopg.AsyncPipeline:
-        if self._pipeline is None:
-            self._pipeline = await self._exit.enter_async_context(self._connection.pipeline())
-        return self._pipeline
-
-    async def _leave_pipeline(self) -> None:
-        if self._pipeline is None:
-            return
+    async def _send(self, statements: Sequence[Statement]) -> list[PGresult]:
+        """One exchange, of what waits to be sent and ``statements``; all results."""
+        unsent, self._unsent = self._unsent, []
         try:
-            await self._pipeline.sync()
+            return await self._exchanges.send([*unsent, *statements])
         except psycopg.Error as error:
-            told = self._with_last_words(error)
-            await self._sync_pipeline()
+            told = self.with_last_words(error)
+            if unsent:  # the transaction has not begun, or is aborted: there is no header in it
+                self._header_error = told
             raise told from told.__cause__
-        self._is_synced = True
-        await self._exit.aclose()
-        self._pipeline = None
 
-    async def _send_both(
-        self, first: Query, second: Query
-    ) -> tuple[psycopg.AsyncCursor[TupleRow], psycopg.AsyncCursor[TupleRow]]:
-        """Two statements in one round trip; each ends a transaction or is one of its own.
-
-        Raises:
-            CommitWarning: the server answered the first one, and the second one with an error.
-        """
-        pipeline = await self._enter_pipeline()  # a COPY has left it
-        ahead: psycopg.AsyncCursor[TupleRow] | None = None
-        self._is_synced = False
-        try:
-            ahead = await self._connection.execute(first)
-            after = await self._connection.execute(second)
-            await pipeline.sync()
-            self._is_synced = True
-        except psycopg.Error as error:
-            told = self._with_last_words(error)
-            await self._sync_pipeline()
-            if error.sqlstate is not None and ahead is not None and ahead.statusmessage == "COMMIT":
-                raise CommitWarning(error.sqlstate, str(error)) from error
-            raise told from told.__cause__
-        return ahead, after
-
-    async def _sync_pipeline(self) -> None:
-        """After an error the server skips everything up to the next Sync: send one.
-
-        It raises the same error again, or "pipeline aborted" (the first one is what counts), and
-        then leaves answers behind: until all of them are in, it is not known where the server is.
-        """
-        while self._pipeline is not None and not self._connection.closed:
-            with suppress(psycopg.Error):
-                await self._pipeline.sync()
-            if not self._pipeline.result_queue:
-                self._is_synced = True
-                return
-
-    def _with_last_words(self, error: psycopg.Error) -> psycopg.Error:
+    def with_last_words(self, error: psycopg.Error) -> psycopg.Error:
         """``error``, or why the server closed the connection, if it has said so.
 
-        psycopg reports only that the stream has ended. What the server said when nothing was asked
-        of it (an idle transaction's timeout) is a notice to libpq; what it says in the middle of a
-        statement is lost, which is why the table treats a lost connection like 57P01.
+        What a server says when nothing was asked of it (an idle transaction's timeout) is a notice
+        to libpq; the next statement then only finds that the stream has ended.
         """
         is_gone = self._connection.pgconn.status == ConnStatus.BAD
         if self._last_words is None or not is_gone or error.sqlstate is not None:
@@ -310,13 +298,8 @@ class Session:
         self._last_words.__cause__ = error
         return self._last_words
 
-    def _on_notice(self, notice: psycopg.errors.Diagnostic) -> None:
+    def on_notice(self, notice: psycopg.errors.Diagnostic) -> None:
         if notice.severity_nonlocalized == "FATAL" and notice.sqlstate is not None:
             self._last_words = Ended(notice.sqlstate, notice.message_primary or "")
         if notice.severity_nonlocalized == "WARNING":
             self._warnings.append((notice.sqlstate, notice.message_primary or "a warning"))
-
-
-def _words_of(query: Query) -> str:
-    """The text of ``query``, for a look at what it may do."""
-    return query if isinstance(query, str) else repr(query)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import LiteralString
 
 import anyio
 import pytest
@@ -20,8 +19,9 @@ from support.bulk_ground import (
     rows,
     wait_backend,
 )
-from support.local_postgres import LocalPostgres, local_postgres, replica_of
+from support.local_postgres import LocalPostgres
 from support.patroni_answers import Answers, rest_api
+from support.server_pair import promote, server_pair, wait_rows
 
 from replication import Storage
 from replication.bulk import Loaded, Progress
@@ -29,15 +29,15 @@ from replication.bulk import Loaded, Progress
 pytestmark = pytest.mark.anyio
 
 ROWS = 950
-STANDBY = "ANY 1 (walreceiver)"
+STANDBY = 'ANY 1 ("db-b")'
 """The replica's own name: every acknowledged commit is on it."""
 
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[tuple[LocalPostgres, LocalPostgres]]:
     """A primary and its replica, to be broken by one test."""
-    with local_postgres(tmp_path) as primary, replica_of(primary, tmp_path) as replica:
-        yield primary, replica
+    with server_pair(tmp_path) as servers:
+        yield servers
 
 
 @asynccontextmanager
@@ -51,17 +51,6 @@ async def cluster_of(
         Storage([old.member(primary), new.member(replica)], CREDENTIALS) as storage,
     ):
         yield storage, old, new
-
-
-def promote(replica: LocalPostgres, old: Answers, new: Answers) -> None:
-    assert replica.query("SELECT pg_promote(true, 30)") == [(True,)]
-    old.status, new.status, new.timeline = 503, 200, 2
-
-
-async def wait_rows(server: LocalPostgres, query: LiteralString, count: int) -> None:
-    with anyio.fail_after(30):
-        while len(server.query(query)) != count:
-            await anyio.sleep(0.02)
 
 
 async def test_a_primary_that_dies_in_the_middle_of_copy(

@@ -11,8 +11,9 @@ import anyio
 import psycopg
 import pytest
 from support.bulk_ground import ADMIN, address_of, no_standby
-from support.local_postgres import PASSWORD, LocalPostgres, local_postgres, replica_of
-from support.patroni_answers import Answers, rest_api
+from support.local_postgres import PASSWORD, LocalPostgres
+from support.patroni_answers import rest_api
+from support.server_pair import promote, server_pair, wait_rows
 
 from replication import Storage, Transaction
 from replication.schema import (
@@ -277,19 +278,8 @@ async def test_a_backend_that_ends_in_the_middle(server: LocalPostgres) -> None:
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[tuple[LocalPostgres, LocalPostgres]]:
     """A primary and its replica, to be broken by one test."""
-    with local_postgres(tmp_path) as primary, replica_of(primary, tmp_path) as replica:
-        yield primary, replica
-
-
-def promote(replica: LocalPostgres, old: Answers, new: Answers) -> None:
-    assert replica.query("SELECT pg_promote(true, 30)") == [(True,)]
-    old.status, new.status, new.timeline = 503, 200, 2
-
-
-async def wait_rows(server: LocalPostgres, query: LiteralString, count: int) -> None:
-    with anyio.fail_after(30):
-        while len(server.query(query)) != count:
-            await anyio.sleep(0.02)
+    with server_pair(tmp_path) as servers:
+        yield servers
 
 
 @pytest.mark.parametrize("replicated", [True, False])

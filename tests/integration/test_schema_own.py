@@ -11,13 +11,13 @@ import psycopg
 import pytest
 from psycopg import sql
 from support.bulk_ground import ADMIN, address_of
-from support.ledger_entries import prepare
 from support.local_postgres import PASSWORD, LocalPostgres
 from support.patroni_answers import rest_api
 
 from replication import AlreadyApplied, Credentials, NotApplied, Storage, Transaction
 from replication.bulk import BulkLoad
 from replication.schema import OWN_MIGRATIONS, grants_text, install, keep_pruned, prune
+from replication.unit_rows import SCHEMA_STATEMENTS
 from replication.wire import session_to
 
 pytestmark = pytest.mark.anyio
@@ -72,7 +72,12 @@ async def test_made_once(server: LocalPostgres) -> None:
 
 async def test_what_was_there_before_migrations_is_taken_over(server: LocalPostgres) -> None:
     async with session_to(address_of(server), ADMIN) as session:
-        await prepare(session, role=APP.user, password=PASSWORD)
+        # The tables as the first version made them, before there were migrations.
+        for statement in SCHEMA_STATEMENTS:
+            await session.fetch(statement)
+        role = sql.Identifier(APP.user)
+        for grant in ("USAGE ON SCHEMA", "SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA"):
+            await session.fetch(sql.SQL("GRANT {} bascule TO {}").format(sql.SQL(grant), role))
     async with storage_as(server, APP) as storage:
         await storage.run(nothing, unit_id="a", deadline_s=10)
     async with storage_as(server, ADMIN) as storage:

@@ -215,7 +215,7 @@ async def test_psycopg_says_uncertain_things_as_the_table_takes_them(server: Loc
     """An error after the answer to COMMIT is none of COMMIT: it is in doubt, not rolled back."""
     address = Address(node=server.name, host="127.0.0.1", port=server.port)
     async with session_to(address, CREDENTIALS) as session:
-        await session.begin("SELECT 1")
+        session.begin("SELECT 1")
         await session.execute("SELECT 1", None)
         with pytest.raises(psycopg.OperationalError, match="division by zero") as caught:
             await session.commit("SELECT 1/0")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import LiteralString
 
 import anyio
 import pytest
@@ -14,13 +13,12 @@ from support.local_postgres import (
     PASSWORD,
     SUPERUSER,
     LocalPostgres,
-    local_postgres,
-    replica_of,
 )
 from support.patroni_answers import Answers, rest_api
-from support.wal_receiver import STANDBYS, wal_receiver
+from support.server_pair import promote, server_pair, wait_rows
 
 from replication import Applied, Credentials, Storage, Transaction
+from replication.observe import Event, PrimaryLost
 from replication.wire import Address, session_to
 
 pytestmark = pytest.mark.anyio
@@ -31,13 +29,8 @@ CREDENTIALS = Credentials(user=SUPERUSER, password=PASSWORD, dbname="postgres")
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[tuple[LocalPostgres, LocalPostgres]]:
     """A primary and its replica, to be broken by one test."""
-    with (
-        local_postgres(tmp_path) as primary,
-        replica_of(primary, tmp_path) as replica,
-        wal_receiver(primary, tmp_path),
-        wal_receiver(replica, tmp_path),
-    ):
-        yield primary, replica
+    with server_pair(tmp_path) as servers:
+        yield servers
 
 
 @asynccontextmanager
@@ -49,8 +42,6 @@ async def storage_on(
         await prepare(admin, role="bascule_app", password="app-password")
     async with rest_api(primary=True) as old, rest_api(primary=False) as new:
         members = [old.member(primary), new.member(replica)]
-        for server in (primary, replica):
-            server.set("synchronous_standby_names", STANDBYS)
         async with Storage(members, CREDENTIALS) as storage:
             yield storage, old, new
 
@@ -60,17 +51,6 @@ def adding(unit_id: str) -> Callable[[Transaction], Awaitable[None]]:
         await add_entry(transaction, Entry(id=unit_id, site="paris", worker=0, n=0))
 
     return unit_of_work
-
-
-def promote(old: Answers, new: Answers, replica: LocalPostgres) -> None:
-    assert replica.query("SELECT pg_promote(true, 20)") == [(True,)]
-    old.status, new.status, new.timeline = 503, 200, 2
-
-
-async def wait_rows(server: LocalPostgres, query: LiteralString, count: int) -> None:
-    with anyio.fail_after(10):
-        while len(server.query(query)) != count:
-            await anyio.sleep(0.02)
 
 
 async def write_through_a_failover(
@@ -98,7 +78,7 @@ async def write_through_a_failover(
         await wait_rows(primary, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'", 1)
         if replicated:
             await wait_rows(replica, "SELECT 1 FROM bascule.ledger", 2)
-        await anyio.to_thread.run_sync(promote, old, new, replica)
+        await anyio.to_thread.run_sync(promote, replica, old, new)
     assert replica.query("SELECT count(*) FROM bascule.ledger WHERE id = 'a'") == [(1,)]
     return results[0]
 
@@ -119,3 +99,32 @@ async def test_a_commit_that_was_not_replicated_is_void_and_done_again(
     assert (applied.node, applied.timeline, applied.attempts) == ("db-b", 2, 2)
     rows = pair[1].query("SELECT attempt, state FROM bascule.unit_of_work WHERE id = 'a'")
     assert sorted(rows) == [(1, "void"), (2, "applied")]
+
+
+async def test_a_promotion_that_has_the_leader_key_is_waited_for(
+    pair: tuple[LocalPostgres, LocalPostgres],
+) -> None:
+    """Patroni calls a member the primary as soon as it has the key, before its server is one. The
+    member is not given up for that: the host that was lost could not contradict it anyway."""
+    primary, replica = pair
+    events: list[Event] = []
+    async with (
+        storage_on(primary, replica) as (storage, old, new),
+        anyio.create_task_group() as group,
+    ):
+        await storage.run(adding("first"), unit_id="first", deadline_s=5)
+        await wait_rows(replica, "SELECT 1 FROM pg_class WHERE relname = 'ledger'", 1)
+        await wait_rows(replica, "SELECT 1 FROM bascule.ledger", 1)
+        storage.observe(events.append)
+        old.silent, new.status = True, 200
+        await anyio.to_thread.run_sync(primary.stop)
+
+        async def write() -> None:
+            await storage.run(adding("a"), unit_id="a", deadline_s=20)
+
+        group.start_soon(write)
+        ours = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'bascule'"
+        await wait_rows(replica, ours, 1)
+        await anyio.to_thread.run_sync(promote, replica, old, new)
+    assert replica.query("SELECT count(*) FROM bascule.ledger WHERE id = 'a'") == [(1,)]
+    assert [event.node for event in events if isinstance(event, PrimaryLost)] == ["db-a"]

@@ -129,7 +129,8 @@ async def test_a_read_cannot_write(pair: tuple[LocalPostgres, LocalPostgres]) ->
     async with storage_on(pair) as on:
         with pytest.raises(ReadFailed) as caught:
             await on.storage.read(adding("a"), deadline_s=1)
-    assert caught.value.sqlstate == "25006"
+        assert (caught.value.sqlstate, caught.value.attempts) == ("25006", 1)
+        assert on.storage.primary == "db-a"  # it was the caller's mistake, nobody else's
 
 
 async def test_a_replica_within_its_bound_serves(pair: tuple[LocalPostgres, LocalPostgres]) -> None:

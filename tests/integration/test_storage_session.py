@@ -106,7 +106,7 @@ async def test_a_function_cannot_weaken_its_durability(
     """A cancelled wait for the standby, or none at all, is not ok, whatever the function set."""
 
     async def careless(transaction: Transaction) -> None:
-        await transaction.execute(psycopg.sql.SQL(f"{how} {name}"))  # type: ignore[arg-type]
+        await transaction.execute(psycopg.sql.SQL(f"{how} {name}"))
         await adding("a")(transaction)
 
     async with storage_on(server, settings=ONE) as (storage, _), anyio.create_task_group() as group:

@@ -377,6 +377,26 @@ async def test_a_swallowed_error_is_no_commit(server: LocalPostgres) -> None:
     assert entries(server, "a") == 0
 
 
+@pytest.mark.parametrize(
+    "statement",
+    ["COMMIT", "rollback", "END", " /* so */ ABORT", "-- so\nCOMMIT AND CHAIN", "ROLLBACK WORK"],
+)
+async def test_a_function_cannot_end_its_transaction(
+    server: LocalPostgres, statement: LiteralString
+) -> None:
+    calls: list[int] = []
+
+    async def ends_it(transaction: Transaction) -> None:
+        calls.append(1)
+        await transaction.execute(statement)
+        await adding("a")(transaction)
+
+    async with storage_on(server) as (storage, _):
+        with pytest.raises(NotApplied, match="not the function's to end"):
+            await storage.run(ends_it, unit_id="a", deadline_s=5)
+    assert (calls, entries(server, "a"), id_rows(server, "a")) == ([1], 0, [])
+
+
 async def test_a_savepoint_survives_its_error(server: LocalPostgres) -> None:
     async def tries(transaction: Transaction) -> None:
         await transaction.execute("SAVEPOINT s")
@@ -423,6 +443,20 @@ async def test_a_deferred_constraint_at_commit_is_not_applied(server: LocalPostg
             await storage.run(violates, unit_id="a", deadline_s=5)
     assert caught.value.sqlstate == "23505"
     assert entries(server, "a") == 0
+
+
+async def test_what_nobody_waits_for_any_more_ends_in_the_server(server: LocalPostgres) -> None:
+    """Else it would hold its id row, and whoever asks about it, for as long as it takes."""
+
+    async def takes_an_hour(transaction: Transaction) -> None:
+        await adding("a")(transaction)
+        await transaction.execute("SELECT pg_sleep(3600)")
+
+    async with storage_on(server) as (storage, _):
+        with pytest.raises(DeadlineExceeded):
+            await storage.run(takes_an_hour, unit_id="a", deadline_s=0.5)
+        await storage.run(adding("a"), unit_id="a", deadline_s=30)
+    assert entries(server, "a") == 1
 
 
 async def test_no_cancel_request_reaches_a_commit(server: LocalPostgres) -> None:

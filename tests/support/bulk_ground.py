@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 from support.local_postgres import PASSWORD, SUPERUSER, LocalPostgres
 from support.patroni_answers import Answers, rest_api
+from support.wal_receiver import STANDBYS
 
 from replication import Credentials, Storage
 from replication.bulk import BulkLoad
@@ -125,4 +126,4 @@ def no_standby(server: LocalPostgres) -> Iterator[None]:
     try:
         yield
     finally:
-        server.set("synchronous_standby_names", "")
+        server.set("synchronous_standby_names", STANDBYS)

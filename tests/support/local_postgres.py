@@ -26,7 +26,6 @@ _SETTINGS = {
     "unix_socket_directories": "",
     "shared_buffers": "16MB",
     "fsync": "off",
-    "max_connections": "40",
     "wal_level": "replica",
     "max_wal_senders": "4",
     "autovacuum": "off",

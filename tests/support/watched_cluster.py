@@ -19,6 +19,7 @@ from support.alert_faults import POLL_S, run_sql
 from chaos.cli.exporter import setup_statements
 from chaos.drill.ground import prepare
 from chaos.drill.loads import DBNAME, ROLE
+from chaos.scenarios.model import WorkloadSpec
 from cluster import etcd
 from cluster.cluster import PatroniCluster
 from cluster.lab.lab import Lab
@@ -112,7 +113,7 @@ class WatchedCluster:
 
     async def _start_application(self) -> None:
         password = secrets.token_urlsafe(18)
-        await prepare(self.cluster, password)
+        await prepare(self.cluster, password, WorkloadSpec())
         config = {
             "cluster": self.lab.topology.cluster.scope,
             "members": [

@@ -145,6 +145,21 @@ async def test_a_lower_timeline_than_was_accepted_is_never_believed() -> None:
         assert (await cluster.watch.wait_primary()).name == "b"
 
 
+async def test_a_member_of_another_cluster_does_not_lock_out_our_own() -> None:
+    cluster = Cluster(a=YES, b=replace(YES, timeline=9))
+    async with watching(cluster):
+        await until(lambda: cluster.primary == "b")
+        cluster.watch.exclude("b")
+        cluster.watch.lose("b", "it belongs to another cluster", suspect=True)
+        assert (await cluster.watch.wait_primary()).name == "a"
+        await all_asked_again(cluster)
+        assert cluster.primary == "a"
+        cluster.answers["b"] = NO  # made anew, as a replica of ours
+        await all_asked_again(cluster)
+        cluster.answers["b"] = replace(YES, timeline=2)
+        await until(lambda: cluster.primary == "b")
+
+
 async def test_a_silent_primary_that_is_doubted_gives_way_to_a_claim() -> None:
     cluster = Cluster(a=YES, b=NO)
     async with watching(cluster):

@@ -1,0 +1,47 @@
+"""What a cluster for tests raises: one root, with the node and the tails of the logs beside it.
+
+No name begins with ``Test``: pytest would take it for a test when a module imports it.
+"""
+
+from __future__ import annotations
+
+from chaos.errors import ChaosError
+
+
+class ClusterInTestsError(ChaosError):
+    """The root.
+
+    Args:
+        message: for people.
+        node: whom it is about, where it is one node.
+        logs: the last lines of the logs that belong to it; part of the text, too.
+    """
+
+    def __init__(self, message: str, *, node: str | None = None, logs: str = "") -> None:
+        super().__init__(f"{message}\n{logs}" if logs else message)
+        self.node = node
+        self.logs = logs
+
+
+class OptionError(ClusterInTestsError):
+    """What was asked for does not exist: a mode, a number of sites, a node, a scenario."""
+
+
+class StartError(ClusterInTestsError):
+    """The cluster could not be raised; nothing of it is left."""
+
+
+class NotRunningError(ClusterInTestsError):
+    """The cluster was not started, was stopped, or has ended by itself."""
+
+
+class NotHealthyError(ClusterInTestsError):
+    """The cluster did not become whole, or has no primary, in the time that it was given."""
+
+
+class FaultError(ClusterInTestsError):
+    """A fault could not be brought about, or not be undone."""
+
+
+class NoDockerError(StartError):
+    """Docker, an image or the ``testing`` extra is missing; the message has the remedy."""

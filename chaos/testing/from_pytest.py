@@ -1,0 +1,120 @@
+"""What the plugin does once a test uses the cluster: from pytest's words to ours, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import pytest
+
+from chaos.errors import ScenarioError
+from chaos.testing.cluster import PatroniCluster
+from chaos.testing.errors import ClusterInTestsError, OptionError
+from chaos.testing.survival import Ordeal, choose_moment, find_scenario
+from cluster.errors import ClusterError
+
+LOG_LINES = 8
+WITHIN = "within_s"
+TITLE = "bascule"
+
+
+def make_cluster(config: pytest.Config, options: Mapping[str, object]) -> PatroniCluster:
+    """The cluster that the options of the command, the ini file and the fixture ask for.
+
+    Raises:
+        UsageError: they ask for what there is not.
+    """
+    mode = config.getoption("bascule_mode") or config.getini("bascule_mode")
+    sites = config.getoption("bascule_sites") or config.getini("bascule_sites")
+    asked: dict[str, Any] = {"mode": mode, "reuse": config.getoption("bascule_reuse")}
+    try:
+        asked["sites"] = int(sites)
+        return PatroniCluster(**{**asked, **options})
+    except ValueError as error:
+        raise pytest.UsageError(f"bascule_sites = {sites}: expected a number") from error
+    except (ClusterInTestsError, ClusterError, TypeError) as error:
+        raise pytest.UsageError(f"the cluster of the tests: {error}") from error
+
+
+def scenarios_of(marker: pytest.Mark) -> tuple[str, ...]:
+    """The names that a marker gives, each checked.
+
+    Raises:
+        CollectError: there is none, or an unknown one; an argument is wrong.
+    """
+    try:
+        _within_s(marker, 0.0)
+        for name in marker.args:
+            find_scenario(str(name))
+    except (OptionError, ScenarioError) as error:
+        raise pytest.Collector.CollectError(str(error)) from error
+    if not marker.args:
+        words = "survives() names no scenario, as in survives('host-loss')"
+        raise pytest.Collector.CollectError(words)
+    return tuple(str(name) for name in marker.args)
+
+
+def make_ordeal(cluster: PatroniCluster, scenario: str, item: pytest.Item) -> Ordeal:
+    """The ordeal of a test; not begun yet."""
+    from chaos.testing.plugin import MARKER, WITHIN_S  # noqa: PLC0415
+
+    marker = item.get_closest_marker(MARKER)
+    assert marker is not None
+    seed = cast(int, item.config.getoption("bascule_seed"))
+    moment_s = choose_moment(seed, item.nodeid, _within_s(marker, WITHIN_S))
+    try:
+        return Ordeal(cluster, find_scenario(scenario), moment_s)
+    except OptionError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+def demand(ordeal: Ordeal) -> None:
+    """Fail a test that passed, when its ordeal was none, or the cluster did not get over it."""
+    words = None
+    try:
+        ordeal.demand()
+    except ClusterInTestsError as error:
+        words = str(error)
+    if words is not None:
+        pytest.fail(words, pytrace=False)
+
+
+def _within_s(marker: pytest.Mark, default: float) -> float:
+    unknown = [name for name in marker.kwargs if name != WITHIN]
+    if unknown:
+        raise OptionError(f"survives() has no argument {unknown[0]}; there is {WITHIN}")
+    within_s = marker.kwargs.get(WITHIN, default)
+    if isinstance(within_s, bool) or not isinstance(within_s, int | float) or not within_s >= 0:
+        raise OptionError(f"survives({WITHIN}={within_s!r}): expected seconds, 0 or more")
+    return float(within_s)
+
+
+def make_whole(cluster: PatroniCluster) -> str | None:
+    """Heal the cluster after a test; None, or in words why it cannot be healed.
+
+    One that cannot is replaced by a new one, so that the next test does not suffer for it.
+    """
+    try:
+        cluster.heal()
+        cluster.wait_healthy()
+    except ClusterInTestsError as error:
+        cluster.stop()
+        cluster.start()
+        return f"the cluster was not whole after this test, and was replaced: {error}"
+    return None
+
+
+def sections_of(
+    cluster: PatroniCluster, ordeal: Ordeal | None, item: pytest.Item
+) -> list[tuple[str, str]]:
+    """What a failed test's report shows of the cluster: headings and texts."""
+    sections = []
+    if ordeal is not None:
+        seed = item.config.getoption("bascule_seed")
+        sections.append((f"{TITLE}: survives", f"{ordeal}\nagain: --bascule-seed {seed}"))
+    try:
+        sections.append((f"{TITLE}: cluster", str(cluster.state())))
+    except ClusterInTestsError as error:
+        sections.append((f"{TITLE}: cluster", str(error)))
+    sections.append((f"{TITLE}: logs", cluster.log_tails(lines=LOG_LINES)))
+    return sections

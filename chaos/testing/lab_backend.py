@@ -1,0 +1,173 @@
+"""The cluster in the embedded lab: owned by this process, and gone with it, however it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from chaos.evidence.decode import encode
+from chaos.testing import control, lab_inside
+from chaos.testing.errors import ClusterInTestsError, NotRunningError, StartError
+from chaos.testing.folders import Folder, sweep
+from chaos.testing.model import Place, Ready, Request
+from cluster.errors import PrerequisiteError
+from cluster.etcd import CLIENT_PORT
+from cluster.lab.enter import SealedLab
+from cluster.lab.prerequisites import check_prerequisites
+from cluster.lab.served import Door, make_listener
+from cluster.patroni import POSTGRES_PORT, REST_PORT
+from cluster.topology.load import to_toml
+from cluster.topology.model import Topology
+
+T = TypeVar("T")
+
+LAB_LOG = "lab.log"
+"""What the process inside wrote itself."""
+LOG_TAIL_LINES = 15
+
+
+class LabBackend:
+    """A lab of this process's own.
+
+    Args:
+        topology: what to raise.
+        pg_bindir: the folder with PostgreSQL's programs; None looks for the newest.
+    """
+
+    def __init__(self, topology: Topology, *, pg_bindir: Path | None = None) -> None:
+        self.topology = topology
+        self._pg_bindir = pg_bindir
+        self._folder: Folder | None = None
+        self._lab: SealedLab | None = None
+        self._ports: dict[Door, int] = {}
+        self._owner = os.getpid()
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Where the nodes' doors are: over the consoles, then as seen from each site."""
+        site_of = {host.name: self.topology.site_of(host.name).name for host in self.topology.hosts}
+        return tuple(
+            Place(
+                node=door.host,
+                site=site_of[door.host],
+                postgres_port=port,
+                rest_port=self._ports[Door(host=door.host, port=REST_PORT, via=door.via)],
+                via=None if door.via is None else site_of[door.via],
+            )
+            for door, port in self._ports.items()
+            if door.port == POSTGRES_PORT
+        )
+
+    @property
+    def etcd_ports(self) -> dict[str, int]:
+        """The doors of etcd's members, by host."""
+        return {door.host: port for door, port in self._ports.items() if door.port == CLIENT_PORT}
+
+    def start(self, *, timeout_s: float) -> Ready:
+        """Enter the namespaces, raise the cluster; see ``Backend.start``."""
+        try:
+            check_prerequisites()
+        except PrerequisiteError as error:
+            raise StartError(str(error)) from error
+        sweep()
+        self._owner = os.getpid()
+        self._folder = Folder()
+        try:
+            self._enter(self._folder)
+            return self.do(Request(op="ready"), Ready, timeout_s=timeout_s)
+        except ClusterInTestsError as error:
+            logs = "" if error.logs else self._lab_log()
+            raise StartError(f"the cluster could not be raised: {error}", logs=logs) from error
+        finally:
+            if sys.exc_info()[0] is not None:
+                self.stop()
+
+    def _enter(self, folder: Folder) -> None:
+        listeners = {door: make_listener() for door in self._doors()}
+        self._ports = {door: raw.getsockname()[1] for door, raw in listeners.items()}
+        channel = control.make_listener(folder.path)
+        plan = lab_inside.Plan(
+            control_fd=channel.fileno(),
+            doors=tuple(
+                lab_inside.DoorPlan(host=door.host, port=door.port, via=door.via, fd=raw.fileno())
+                for door, raw in listeners.items()
+            ),
+            pg_bindir=None if self._pg_bindir is None else str(self._pg_bindir),
+        )
+        (folder.path / lab_inside.PLAN).write_text(json.dumps(encode(plan)), encoding="utf-8")
+        (folder.path / lab_inside.TOPOLOGY).write_text(to_toml(self.topology), encoding="utf-8")
+        inherited = [channel, *listeners.values()]
+        try:
+            with (folder.path / LAB_LOG).open("wb") as log:
+                self._lab = SealedLab(
+                    [sys.executable, "-m", lab_inside.__name__, str(folder.path)],
+                    pass_fds=[folder.lock_fd, *(raw.fileno() for raw in inherited)],
+                    output=log.fileno(),
+                )
+        finally:
+            # The lab has them now: a door ends with it.
+            for raw in inherited:
+                raw.close()
+
+    def _doors(self) -> Iterator[Door]:
+        vias: list[str | None] = [None]
+        for site in self.topology.sites:
+            vias += [host.name for host in site.hosts if "client" in host.roles][:1]
+        for node in self.topology.nodes:
+            for via in vias:
+                yield Door(host=node, port=POSTGRES_PORT, via=via)
+                yield Door(host=node, port=REST_PORT, via=via)
+        for host in self.topology.hosts_with("etcd"):
+            yield Door(host=host.name, port=CLIENT_PORT)
+
+    def do(self, request: Request, answer: type[T], *, timeout_s: float) -> T:
+        """Ask the process inside; see ``Backend.do``."""
+        if self._folder is None or self._lab is None:
+            raise NotRunningError("the cluster is not running: start it, or use it in a with block")
+        try:
+            return control.ask(self._folder.path, request, answer, timeout_s=timeout_s)
+        except NotRunningError as error:
+            with suppress(subprocess.TimeoutExpired):
+                code = self._lab.process.wait(1.0)
+                words = f"the lab has ended with {code} ({error})"
+                raise NotRunningError(words, logs=self._lab_log()) from error
+            raise
+
+    def logs(self, host: str, *, lines: int) -> str:
+        """The last lines of each log of a host, below its name."""
+        if self._folder is None:
+            return ""
+        found = []
+        for path in sorted((self._folder.path / lab_inside.LOGS).glob(f"{host}.*.log")):
+            found += [f"{path.name}:", *tail(path, lines)]
+        return "\n".join(found)
+
+    def _lab_log(self) -> str:
+        if self._folder is None:
+            return ""
+        return "\n".join(tail(self._folder.path / LAB_LOG, LOG_TAIL_LINES))
+
+    def stop(self) -> None:
+        """End the lab: at once, without asking."""
+        if self._owner != os.getpid():  # a forked child does not own it
+            return
+        if self._lab is not None:
+            self._lab.end()
+            self._lab = None
+        if self._folder is not None:
+            self._folder.remove()
+            self._folder = None
+
+
+def tail(path: Path, lines: int) -> list[str]:
+    """The last lines of a log, indented; none where there is no log."""
+    with suppress(OSError):
+        found = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return [f"  {line}" for line in found[-lines:]]
+    return []

@@ -1,0 +1,191 @@
+"""The pytest plugin: fixtures ``patroni_cluster``, ``storage``, ``chaos``; the marker ``survives``.
+
+pytest loads this module in every run, so it imports nothing but pytest; the rest comes with the
+first fixture that is asked for (docs/testing.md).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+if TYPE_CHECKING:
+    from chaos.testing.cluster import PatroniCluster
+    from chaos.testing.fixture_chaos import Chaos
+    from chaos.testing.survival import Ordeal
+    from replication import Storage
+
+MARKER = "survives"
+SCENARIO = "_bascule_scenario"
+ORDEAL = "_bascule_ordeal"
+WITHIN_S = 0.5
+"""The moment of the first fault is within this time of the test's begin. A judgement: a test of a
+service takes longer, or says ``within_s=0``."""
+SEEDS = 1 << 31
+CLUSTER = pytest.StashKey["PatroniCluster"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options and the ini settings."""
+    group = parser.getgroup("bascule", "a Patroni cluster for tests")
+    mode, sites = "what it stands on: lab (default) or docker", "3 (default), or 2 and a witness"
+    group.addoption("--bascule-mode", choices=("lab", "docker"), help=mode)
+    group.addoption("--bascule-sites", type=int, help=sites)
+    group.addoption(
+        "--bascule-reuse", action="store_true", help="docker: keep the cluster for the next run"
+    )
+    group.addoption("--bascule-seed", type=int, help="chooses the moments of survives")
+    parser.addini("bascule_mode", mode, default="lab")
+    parser.addini("bascule_sites", sites, default="3")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Document the marker; one seed for the whole run, in every worker of pytest-xdist too."""
+    line = (
+        f"{MARKER}(*scenarios, within_s={WITHIN_S}): run the test once for each scenario, while it"
+        " strikes the cluster at a moment within_s of the test's begin (chosen by --bascule-seed);"
+        " the test must pass, and the cluster be whole again afterwards."
+    )
+    config.addinivalue_line("markers", line)
+    if config.getoption("bascule_seed") is None:
+        config.option.bascule_seed = random.randrange(SEEDS)
+
+
+# ---- fixtures ----
+
+
+@pytest.fixture(scope="session")
+def patroni_cluster_options() -> Mapping[str, object]:
+    """Arguments of ``PatroniCluster``, beside mode and sites; override it to set them."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def patroni_cluster(
+    request: pytest.FixtureRequest, patroni_cluster_options: Mapping[str, object]
+) -> Iterator[PatroniCluster]:
+    """A real Patroni cluster (``chaos.testing.PatroniCluster``), whole when a test begins."""
+    from chaos.testing.from_pytest import make_cluster  # noqa: PLC0415
+
+    with make_cluster(request.config, patroni_cluster_options) as cluster:
+        request.config.stash[CLUSTER] = cluster
+        try:
+            yield cluster
+        finally:
+            del request.config.stash[CLUSTER]
+
+
+@pytest.fixture
+async def storage(
+    patroni_cluster: PatroniCluster,
+    anyio_backend: object,
+) -> AsyncIterator[Storage]:
+    """A ``replication.Storage`` on the cluster, its tables installed; for tests that anyio runs."""
+    async with patroni_cluster.storage() as ready:
+        yield ready
+
+
+@pytest.fixture
+def chaos(patroni_cluster: PatroniCluster, request: pytest.FixtureRequest) -> Chaos:
+    """The faults; what they break is healed after the test."""
+    from chaos.testing.fixture_chaos import Chaos  # noqa: PLC0415
+
+    marked = ORDEAL in request.fixturenames
+    return Chaos(patroni_cluster, request.getfixturevalue(ORDEAL) if marked else None)
+
+
+@pytest.fixture
+def _bascule_ordeal(
+    patroni_cluster: PatroniCluster, _bascule_scenario: str, request: pytest.FixtureRequest
+) -> Ordeal:
+    """What a test with the marker goes through, not begun yet."""
+    from chaos.testing.from_pytest import make_ordeal  # noqa: PLC0415
+
+    return make_ordeal(patroni_cluster, _bascule_scenario, request.node)
+
+
+# ---- the marker ----
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(
+    collector: pytest.Module | pytest.Class, name: str, obj: Callable[..., object]
+) -> None:
+    """Tests that survive something use the cluster, whether they ask for it or not."""
+    if collector.istestfunction(obj, name):
+        marks = [*getattr(obj, "pytestmark", ()), *collector.iter_markers(MARKER)]
+        if any(mark.name == MARKER for mark in marks):
+            pytest.mark.usefixtures(ORDEAL)(obj)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test a scenario.
+
+    Raises:
+        CollectError: the marker's words are wrong.
+    """
+    marker = metafunc.definition.get_closest_marker(MARKER)
+    if marker is not None:
+        from chaos.testing.from_pytest import scenarios_of  # noqa: PLC0415
+
+        metafunc.parametrize(SCENARIO, scenarios_of(marker))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Run the test beside its ordeal."""
+    if ORDEAL not in pyfuncitem.funcargs:
+        return (yield)
+    from chaos.testing.from_pytest import demand  # noqa: PLC0415
+
+    ordeal = cast("Ordeal", pyfuncitem.funcargs[ORDEAL])
+    ordeal.begin()
+    try:
+        result = yield
+    finally:
+        ordeal.end()
+    demand(ordeal)
+    return result
+
+
+# ---- before the next test, and after a failed one ----
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Heal and verify the cluster before the test's own fixtures end: they may need it."""
+    cluster = _cluster_of(item)
+    if cluster is None:
+        return (yield)
+    from chaos.testing.from_pytest import make_whole  # noqa: PLC0415
+
+    words = make_whole(cluster)
+    result = yield
+    if words is not None:
+        pytest.fail(words, pytrace=False)
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the cluster beside a failure."""
+    report = yield
+    cluster = _cluster_of(item)
+    if cluster is not None and report.failed and report.when != "teardown":
+        from chaos.testing.from_pytest import sections_of  # noqa: PLC0415
+
+        funcargs = getattr(item, "funcargs", {})
+        report.sections += sections_of(cluster, funcargs.get(ORDEAL), item)
+    return report
+
+
+def _cluster_of(item: pytest.Item) -> PatroniCluster | None:
+    """The cluster, where it is up and the test uses it."""
+    if "patroni_cluster" not in getattr(item, "fixturenames", ()):
+        return None
+    return item.config.stash.get(CLUSTER, None)

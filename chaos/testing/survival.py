@@ -1,0 +1,142 @@
+"""A fault while somebody's test runs: ``@pytest.mark.survives``.
+
+The faults of a scenario strike from a thread of their own, the first at a moment of the test that
+the seed has chosen; the others keep their distance to it. They are healed as in a drill, and at the
+latest when the test is over.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+
+from chaos.scenarios.load import builtin_scenarios, load_scenario
+from chaos.scenarios.model import FaultStep, Scenario
+from chaos.testing.cluster import PatroniCluster
+from chaos.testing.errors import ClusterInTestsError, FaultError, OptionError
+
+POLL_S = 0.1
+MOMENT_DIGITS = 3
+
+
+def find_scenario(name: str) -> Scenario:
+    """A built-in scenario by its name, else a file by its path.
+
+    Raises:
+        OptionError, ScenarioError: there is neither (says which there are), or it is wrong.
+    """
+    names = [scenario.name for scenario in builtin_scenarios()]
+    if name not in names and "/" not in name and not name.endswith(".toml"):
+        words = f"survives({name!r}): there is no such scenario; there are {', '.join(names)}"
+        raise OptionError(words)
+    return load_scenario(name)
+
+
+def choose_moment(seed: int, test: str, within_s: float) -> float:
+    """When the first fault strikes, in seconds after the test began; the same for the same seed."""
+    return round(random.Random(f"{seed} {test}").uniform(0.0, within_s), MOMENT_DIGITS)
+
+
+class Ordeal:
+    """One scenario beside one test.
+
+    Args:
+        cluster: whole.
+        scenario: whose faults strike.
+        moment_s: when the first one does, in seconds after ``begin``.
+
+    Raises:
+        OptionError: the scenario asks for another durability than the cluster has.
+    """
+
+    def __init__(self, cluster: PatroniCluster, scenario: Scenario, moment_s: float) -> None:
+        wanted, found = scenario.durability, cluster.topology.cluster.durability
+        if wanted not in (None, found):
+            words = f"the scenario {scenario.name} needs durability={wanted!r}"
+            raise OptionError(f"{words}; this cluster has {found!r}")
+        self.scenario = scenario
+        self.moment_s = moment_s
+        self.happened: list[str] = []
+        """What was done, in words, each with its time after the test's begin."""
+        self._cluster = cluster
+        self._struck = threading.Event()
+        self._over = threading.Event()
+        self._error: ClusterInTestsError | None = None
+        self._begin_s = 0.0
+        self._thread = threading.Thread(target=self._run, name="bascule-ordeal", daemon=True)
+
+    @property
+    def struck(self) -> bool:
+        """Every fault of the scenario has bitten."""
+        return self._struck.is_set()
+
+    def begin(self) -> None:
+        """The test begins."""
+        self._begin_s = time.monotonic()
+        self._thread.start()
+
+    def end(self) -> None:
+        """The test is over, passed or not: heal what is broken, and wait until that is done."""
+        self._over.set()
+        self._thread.join()
+
+    def demand(self) -> None:
+        """After a test that passed: the faults must have struck, and the cluster become whole.
+
+        Raises:
+            FaultError: they did not; the test has shown nothing.
+            NotHealthyError: it did not.
+        """
+        if self._error is not None:
+            raise self._error
+        if not self.struck:
+            words = (
+                f"the test ended before {self.scenario.name} had struck (planned"
+                f" {self.moment_s:g} s after its begin): it has shown nothing. Have it last longer,"
+                " as in 'while not chaos.struck: ...', or choose within_s nearer to 0"
+            )
+            raise FaultError(words)
+        self._cluster.wait_healthy(self.scenario.recovery_s_max)
+
+    def _run(self) -> None:
+        try:
+            self._strike_all()
+            self._wait_service()
+            self._note(self._cluster.heal())
+        except ClusterInTestsError as error:
+            self._note(f"failed: {error}")
+            self._error = error
+
+    def _strike_all(self) -> None:
+        steps = sorted(self.scenario.faults, key=lambda step: step.at_s)
+        for step in steps:
+            due_s = self._begin_s + self.moment_s + step.at_s - steps[0].at_s
+            if self._over.wait(max(0.0, due_s - time.monotonic())):
+                return
+            self._strike(step)
+        self._struck.set()
+
+    def _strike(self, step: FaultStep) -> None:
+        done = self._cluster.strike(step.fault, step.target, process=step.process)
+        self._note(f"{step.fault} on {', '.join(done.hosts)}: {done.detail}")
+
+    def _wait_service(self) -> None:
+        """Until the test is over, or the scenario lets the faults be healed before."""
+        least_s = time.monotonic() + self.scenario.fault_s
+        while not self._over.wait(POLL_S):
+            is_time = time.monotonic() > least_s
+            if is_time and self.struck and self._may_heal():
+                return
+
+    def _may_heal(self) -> bool:
+        if not self.scenario.heal_when_service_is_back:
+            return True
+        return self._cluster.primary is not None
+
+    def _note(self, words: str) -> None:
+        self.happened.append(f"{time.monotonic() - self._begin_s:6.2f} s  {words}")
+
+    def __str__(self) -> str:
+        head = f"{self.scenario.name}, planned {self.moment_s:g} s after the begin of the test"
+        return "\n".join([head, *self.happened])

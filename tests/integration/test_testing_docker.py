@@ -1,0 +1,141 @@
+"""``PatroniCluster(mode="docker")``: the same object on containers, and what is left of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from anyio import to_thread
+
+from chaos.testing import FaultError, NoDockerError, OptionError, PatroniCluster
+from chaos.testing import docker_engine as engine
+from replication import Transaction
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def without_ryuk() -> Iterator[None]:
+    """Its image cannot be had everywhere; what a run leaves is swept by ours."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TESTCONTAINERS_RYUK_DISABLED", "true")
+        yield
+
+
+def left_of(cluster: str) -> list[str]:
+    """Containers and networks of a cluster."""
+    client = engine.connect()
+    try:
+        mine = {"label": f"{engine.CLUSTER_LABEL}={cluster}"}
+        things = client.client.containers.list(all=True, filters=mine)
+        return [thing.name for thing in [*things, *client.client.networks.list(filters=mine)]]
+    finally:
+        client.client.close()
+
+
+def name_of(cluster: PatroniCluster) -> str:
+    """The name that its containers share."""
+    machine = cluster._backend._hosts.machines["db-paris"]  # type: ignore[attr-defined]
+    return str(machine._labels[engine.CLUSTER_LABEL])
+
+
+async def add(transaction: Transaction) -> None:
+    """One row more."""
+    await transaction.execute("CREATE TABLE IF NOT EXISTS seen (id serial)")
+    await transaction.execute("INSERT INTO seen DEFAULT VALUES")
+
+
+@pytest.mark.anyio
+async def test_the_same_object_on_containers() -> None:
+    cluster = PatroniCluster(mode="docker")
+    await to_thread.run_sync(cluster.start)
+    try:
+        name = name_of(cluster)
+        assert len(left_of(name)) == 11  # six hosts; three sites, the WAN, the console
+        async with cluster.storage() as storage:
+            before = (await storage.run(add)).node
+            lost = await to_thread.run_sync(cluster.kill_primary)
+            assert lost == before
+            assert (await storage.run(add)).node != lost
+        await to_thread.run_sync(cluster.heal)
+        await to_thread.run_sync(cluster.wait_healthy)
+        primary = await to_thread.run_sync(cluster.switchover)
+        await to_thread.run_sync(cluster.wait_healthy)
+        await to_thread.run_sync(cluster.kill_process, primary)
+        await to_thread.run_sync(cluster.wait_healthy)
+        primary = str(await to_thread.run_sync(lambda: cluster.primary))
+        site = cluster.topology.site_of(primary).name
+        await to_thread.run_sync(cluster.cut, site)
+        other = await to_thread.run_sync(lambda: cluster.wait_primary(other_than=primary))
+        assert other != primary
+        with pytest.raises(FaultError, match="cut off already"):
+            await to_thread.run_sync(cluster.cut, site)
+        await to_thread.run_sync(cluster.heal)
+        assert (await to_thread.run_sync(cluster.wait_healthy)).broken == ()
+        assert f"I am ({primary})" in cluster.logs(primary)
+        with pytest.raises(OptionError, match="no client is in a site paris"):
+            cluster.members(site="paris")
+    finally:
+        await to_thread.run_sync(cluster.stop)
+    assert left_of(name) == []
+
+
+def test_used_again_it_is_the_same_and_another_one_beside_it() -> None:
+    options = {"mode": "docker", "reuse": True, "topology": "three-sites", "retry_timeout_s": 6}
+    client = engine.connect()
+    try:
+        with PatroniCluster(**options) as first:  # type: ignore[arg-type]
+            name = name_of(first)
+            with psycopg.connect(first.primary_url(), autocommit=True) as connection:
+                connection.execute("CREATE TABLE kept (id int)")
+            first.kill_primary()
+        assert len(left_of(name)) == 11
+        with PatroniCluster(**options) as again:  # type: ignore[arg-type]
+            assert name_of(again) == name
+            with psycopg.connect(again.primary_url(), autocommit=True) as connection:
+                assert connection.execute("SELECT FROM kept").rowcount == 0
+        assert engine.sweep(client) == []
+    finally:
+        engine.remove(client, name)
+        client.client.close()
+    assert left_of(name) == []
+
+
+CRASHED = """
+import os, sys
+from chaos.testing import PatroniCluster
+cluster = PatroniCluster(mode="docker").start()
+machine = cluster._backend._hosts.machines["db-paris"]
+print(machine._labels["org.bascule.cluster"], flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_run_has_left_is_swept_by_the_next() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CRASHED], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == -9, done.stderr
+    name = done.stdout.strip()
+    assert len(left_of(name)) == 11
+    client = engine.connect()
+    try:
+        assert name in engine.sweep(client)
+    finally:
+        client.client.close()
+    assert left_of(name) == []
+
+
+def test_without_an_engine_or_an_image_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = engine.connect()
+    try:
+        with pytest.raises(NoDockerError, match=r"no image bascule/none:0[\s\S]*compose"):
+            engine.need_images(client, ["bascule/none:0"])
+    finally:
+        client.client.close()
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
+    with pytest.raises(NoDockerError, match=r"no Docker engine answers[\s\S]*DOCKER_HOST"):
+        PatroniCluster(mode="docker").start()
