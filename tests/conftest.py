@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 from support.reported import Reported, reported
 from support.stories import ASYNC_LOSS, HOST_LOSS, INTERRUPTED, STEADY, SWITCHOVER
 from support.transferred import transferred
 
 from chaos.evidence.verdict_file import build_verdict
 from chaos.report import render_html, render_junit
+
+# A property is about values; how long a loaded machine takes for an example says nothing.
+settings.register_profile("bascule", deadline=None)
+settings.load_profile("bascule")
 
 
 @pytest.fixture(scope="session")
