@@ -1,4 +1,4 @@
-"""Who raises the hosts, and the cluster on them: what the lab and containers differ in."""
+"""What raises a drill's hosts and the cluster on them: the seam that the director knows."""
 
 from __future__ import annotations
 
