@@ -93,8 +93,16 @@ def ask(folder: Path, request: Request, answer: type[T], *, timeout_s: float) ->
     return decode(answer, found["done"])
 
 
-async def serve(raw: socket.socket, handler: Handler) -> None:
-    """Answer requests until cancelled; several at a time."""
+async def serve(
+    raw: socket.socket, handler: Handler, sent: Callable[[], object] = lambda: None
+) -> None:
+    """Answer requests until cancelled; several at a time.
+
+    Args:
+        raw: the listener.
+        handler: makes the answers.
+        sent: called whenever an answer is on its way.
+    """
 
     async def answer(channel: anyio.abc.SocketStream) -> None:
         async with channel:
@@ -109,6 +117,7 @@ async def serve(raw: socket.socket, handler: Handler) -> None:
                 await channel.send(reply)
             except anyio.BrokenResourceError:  # whoever asked is gone
                 return
+            sent()
 
     listener = await anyio.abc.SocketListener.from_socket(raw)
     async with listener:

@@ -71,7 +71,7 @@ class Inside:
         """Serve until the lab ends; returns only when the cluster could not be raised."""
         async with anyio.create_task_group() as tasks:
             channel = socket.socket(fileno=self._plan.control_fd)
-            tasks.start_soon(control.serve, channel, self._handle)
+            tasks.start_soon(control.serve, channel, self._handle, self._sent)
             try:
                 await self._serve()
             except* (ClusterError, OSError) as errors:
@@ -121,10 +121,13 @@ class Inside:
         if not unit.expected:
             print(f"{unit.unit} on {unit.host} ended with {unit.status}", flush=True)
 
+    def _sent(self) -> None:
+        if self._failure is not None:  # whoever started us has been told
+            self._answered.set()
+
     async def _handle(self, request: Request) -> object:
         await self._settled.wait()
         if self._caretaker is None:
-            self._answered.set()
             raise StartError(self._failure or "the cluster could not be raised")
         if self._failure is not None:
             raise NotRunningError(self._failure)
