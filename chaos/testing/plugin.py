@@ -104,7 +104,9 @@ def _bascule_ordeal(
     """What a test with the marker goes through, not begun yet."""
     from chaos.testing.from_pytest import make_ordeal  # noqa: PLC0415
 
-    return make_ordeal(patroni_cluster, _bascule_scenario, request.node)
+    return make_ordeal(
+        patroni_cluster, _bascule_scenario, request.node, marker=MARKER, within_s=WITHIN_S
+    )
 
 
 # ---- the marker ----
