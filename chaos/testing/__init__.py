@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from chaos.testing.cluster import PatroniCluster
+    from chaos.testing.container import PatroniClusterContainer
     from chaos.testing.errors import (
         ClusterInTestsError,
         FaultError,
@@ -33,6 +34,7 @@ __all__ = [
     "NotRunningError",
     "OptionError",
     "PatroniCluster",
+    "PatroniClusterContainer",
     "StartError",
     "State",
 ]
@@ -40,6 +42,7 @@ __all__ = [
 _HOMES = {
     "Chaos": "fixture_chaos",
     "PatroniCluster": "cluster",
+    "PatroniClusterContainer": "container",
     "MemberState": "model",
     "State": "model",
 }

@@ -154,7 +154,8 @@ class PatroniCluster:
         Raises:
             NotRunningError: the cluster has not been started.
         """
-        ready = self._running()
+        if (ready := self._ready) is None:
+            raise NotRunningError("the cluster is not running: start it, or use a with block")
         return Credentials(
             user=ready.superuser, password=ready.superuser_password, dbname=self.dbname
         )
@@ -336,9 +337,9 @@ class PatroniCluster:
         Clients that reach the cluster from outside are not in any site, and not cut off: see
         ``members(site=...)``.
         """
-        if site not in (known.name for known in self.topology.sites):
-            names = ", ".join(known.name for known in self.topology.sites)
-            raise OptionError(f"there is no site {site}; there are {names}")
+        names = [known.name for known in self.topology.sites]
+        if site not in names:
+            raise OptionError(f"there is no site {site}; there are {', '.join(names)}")
         self._act(Request(op="cut", site=site))
 
     def heal(self) -> str:
@@ -366,11 +367,6 @@ class PatroniCluster:
 
     def _do(self, request: Request, answer: type[T], timeout_s: float) -> T:
         return self._backend.do(request, answer, timeout_s=timeout_s)
-
-    def _running(self) -> Ready:
-        if self._ready is None:
-            raise NotRunningError("the cluster is not running: start it, or use a with block")
-        return self._ready
 
     def _wait_primary(self, timeout_s: float, other_than: str = "") -> str:
         end_s = time.monotonic() + timeout_s

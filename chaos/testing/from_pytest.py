@@ -10,7 +10,6 @@ import pytest
 from chaos.errors import ScenarioError
 from chaos.testing.cluster import PatroniCluster
 from chaos.testing.errors import ClusterInTestsError, OptionError
-from chaos.testing.marker import MARKER, WITHIN_S
 from chaos.testing.survival import Ordeal, choose_moment, find_scenario
 from cluster.errors import ClusterError
 
@@ -55,12 +54,22 @@ def scenarios_of(marker: pytest.Mark) -> tuple[str, ...]:
     return tuple(str(name) for name in marker.args)
 
 
-def make_ordeal(cluster: PatroniCluster, scenario: str, item: pytest.Item) -> Ordeal:
-    """The ordeal of a test; not begun yet."""
-    marker = item.get_closest_marker(MARKER)
-    assert marker is not None
+def make_ordeal(
+    cluster: PatroniCluster, scenario: str, item: pytest.Item, *, marker: str, within_s: float
+) -> Ordeal:
+    """The ordeal of a test; not begun yet.
+
+    Args:
+        cluster: up.
+        scenario: its name or path.
+        item: the test.
+        marker: the name of the marker.
+        within_s: for a marker that does not say.
+    """
+    mark = item.get_closest_marker(marker)
+    assert mark is not None
     seed = cast(int, item.config.getoption("bascule_seed"))
-    moment_s = choose_moment(seed, item.nodeid, _within_s(marker, WITHIN_S))
+    moment_s = choose_moment(seed, item.nodeid, _within_s(mark, within_s))
     try:
         return Ordeal(cluster, find_scenario(scenario), moment_s)
     except OptionError as error:

@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from chaos.testing.marker import MARKER, WITHIN_S
-
 if TYPE_CHECKING:
     from chaos.testing.cluster import PatroniCluster
     from chaos.testing.fixture_chaos import Chaos
     from chaos.testing.survival import Ordeal
     from replication import Storage
 
+MARKER = "survives"
 SCENARIO = "_bascule_scenario"
 ORDEAL = "_bascule_ordeal"
+WITHIN_S = 0.5
+"""The moment of the first fault is within this time of the test's begin. A judgement: a test of a
+service takes longer, or says ``within_s=0``."""
 SEEDS = 1 << 31
 CLUSTER = pytest.StashKey["PatroniCluster"]()
 
@@ -102,7 +104,9 @@ def _bascule_ordeal(
     """What a test with the marker goes through, not begun yet."""
     from chaos.testing.from_pytest import make_ordeal  # noqa: PLC0415
 
-    return make_ordeal(patroni_cluster, _bascule_scenario, request.node)
+    return make_ordeal(
+        patroni_cluster, _bascule_scenario, request.node, marker=MARKER, within_s=WITHIN_S
+    )
 
 
 # ---- the marker ----

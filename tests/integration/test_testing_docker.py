@@ -10,7 +10,13 @@ import psycopg
 import pytest
 from anyio import to_thread
 
-from chaos.testing import FaultError, NoDockerError, OptionError, PatroniCluster
+from chaos.testing import (
+    FaultError,
+    NoDockerError,
+    OptionError,
+    PatroniCluster,
+    PatroniClusterContainer,
+)
 from chaos.testing import docker_engine as engine
 from replication import Transaction
 
@@ -99,9 +105,25 @@ def test_used_again_it_is_the_same_and_another_one_beside_it() -> None:
                 assert connection.execute("SELECT FROM kept").rowcount == 0
         assert engine.sweep(client) == []
     finally:
-        engine.remove(client, name)
         client.client.close()
+        done = subprocess.run(
+            [sys.executable, "-m", "chaos.testing.forget"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+    assert f"removed {name}" in done.stdout
     assert left_of(name) == []
+
+
+def test_by_the_names_of_testcontainers() -> None:
+    with PatroniClusterContainer(username="app", dbname="shop") as container:
+        assert container.get_connection_url().startswith("postgresql+psycopg2://app:")
+        with psycopg.connect(container.get_connection_url(driver=None)) as connection:
+            found = connection.execute("SELECT current_user, current_database()").fetchone()
+        assert found == ("app", "shop")
+        assert "I am (db-paris)" in container.get_logs()["db-paris"]
 
 
 CRASHED = """
