@@ -200,7 +200,7 @@ def replay_command(arguments: list[str], scenario: str, seed: int) -> str:
     if scenario not in arguments:
         arguments = ["drill", scenario, *arguments[1:]]
     for word in arguments:
-        if skip or word in {"--keep", "--json", "--quiet"}:
+        if skip or word in {"--keep", "--json", "--quiet", "--"}:
             skip = False
         elif word in {"--seed", "--out"}:
             skip = True
