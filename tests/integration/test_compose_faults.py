@@ -37,7 +37,8 @@ async def raised(folder: Path, exits: list[UnitExit]) -> AsyncIterator[ComposeSi
     run = secrets.token_hex(4)
     topology = load_builtin("three-sites")
     sites = ComposeSites(topology, folder=folder, run=run, on_exit=exits.append)
-    assert missing_abilities(sites, list(ABILITIES)) == []
+    # A whole site cannot be cut in containers yet, and that is said: no scenario asks for it.
+    assert missing_abilities(sites, list(ABILITIES)) == ["cut-site"]
     async with sites:
         assert things_of(folder)
         assert all(thing.keeper == this_keeper() for thing in things_of(folder))
