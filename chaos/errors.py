@@ -56,6 +56,10 @@ class FormatError(ChaosError):
         self.reason = reason
 
 
+class ListenError(ChaosError):
+    """Nobody can listen where metrics are to be shown."""
+
+
 class AbilityError(ChaosError):
     """The substrate cannot do what a fault needs."""
 

@@ -11,11 +11,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from chaos.drill.metrics import DRILL_METRICS
 from replication.catalogue import STORAGE_METRICS, Metric
 from replication.exporter.catalogue import EXPORTER_METRICS
 
 PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
-TABLES = {"exporter": EXPORTER_METRICS, "storage": STORAGE_METRICS}
+TABLES = {"exporter": EXPORTER_METRICS, "storage": STORAGE_METRICS, "drill": DRILL_METRICS}
 
 
 def table(metrics: Sequence[Metric]) -> str:

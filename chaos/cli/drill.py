@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from chaos.cli.verdict_text import exit_code, print_verdict
+from chaos.drill.listeners import ListenPlace, parse_place
 from chaos.drill.outside import DrillEnd, DrillRequest, default_folder, run_drill
 from chaos.drill.places import SubstrateName
 from chaos.errors import ScenarioError
@@ -106,6 +107,14 @@ WORKERS_MAX = 200
     metavar="DIR",
     help="PostgreSQL's programs. [default: the newest found]",
 )
+@click.option(
+    "--metrics",
+    metavar="[HOST:]PORT",
+    callback=lambda context, option, value: listen_place(value),
+    help="While the drill runs, show Prometheus the drill and its cluster on this port "
+    "(docs/monitoring.md). Without HOST: to this machine, and to its containers as "
+    "host.docker.internal.",
+)
 @click.option("--keep", is_flag=True, help="Keep the lab after the verdict, until Ctrl-C.")
 @click.option(
     "--json",
@@ -130,6 +139,7 @@ def drill(  # noqa: PLR0913 (one argument an option)
     seed: int | None,
     out: Path | None,
     pg_bindir: Path | None,
+    metrics: ListenPlace | None,
     keep: bool,
     as_json: bool,
     quiet: bool,
@@ -169,6 +179,7 @@ def drill(  # noqa: PLR0913 (one argument an option)
         pg_bindir=pg_bindir,
         keep=keep,
         display="none" if quiet else "live" if sys.stderr.isatty() else "lines",
+        metrics=metrics,
     )
     end = run_drill(request)
     if as_json:
@@ -178,6 +189,18 @@ def drill(  # noqa: PLR0913 (one argument an option)
     for warning in end.warnings:
         print(f"bascule: warning: {warning}", file=sys.stderr)
     sys.exit(end_code(end))
+
+
+def listen_place(text: str | None) -> ListenPlace | None:
+    """What ``--metrics`` says.
+
+    Raises:
+        BadParameter: it is no place to listen.
+    """
+    try:
+        return None if text is None else parse_place(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def require_containers(topology: Topology, pg_bindir: Path | None) -> None:
@@ -202,9 +225,9 @@ def replay_command(arguments: list[str], scenario: str, seed: int) -> str:
     for word in arguments:
         if skip or word in {"--keep", "--json", "--quiet", "--"}:
             skip = False
-        elif word in {"--seed", "--out"}:
+        elif word in {"--seed", "--out", "--metrics"}:
             skip = True
-        elif not word.startswith(("--seed=", "--out=")):
+        elif not word.startswith(("--seed=", "--out=", "--metrics=")):
             kept.append(word)
     return shlex.join(["bascule", *kept, "--seed", str(seed)])
 

@@ -31,6 +31,23 @@ class NodeBoard:
     sync: str | None = None
 
 
+@dataclass(slots=True, kw_only=True)
+class FaultBoard:
+    """A fault that struck a host."""
+
+    fault: str
+    host: str
+    struck_s: float
+    lasts: bool
+    """It stays until it is healed; else it was over in a moment."""
+    healed_s: float | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Still broken."""
+        return self.lasts and self.healed_s is None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
     """Something that happened, in words."""
@@ -54,6 +71,7 @@ class Board:
     """The holder of the leader key."""
     sites: dict[str, SiteBoard] = field(default_factory=dict)
     nodes: dict[str, NodeBoard] = field(default_factory=dict)
+    faults: list[FaultBoard] = field(default_factory=list)
     notes: deque[Note] = field(default_factory=lambda: deque(maxlen=NOTES_KEPT))
     noted: int = 0
     """How many notes there were in all."""

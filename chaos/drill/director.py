@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
+import anyio.abc
+import anyio.lowlevel
 
 from chaos.drill import ground
 from chaos.drill.board import Board
@@ -32,7 +34,8 @@ from cluster.raiser import Raiser
 from cluster.substrate import Substrate, UnitExit, missing_abilities
 from cluster.topology.model import Topology
 
-Afterwards = Callable[[PatroniCluster], Awaitable[None]]
+Companion = Callable[[PatroniCluster], Coroutine[None, None, None]]
+"""What somebody does with the cluster of a drill."""
 
 FIRST_WRITE_TIMEOUT_S = 20.0
 """From the start of a load process to its first acknowledged write: a second when all is well."""
@@ -72,10 +75,13 @@ class Director:
     def _board(self) -> Board:
         return self._recorder.board
 
-    async def run(self, *, afterwards: Afterwards | None = None) -> None:
+    async def run(
+        self, *, beside: Companion | None = None, afterwards: Companion | None = None
+    ) -> None:
         """Run the drill to its end.
 
         Args:
+            beside: runs from the end of the preflight on, until the sites go down.
             afterwards: awaited when the drill is done, while the sites are still up.
 
         Raises:
@@ -91,15 +97,17 @@ class Director:
         async with sites as substrate:
             self._boot_step("network", begin_s)
             async with AsyncExitStack() as closing:
+                company = await closing.enter_async_context(anyio.create_task_group())
                 # Nothing is written into the evidence of a drill that is done.
                 async with anyio.create_task_group() as ticking:
                     ticking.start_soon(self._recorder.tick)
                     cluster = await self._raise(substrate, logs, begin_s)
                     closing.push_async_callback(_close, cluster)
-                    await self._drill(cluster)
+                    await self._drill(cluster, lambda: _start(company, beside, cluster))
                     ticking.cancel_scope.cancel()
                 if afterwards is not None:
                     await afterwards(cluster)
+                company.cancel_scope.cancel()
 
     def _require_abilities(self, sites: object) -> None:
         needed = [need for step in self._info.scenario.faults for need in FAULTS[step.fault].needs]
@@ -113,6 +121,8 @@ class Director:
             return await self._raiser.cluster(
                 substrate, lambda step: self._boot_step(step, begin_s)
             )
+        # Whoever stops the drill takes the processes down with it: then that is the reason.
+        await anyio.lowlevel.checkpoint()
         died = self._died_at_boot
         assert died is not None
         tail = log_tail(logs / f"{died.host}.{died.unit}.log")
@@ -130,7 +140,7 @@ class Director:
             self._died_at_boot = unit
             self._booting.cancel()
 
-    async def _drill(self, cluster: PatroniCluster) -> None:
+    async def _drill(self, cluster: PatroniCluster, accompany: Callable[[], None]) -> None:
         observer = Observer(cluster, self._recorder)
         loads = Loads(cluster, self._folder, self._board)
         schedule = Schedule(self._info.scenario, Stage(cluster=cluster), self._recorder)
@@ -139,6 +149,7 @@ class Director:
             watchers.start_soon(loads.follow)
             try:
                 await self._preflight(cluster)
+                accompany()
                 await self._steady(loads)
                 await self._faults(loads, schedule)
                 await self._recovery(cluster, schedule)
@@ -248,6 +259,11 @@ class Director:
                 end_lsn=format_lsn(entry.end_lsn),
                 reason=entry.reason,
             )
+
+
+def _start(company: anyio.abc.TaskGroup, beside: Companion | None, cluster: PatroniCluster) -> None:
+    if beside is not None:
+        company.start_soon(beside, cluster)
 
 
 async def _close(cluster: PatroniCluster) -> None:

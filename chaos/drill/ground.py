@@ -6,9 +6,12 @@ It goes over the nodes' consoles, so that it needs no place in the sites' networ
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 
 from chaos.drill.loads import DBNAME, ROLE
 from chaos.errors import PreflightError
@@ -20,7 +23,8 @@ from cluster.patroni import POSTGRES_PORT, SUPERUSER
 from cluster.relay import relay
 from cluster.substrate import Unit
 from replication import Credentials, StorageError
-from replication.wire import Address, connect
+from replication.lag import heartbeat_row
+from replication.wire import Address, Session, connect
 
 FINAL_READ_UNIT = "final-read"
 FINAL_READ_DEADLINE_S = 30.0
@@ -40,6 +44,36 @@ async def prepare(cluster: PatroniCluster, password: str, spec: WorkloadSpec) ->
     Raises:
         PreflightError: there is no primary, or it refused.
     """
+    async with as_admin(cluster, f"the tables of the workload {spec.kind}") as session:
+        await ground.prepare(session, role=ROLE, password=password, spec=spec)
+        rows = await session.fetch("SHOW synchronous_standby_names")
+    return str(rows[0][0])
+
+
+async def prepare_exporter(cluster: PatroniCluster, role: str, password: str) -> None:
+    """Make the role that the exporter's probes connect as, and the heartbeat's table.
+
+    Raises:
+        PreflightError: there is no primary, or it refused.
+    """
+    name = sql.Identifier(role)
+    async with as_admin(cluster, "the exporter's role and table") as session:
+        await session.fetch(sql.SQL("CREATE ROLE {}").format(name))
+        verifier = sql.Literal(session.scram_verifier(role, password))
+        await session.fetch(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(name, verifier))
+        for statement in heartbeat_row.SCHEMA_STATEMENTS:
+            await session.fetch(statement)
+        for grant in heartbeat_row.grants(role):
+            await session.fetch(grant)
+
+
+@asynccontextmanager
+async def as_admin(cluster: PatroniCluster, what: str) -> AsyncIterator[Session]:
+    """A superuser's session to the primary, for what is to be made there.
+
+    Raises:
+        PreflightError: there is no primary, or it refused; it names ``what``.
+    """
     primary = await cluster.primary()
     if primary is None:
         raise PreflightError("there is no primary")
@@ -54,14 +88,11 @@ async def prepare(cluster: PatroniCluster, password: str, spec: WorkloadSpec) ->
             address = Address(node=primary, host="127.0.0.1", port=port)
             session = await connect(address, admin)
             try:
-                await ground.prepare(session, role=ROLE, password=password, spec=spec)
-                rows = await session.fetch("SHOW synchronous_standby_names")
+                yield session
             finally:
                 await session.close()
     except (psycopg.Error, StorageError) as error:
-        what = f"the tables of the workload {spec.kind}"
         raise PreflightError(f"{what} could not be made on {primary}: {error}") from error
-    return str(rows[0][0])
 
 
 async def start_final_read(

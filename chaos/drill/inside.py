@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import argparse
 import signal
+import socket
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.abc
@@ -38,6 +40,9 @@ from cluster.lab.raiser import LabRaiser
 from cluster.raiser import Raiser
 from cluster.topology.load import load_topology
 
+if TYPE_CHECKING:
+    from chaos.drill.show import Show
+
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Our own caller's words: no help for people is needed here."""
@@ -48,6 +53,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--lifeline", type=int, metavar="FD")
     parser.add_argument("--display", choices=("live", "lines", "none"), default="lines")
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--metrics", type=int, action="append", metavar="FD")
     return parser.parse_args(arguments)
 
 
@@ -64,7 +70,21 @@ async def run_inside(options: argparse.Namespace) -> int:
         recorder = Recorder(events, board)
         director = Director(info, topology, make_raiser(options), folder, recorder)
         inside = Inside(director, recorder, display, folder=folder, keep=options.keep)
+        if options.metrics is not None:
+            inside.show = make_show(recorder, folder, options.metrics)
         return await inside.run(options.lifeline)
+
+
+def make_show(recorder: Recorder, folder: Path, listeners: list[int]) -> Show:
+    """What answers Prometheus, at listeners that this process inherited."""
+    # Only here: what the exporter needs takes long to import, and most drills do without.
+    from chaos.drill.show import Show  # noqa: PLC0415
+
+    sockets = [socket.socket(fileno=number) for number in listeners]
+    for one in sockets:
+        one.setblocking(False)
+        one.set_inheritable(False)  # it ends with this process
+    return Show(recorder, folder, sockets)
 
 
 def make_raiser(options: argparse.Namespace) -> Raiser:
@@ -91,6 +111,8 @@ class Inside:
         self._display = display
         self._folder = folder
         self._keep = keep
+        self.show: Show | None = None
+        """What answers Prometheus, if it is to."""
         self._looked = anyio.Event()
         self._scope = anyio.CancelScope()
 
@@ -106,6 +128,8 @@ class Inside:
             if lifeline is not None:
                 tasks.start_soon(watch_lifeline, lifeline, self._stop)
             tasks.start_soon(self._display.run)
+            if self.show is not None:
+                tasks.start_soon(self.show.serve)
             try:
                 code = await self._direct()
             finally:
@@ -116,7 +140,10 @@ class Inside:
     async def _direct(self) -> int:
         try:
             with self._scope:
-                await self._director.run(afterwards=self._hold if self._keep else None)
+                await self._director.run(
+                    beside=None if self.show is None else self.show.watch,
+                    afterwards=self._hold if self._keep else None,
+                )
                 return 0
         except* (ChaosError, ClusterError, OSError) as errors:
             reason = "; ".join(str(error) for error in leaves(errors))

@@ -8,12 +8,13 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from chaos.drill.judge import Judged, judge_folder
+from chaos.drill.listeners import ListenPlace, listening
 from chaos.drill.places import Place, SubstrateName, prepare_compose, prepare_lab, say_on_stderr
 from chaos.errors import OutputError
 from chaos.evidence.folder import write_run_json
@@ -44,6 +45,7 @@ class DrillRequest:
     pg_bindir: Path | None = None
     keep: bool = False
     display: str = "lines"
+    metrics: ListenPlace | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +65,14 @@ def run_drill(request: DrillRequest) -> DrillEnd:
 
     Raises:
         PrerequisiteError: this machine lacks something; nothing was begun.
+        ListenError: nobody can listen where metrics are to be shown.
         OutputError: the run folder cannot be made, or is in use.
     """
+    with listening(request.metrics) as listeners:
+        return _run_drill(request, tuple(one.fileno() for one in listeners))
+
+
+def _run_drill(request: DrillRequest, listeners: Sequence[int]) -> DrillEnd:
     place = prepare_place(request)
     folder = make_folder(request.out)
     write_run_json(folder, run_info(request, place))
@@ -73,10 +81,12 @@ def run_drill(request: DrillRequest) -> DrillEnd:
     command += ["--display", request.display]
     command += place.options
     command += ["--keep"] if request.keep else []
+    for listener in listeners:
+        command += ["--metrics", str(listener)]
     pid_file = folder / LAB_PID
     try:
         code, stopped_by = place.enter(
-            command, lambda pid: pid_file.write_text(f"{pid}\n", encoding="ascii")
+            command, lambda pid: pid_file.write_text(f"{pid}\n", encoding="ascii"), listeners
         )
     finally:
         pid_file.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ import platform
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -22,8 +22,11 @@ from cluster.lab.enter import run_sealed
 from cluster.lab.prerequisites import check_prerequisites
 
 SubstrateName = Literal["lab", "compose"]
-Enter = Callable[[list[str], Callable[[int], object]], tuple[int, signal.Signals | None]]
-"""Runs a command at the place and tells its pid; the exit code, and the signal that stopped it."""
+Enter = Callable[
+    [list[str], Callable[[int], object], Sequence[int]], tuple[int, signal.Signals | None]
+]
+"""Runs a command at the place, tells its pid, and has it inherit descriptors; the exit code, and
+the signal that stopped it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +51,7 @@ def prepare_lab(pg_bindir: Path | None) -> Place:
     check_prerequisites()
     binaries = find_binaries(pg_bindir)
     return Place(
-        enter=lambda command, started: run_sealed(command, started=started),
+        enter=lambda command, started, fds: run_sealed(command, started=started, pass_fds=fds),
         options=("--pg-bindir", str(binaries.pg_bindir)),
         substrate={"name": "lab", "wan": "no delay", "data": "tmpfs"},
         versions=lab_versions(binaries),
@@ -72,7 +75,7 @@ def prepare_compose(say: Callable[[str], object]) -> Place:
     images = prepare_images()
     run = secrets.token_hex(4)
     return Place(
-        enter=lambda command, _: run_beside(command, run=run),
+        enter=lambda command, _, fds: run_beside(command, run=run, pass_fds=fds),
         options=("--compose", run),
         substrate={
             "name": "compose",

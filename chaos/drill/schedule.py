@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import anyio
 
+from chaos.drill.board import FaultBoard
 from chaos.drill.recorder import Recorder
 from chaos.errors import ScheduleError
 from chaos.faults import FAULTS, Fault, Stage
@@ -20,7 +21,7 @@ class Schedule:
         self._scenario = scenario
         self._stage = stage
         self._recorder = recorder
-        self._broken: list[tuple[FaultStep, str, Fault]] = []
+        self._broken: list[tuple[FaultStep, FaultBoard, Fault]] = []
         self.last_strike_s = time.monotonic()
         """When the last fault had bitten: what is tried from then on meets it."""
 
@@ -60,9 +61,11 @@ class Schedule:
         fault = FAULTS[step.fault](host=host, process=step.process)
         self._recorder.say(f"FAULT {step.fault} on {host}", loud=True)
         begin_s = time.monotonic()
+        shown = FaultBoard(fault=step.fault, host=host, struck_s=begin_s, lasts=fault.lasts)
+        self._recorder.board.faults.append(shown)
         if fault.lasts:
             # Before it strikes: what was half done must be healed too.
-            self._broken.append((step, host, fault))
+            self._broken.append((step, shown, fault))
         detail = await fault.inject(self._stage)
         self._recorder.event(
             "fault", at_s=begin_s, fault=step.fault, target=host, node=host, detail=detail
@@ -76,11 +79,13 @@ class Schedule:
             return [primary]
         return [node for node in self._stage.cluster.rest if node != primary]
 
-    async def _heal(self, broken: Sequence[tuple[FaultStep, str, Fault]]) -> None:
+    async def _heal(self, broken: Sequence[tuple[FaultStep, FaultBoard, Fault]]) -> None:
         for entry in broken:
-            step, host, fault = entry
+            step, shown, fault = entry
             self._broken.remove(entry)
-            begin_s = time.monotonic()
+            shown.healed_s = begin_s = time.monotonic()
             detail = await fault.heal(self._stage)
-            self._recorder.event("heal", at_s=begin_s, fault=step.fault, target=host, detail=detail)
-            self._recorder.say(f"heal {step.fault} on {host}: {detail}")
+            self._recorder.event(
+                "heal", at_s=begin_s, fault=step.fault, target=shown.host, detail=detail
+            )
+            self._recorder.say(f"heal {step.fault} on {shown.host}: {detail}")

@@ -22,7 +22,11 @@ from cluster.lab.enter import handled
 
 
 def run_beside(
-    command: Sequence[str], *, run: str, started: Callable[[int], object] = lambda pid: None
+    command: Sequence[str],
+    *,
+    run: str,
+    started: Callable[[int], object] = lambda pid: None,
+    pass_fds: Sequence[int] = (),
 ) -> tuple[int, signal.Signals | None]:
     """Run ``command LIFELINE_OPTION`` and wait for its end; nothing of its project is left then.
 
@@ -33,6 +37,7 @@ def run_beside(
         command: what keeps the project; gets ``--lifeline FD``.
         run: the id of its drill.
         started: told the command's pid.
+        pass_fds: descriptors that the command inherits, under the same numbers.
 
     Returns:
         The command's exit code (128 + n when signal n ended it), and the signal that asked for the
@@ -50,7 +55,7 @@ def run_beside(
 
     process = subprocess.Popen(
         [*command, "--lifeline", str(lifeline)],
-        pass_fds=(lifeline,),
+        pass_fds=(lifeline, *pass_fds),
         start_new_session=True,  # Ctrl-C reaches us alone; we pass it on, once
     )
     os.close(lifeline)

@@ -34,7 +34,10 @@ END_TIMEOUT_S = 10.0
 
 
 def run_sealed(
-    command: Sequence[str], *, started: Callable[[int], object] = lambda pid: None
+    command: Sequence[str],
+    *,
+    started: Callable[[int], object] = lambda pid: None,
+    pass_fds: Sequence[int] = (),
 ) -> tuple[int, signal.Signals | None]:
     """Run ``command`` in a new lab and wait for its end; nothing of the lab is left then.
 
@@ -44,6 +47,7 @@ def run_sealed(
     Args:
         command: what to run inside.
         started: told the pid of the lab's init, as this side knows it (for ``nsenter``).
+        pass_fds: descriptors that the command inherits, under the same numbers.
 
     Returns:
         The command's exit code (128 + n when signal n ended it), and the signal that asked for the
@@ -63,7 +67,7 @@ def run_sealed(
             lab.ask()
         asked.append(signal.Signals(number))
 
-    lab = SealedLab(command)
+    lab = SealedLab(command, pass_fds=pass_fds)
     with handled(stop):
         try:
             if (init := _init_of(lab.process)) is not None:

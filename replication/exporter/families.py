@@ -42,21 +42,21 @@ def families(
     of_cluster = (cluster,)
     to_wall_s = wall_s - now_s
     for metric, sample in _FROM_RECORD.items():
-        yield _family(
+        yield family(
             metric,
             ((_labels(cluster, r), sample(r)) for r in board.records.values()),
         )
-    yield _family(names.MEMBER_ROLE, _roles(board, cluster))
-    yield _family(names.MEMBER_STATE, _states(board, cluster))
+    yield family(names.MEMBER_ROLE, _roles(board, cluster))
+    yield family(names.MEMBER_STATE, _states(board, cluster))
     yield from _replicas(board, cluster, now_s)
     yield from _of_the_cluster(board, of_cluster, now_s)
     yield from _slots(board, of_cluster)
-    yield _family(names.DCS_MEMBER_UP, (((cluster, e), up) for e, up in board.dcs_up.items()))
-    yield _family(names.DCS_HAS_QUORUM, [(of_cluster, board.dcs_quorum)])
+    yield family(names.DCS_MEMBER_UP, (((cluster, e), up) for e, up in board.dcs_up.items()))
+    yield family(names.DCS_HAS_QUORUM, [(of_cluster, board.dcs_quorum)])
     beat_s = None if board.beat_s is None else board.beat_s + to_wall_s
-    yield _family(names.HEARTBEAT_LAST_WRITTEN, [(of_cluster, beat_s)])
-    yield _family(names.LAST_PROBE, [(of_cluster, board.oldest_s + to_wall_s)])
-    yield _family(names.BUILD_INFO, [((cluster, version), 1)])
+    yield family(names.HEARTBEAT_LAST_WRITTEN, [(of_cluster, beat_s)])
+    yield family(names.LAST_PROBE, [(of_cluster, board.oldest_s + to_wall_s)])
+    yield family(names.BUILD_INFO, [((cluster, version), 1)])
     yield from _probes(board, cluster)
 
 
@@ -72,7 +72,8 @@ _FROM_RECORD: dict[Metric, Callable[[Record], float | None]] = {
 }
 
 
-def _family(metric: Metric, samples: Iterable[Sample]) -> Family:
+def family(metric: Metric, samples: Iterable[Sample]) -> Family:
+    """One family, with the samples that somebody knows."""
     make = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
     family = make(metric.name, metric.help, labels=metric.labels)
     for labels, value in samples:
@@ -116,18 +117,18 @@ def _replicas(board: Board, cluster: str, now_s: float) -> Iterator[Family]:
         if found.sync_state is not None:
             own = found.sync_state
             sync_states += [((*labels, state), state == own) for state in SYNC_STATES]
-    yield _family(names.REPLICA_LAG_BYTES, in_bytes)
-    yield _family(names.REPLICA_LAG_SECONDS, in_seconds)
-    yield _family(names.WAL_RECEIVER_UP, receivers)
-    yield _family(names.REPLICA_SYNC_STATE, sync_states)
+    yield family(names.REPLICA_LAG_BYTES, in_bytes)
+    yield family(names.REPLICA_LAG_SECONDS, in_seconds)
+    yield family(names.WAL_RECEIVER_UP, receivers)
+    yield family(names.REPLICA_SYNC_STATE, sync_states)
 
 
 def _of_the_cluster(board: Board, labels: tuple[str], now_s: float) -> Iterator[Family]:
     records = board.records.values()
     patronis = [r.patroni for r in records if r.patroni is not None]
     sqls = [r.sql for r in records if r.sql is not None]
-    yield _family(names.PRIMARIES, [(labels, sum(p.has_lock for p in patronis))])
-    yield _family(names.WRITABLE_MEMBERS, [(labels, sum(r.is_writable for r in records))])
+    yield family(names.PRIMARIES, [(labels, sum(p.has_lock for p in patronis))])
+    yield family(names.WRITABLE_MEMBERS, [(labels, sum(r.is_writable for r in records))])
     answer = board.reference_answer
     counted = required = None
     if answer is not None:
@@ -136,14 +137,14 @@ def _of_the_cluster(board: Board, labels: tuple[str], now_s: float) -> Iterator[
             row.sync_state in {"sync", "quorum"} and is_streamed_to(board, row, now_s)
             for row in answer.standbys
         )
-    yield _family(names.SYNC_STANDBYS, [(labels, counted)])
-    yield _family(names.SYNC_STANDBYS_REQUIRED, [(labels, required)])
-    yield _family(names.SYNCHRONOUS_MODE, [(labels, board.synchronous_mode)])
+    yield family(names.SYNC_STANDBYS, [(labels, counted)])
+    yield family(names.SYNC_STANDBYS_REQUIRED, [(labels, required)])
+    yield family(names.SYNCHRONOUS_MODE, [(labels, board.synchronous_mode)])
     failsafe = any(p.failsafe for p in patronis) if patronis else None
     paused = any(p.paused for p in patronis) if patronis else None
-    yield _family(names.FAILSAFE_ACTIVE, [(labels, failsafe)])
-    yield _family(names.CLUSTER_PAUSED, [(labels, paused)])
-    yield _family(
+    yield family(names.FAILSAFE_ACTIVE, [(labels, failsafe)])
+    yield family(names.CLUSTER_PAUSED, [(labels, paused)])
+    yield family(
         names.PERMISSION_MISSING,
         (((*labels, name), any(name in s.missing for s in sqls)) for name in PERMISSIONS if sqls),
     )
@@ -152,8 +153,8 @@ def _of_the_cluster(board: Board, labels: tuple[str], now_s: float) -> Iterator[
 def _slots(board: Board, labels: tuple[str]) -> Iterator[Family]:
     answer = board.reference_answer
     slots = bounded_slots(() if answer is None else answer.slots)
-    yield _family(names.SLOT_RETAINED_BYTES, (((*labels, s.name), s.retained_bytes) for s in slots))
-    yield _family(names.SLOT_ACTIVE, (((*labels, s.name), s.active) for s in slots))
+    yield family(names.SLOT_RETAINED_BYTES, (((*labels, s.name), s.retained_bytes) for s in slots))
+    yield family(names.SLOT_ACTIVE, (((*labels, s.name), s.active) for s in slots))
 
 
 def bounded_slots(slots: tuple[Slot, ...]) -> tuple[Slot, ...]:
@@ -179,5 +180,5 @@ def _probes(board: Board, cluster: str) -> Iterator[Family]:
             failures.append((labels, probe.failures))
             if probe.ended_s is not None:
                 durations.append((labels, probe.duration_s))
-    yield _family(names.PROBE_DURATION, durations)
-    yield _family(names.PROBE_FAILURES, failures)
+    yield family(names.PROBE_DURATION, durations)
+    yield family(names.PROBE_FAILURES, failures)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 import anyio
-from anyio.abc import SocketStream
+from anyio.abc import Listener, SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -65,10 +65,15 @@ class MetricsServer:
             OSError: nobody can listen there.
         """
         listener = await anyio.create_tcp_listener(local_host=host, local_port=port)
-        async with listener, anyio.create_task_group() as group:
-            group.start_soon(listener.serve, self._serve)
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.serve, listener)
             yield int(listener.extra(anyio.abc.SocketAttribute.local_port))
             group.cancel_scope.cancel()
+
+    async def serve(self, listener: Listener[SocketStream]) -> None:
+        """Answer whoever comes to a listener, which is closed at the end, until cancelled."""
+        async with listener:
+            await listener.serve(self._serve)
 
     async def _serve(self, stream: SocketStream) -> None:
         try:

@@ -57,8 +57,8 @@ class Prober:
         self._settings = settings
         self._clock = clock
         self._complaints = Complaints()
-        self._http = Http(settings.rest_tls)
-        self._dcs_http = Http(settings.dcs_tls)
+        self._http = Http(settings.rest_tls, settings.network)
+        self._dcs_http = Http(settings.dcs_tls, settings.network)
         # Drawn anew by every run: see ``heartbeat_row``.
         self._writer = f"{socket.gethostname()}-{secrets.token_hex(4)}"
 
@@ -93,6 +93,7 @@ class Prober:
 
     async def _ask_patroni(self, member: Member) -> None:
         subject = f"{member.name}, Patroni"
+        scope = self._settings.scope or self._settings.cluster
         began_s = self._clock()
         answer = await self._http.get(
             f"{member.rest_url}/primary",
@@ -104,10 +105,9 @@ class Prober:
             parsed = parse_member(answer.status, answer.body)
             if parsed is None:
                 self._complaints.about(subject, f"{member.rest_url} is no REST API of Patroni")
-            elif parsed.scope not in {None, self._settings.cluster}:
+            elif parsed.scope not in {None, scope}:
                 self._complaints.about(
-                    subject,
-                    f"belongs to cluster {parsed.scope}, not to {self._settings.cluster}",
+                    subject, f"belongs to cluster {parsed.scope}, not to {scope}"
                 )
                 parsed = None
             else:

@@ -41,11 +41,16 @@ class HttpAnswer:
 class Http:
     """GET with a deadline. Tells what went wrong to ``complain``, in words."""
 
-    def __init__(self, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, tls: ssl.SSLContext | None, network: httpcore.AsyncNetworkBackend | None = None
+    ) -> None:
         # No connection is kept, as in ``members``: one to a host that lost its power would cost
         # the next question its whole deadline. No limit either: a silent member holds up nobody.
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls, max_connections=None, max_keepalive_connections=0
+            ssl_context=tls,
+            max_connections=None,
+            max_keepalive_connections=0,
+            network_backend=network,
         )
 
     async def get(

@@ -6,6 +6,8 @@ import re
 import ssl
 from dataclasses import dataclass, field
 
+from httpcore import AsyncNetworkBackend
+
 from replication.credentials import Credentials
 from replication.members import Member
 
@@ -22,12 +24,14 @@ class ExporterSettings:
     """One exporter of one cluster.
 
     Args:
-        cluster: Patroni's scope; the label ``cluster``.
+        cluster: the label ``cluster``.
         members: every member, with the addresses where the exporter reaches it.
         credentials: its role; ``replication.lag.heartbeat_row.grants`` is what the role needs.
         interval_s: between two questions to a member, and between two heartbeats.
         dcs_endpoints: etcd's client URLs; none: nothing is said of the DCS.
         rest_tls, dcs_tls: for Patroni and for etcd behind https; None: httpcore's own authorities.
+        scope: the cluster's name in Patroni; None: the label.
+        network: how HTTP connections are made; None: as this machine makes them.
     """
 
     cluster: str
@@ -37,6 +41,8 @@ class ExporterSettings:
     dcs_endpoints: tuple[str, ...] = ()
     rest_tls: ssl.SSLContext | None = field(default=None, repr=False)
     dcs_tls: ssl.SSLContext | None = field(default=None, repr=False)
+    scope: str | None = None
+    network: AsyncNetworkBackend | None = field(default=None, repr=False)
 
 
 def parse_member(text: str) -> Member:

@@ -17,9 +17,8 @@ from grafana_foundation_sdk.models import common as options
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import QueryEditorMode
 
-from replication.monitoring.dashboard_file import ROWS
+from replication.monitoring.dashboard_file import MARKERS, ROWS
 from replication.monitoring.panel import Colour, Kind, Marker, Panel
-from replication.monitoring.state_panels import MARKERS
 
 Builder: TypeAlias = stat.Panel | lines.Panel | states.Panel
 Variable: TypeAlias = cog.Builder[models.VariableModel]
@@ -63,7 +62,11 @@ def build_dashboard() -> str:
             board.with_panel(_panel(panel).height(height).id(next(ids)))
     built = json.loads(json.dumps(board.build(), cls=JSONEncoder))
     for marker, written in zip(MARKERS, built["annotations"]["list"], strict=True):
-        written["titleFormat"] = marker.title  # which the SDK's model does not have
+        # Which the SDK's model does not have.
+        written["titleFormat"] = marker.title
+        written["step"] = f"{marker.step_s}s"
+        if marker.value_is_time:
+            written["useValueForTime"] = True
     return json.dumps(built, indent=2, sort_keys=True) + "\n"
 
 

@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from replication.monitoring.panel import Panel, Row
+from replication.monitoring.drill_panels import DRILL, DRILL_MARKERS
+from replication.monitoring.panel import Marker, Panel, Row
 from replication.monitoring.replica_panels import DURABILITY, LAG
-from replication.monitoring.state_panels import MARKERS, ROLES_ROW, STATE
+from replication.monitoring.state_panels import MARKERS as STATE_MARKERS
+from replication.monitoring.state_panels import ROLES_ROW, STATE
 from replication.monitoring.storage_panels import EXPORTER, STORAGE
 
-ROWS: tuple[Row, ...] = (STATE, LAG, ROLES_ROW, STORAGE, DURABILITY, EXPORTER)
+ROWS: tuple[Row, ...] = (STATE, LAG, ROLES_ROW, STORAGE, DURABILITY, EXPORTER, DRILL)
+MARKERS = (*STATE_MARKERS, *DRILL_MARKERS)
 DASHBOARD_FILE = Path(__file__).with_name("dashboard.json")
 
 
@@ -26,5 +30,14 @@ def panels() -> tuple[Panel, ...]:
 
 def expressions() -> tuple[str, ...]:
     """Every query of the dashboard, with Grafana's variables in it: panels, then markers."""
-    asked = [query.expr for panel in panels() for query in panel.queries]
-    return (*asked, *(marker.expr for marker in MARKERS))
+    return _expressions(ROWS, MARKERS)
+
+
+def drill_expressions() -> tuple[str, ...]:
+    """Those of them that only a running drill answers."""
+    return _expressions((DRILL,), DRILL_MARKERS)
+
+
+def _expressions(rows: Iterable[Row], markers: Iterable[Marker]) -> tuple[str, ...]:
+    asked = [query.expr for row in rows for panel in row.panels for query in panel.queries]
+    return (*asked, *(marker.expr for marker in markers))

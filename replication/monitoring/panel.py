@@ -73,9 +73,24 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marker:
-    """Moments marked on every time axis: where ``expr`` has a value. ``title``: of each of them."""
+    """Moments and stretches marked on every time axis.
+
+    Grafana (``processAnnotationResponse`` of @grafana/prometheus 11.6) marks where a value is above
+    0, and joins neighbours to a stretch. It asks once a minute where nobody says otherwise, and
+    does not see what was over by then.
+
+    Args:
+        name: of the switch above the dashboard.
+        title: of each mark.
+        expr: has a value above 0 where something is to be marked.
+        colour: of the marks.
+        value_is_time: the mark is at the value, in milliseconds since 1970, not where the value is.
+        step_s: how closely it is asked.
+    """
 
     name: str
     title: str
     expr: str
     colour: Colour
+    value_is_time: bool = False
+    step_s: int = 15

@@ -186,7 +186,7 @@ MARKERS = (
     Marker(
         name="no primary",
         title="no primary",
-        expr=f"bascule_primaries{{{CLUSTER}}} == 0",
+        expr=f"(max(bascule_primaries{{{CLUSTER}}}) == 0) + 1",
         colour="red",
     ),
     Marker(

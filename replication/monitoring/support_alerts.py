@@ -77,7 +77,9 @@ EXPORTER_SILENT = AlertRule(
     name="BasculeExporterSilent",
     expr="""\
 (
-  group by (cluster) (last_over_time(bascule_exporter_last_probe_timestamp_seconds[$window]))
+  group by (cluster) (
+    last_over_time(bascule_exporter_last_probe_timestamp_seconds{cluster!~"drill-.*"}[$window])
+  )
   unless on (cluster)
   group by (cluster) (bascule_exporter_last_probe_timestamp_seconds)
 )
@@ -102,7 +104,8 @@ or
     runbook="exporter-silent",
     when_absent=(
         "This is the alert on absence: a cluster that was there within the last day and is not now,"
-        " or no cluster at all. A cluster that was taken out on purpose is silent for a day."
+        " or no cluster at all. A cluster that was taken out on purpose is silent for a day. Left"
+        " out is that of a drill (drill-...), which is gone when the drill is done."
     ),
     threshold=Threshold(
         value=60, unit="seconds", source="four scrapes at Prometheus's usual 15 s, as with the for"

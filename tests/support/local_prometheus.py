@@ -16,10 +16,12 @@ from support.local_postgres import free_port
 
 CONFIG = """
 global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
+rule_files: [rules.yml]
 scrape_configs:
   - job_name: bascule
     static_configs: [{{targets: ["{target}"]}}]
 """
+NO_RULES = "groups: []\n"
 
 
 class LocalPrometheus:
@@ -30,7 +32,14 @@ class LocalPrometheus:
 
     def query(self, query: str) -> list[dict[str, Any]]:
         """The result of an instant query; empty, too, while Prometheus does not answer yet."""
-        url = f"{self._url}/api/v1/query?" + urllib.parse.urlencode({"query": query})
+        return self._ask("query", query=query)
+
+    def query_range(self, query: str, *, begin_s: float, end_s: float) -> list[dict[str, Any]]:
+        """The result of a query over a time, second by second."""
+        return self._ask("query_range", query=query, start=begin_s, end=end_s, step=1)
+
+    def _ask(self, what: str, **parameters: object) -> list[dict[str, Any]]:
+        url = f"{self._url}/api/v1/{what}?" + urllib.parse.urlencode(parameters)
         try:
             with urllib.request.urlopen(url, timeout=10) as answer:
                 document = json.loads(answer.read())
@@ -47,12 +56,15 @@ class LocalPrometheus:
 
 
 @contextmanager
-def local_prometheus(folder: Path, target: str) -> Iterator[LocalPrometheus]:
-    """Scrapes ``target`` (host:port) every second."""
+def local_prometheus(
+    folder: Path, target: str, *, rules: str = NO_RULES
+) -> Iterator[LocalPrometheus]:
+    """Scrapes ``target`` (host:port) and evaluates ``rules`` (a rules file) every second."""
     program = shutil.which("prometheus")
     assert program is not None, "prometheus is not installed"
     config = folder / "prometheus.yml"
     config.write_text(CONFIG.format(target=target))
+    (folder / "rules.yml").write_text(rules)
     port = free_port()
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(

@@ -110,6 +110,16 @@ CASES: tuple[Case, ...] = (
         fires={180: NOTHING, 210: one("BasculeExporterSilent", 'cluster="other"')},
     ),
     Case(
+        name="a drill is done",
+        of="BasculeExporterSilent",
+        series={
+            'bascule_exporter_last_probe_timestamp_seconds{cluster="drill-host-loss"}': (
+                "0+15x8 stale"
+            )
+        },
+        fires={210: NOTHING, 600: NOTHING},
+    ),
+    Case(
         name="the only cluster has vanished: it is named, once",
         of="BasculeExporterSilent",
         series={

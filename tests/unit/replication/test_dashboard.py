@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from chaos.cli.main import bascule
+from chaos.drill.metrics import DRILL_METRICS
 from replication.catalogue import STORAGE_METRICS, Metric
 from replication.exporter.catalogue import EXPORTER_METRICS
 from replication.monitoring import ALERTS
@@ -23,7 +24,7 @@ from replication.monitoring.dashboard_file import (
 )
 
 METRICS: dict[str, Metric] = {
-    metric.name: metric for metric in (*EXPORTER_METRICS, *STORAGE_METRICS)
+    metric.name: metric for metric in (*EXPORTER_METRICS, *STORAGE_METRICS, *DRILL_METRICS)
 }
 
 
@@ -112,5 +113,5 @@ def test_it_has_its_variables_and_markers() -> None:
         *("datasource", "cluster", "site")
     ]
     assert [one["name"] for one in board()["annotations"]["list"]] == [
-        *("failed over", "no primary", "alert")
+        *("failed over", "no primary", "alert", "fault", "broken")
     ]

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from chaos.drill.metrics import DRILL_METRICS
 from replication.catalogue import STORAGE_METRICS, Metric
 from replication.exporter.catalogue import EXPORTER_METRICS
 
 ROOT = Path(__file__).parents[3]
-EVERY = (*EXPORTER_METRICS, *STORAGE_METRICS)
+EVERY = (*EXPORTER_METRICS, *STORAGE_METRICS, *DRILL_METRICS)
 
 
 def test_the_page_is_fresh() -> None:

@@ -12,6 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from chaos.cli.main import bascule
+from chaos.drill.metrics import DRILL_METRICS
 from replication.catalogue import STORAGE_METRICS
 from replication.exporter.catalogue import EXPORTER_METRICS
 from replication.monitoring import ALERTS, AlertRule, alert, render_rules
@@ -113,7 +114,7 @@ def test_runbook_and_index_say_what_the_rule_says(rule: AlertRule) -> None:
 @pytest.mark.parametrize("page", LINKING, ids=lambda path: path.name)
 def test_metrics_and_alerts_that_pages_name_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    metrics = {metric.name for metric in (*EXPORTER_METRICS, *STORAGE_METRICS)}
+    metrics = {metric.name for metric in (*EXPORTER_METRICS, *STORAGE_METRICS, *DRILL_METRICS)}
     assert set(re.findall(r"\bbascule_(?!exporter\b)[a-z_]+\b", text)) <= metrics
     alerts = {rule.name for rule in ALERTS}
     assert set(re.findall(r"\bBascule[A-Z]\w+", text)) - {"BasculeReplica"} <= alerts

@@ -1,0 +1,82 @@
+"""Where Prometheus finds a drill: listeners, made outside of the sites and inherited by the inside.
+
+A socket belongs to the network namespace in which it was made: so a drill in sealed namespaces is
+reached from this machine, and nothing of it can get out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import psutil
+
+from chaos.errors import ListenError
+
+LOOPBACK = "127.0.0.1"
+BRIDGE = "docker0"
+"""Docker's own bridge: containers reach this machine by its address, under the name
+``host.docker.internal`` (Docker manual, "docker container run", --add-host, host-gateway)."""
+BACKLOG = 16
+PORT_MAX = 65535
+
+_PLACE = re.compile(r"(?:(?:\[(?P<host6>[^\]]+)\]|(?P<host>[^:\[\]]+)):)?(?P<port>\d{1,5})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenPlace:
+    """A port, and the address that it is on; None: the loopback, and Docker's bridge if there."""
+
+    port: int
+    host: str | None = None
+
+
+def parse_place(text: str) -> ListenPlace:
+    """``PORT`` or ``HOST:PORT``; port 0 draws a free one.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    found = _PLACE.fullmatch(text.strip())
+    if found is None or int(found["port"]) > PORT_MAX:
+        raise ValueError(f"{text!r} is not PORT or HOST:PORT, as in 9188 or 10.0.0.5:9188")
+    return ListenPlace(port=int(found["port"]), host=found["host6"] or found["host"])
+
+
+@contextmanager
+def listening(place: ListenPlace | None) -> Iterator[tuple[socket.socket, ...]]:
+    """Listeners of a place, closed at the end of the block; none for None.
+
+    Raises:
+        ListenError: nobody can listen there; it names the address.
+    """
+    if place is None:
+        yield ()
+        return
+    hosts = (place.host,) if place.host is not None else (LOOPBACK, *bridge_addresses())
+    with ExitStack() as held:
+        made: list[socket.socket] = []
+        for host in hosts:
+            port = made[0].getsockname()[1] if made else place.port
+            made.append(held.enter_context(_listener(host, port)))
+        yield tuple(made)
+
+
+def bridge_addresses() -> tuple[str, ...]:
+    """Under which address containers reach this machine; none where there is no Docker bridge."""
+    found = psutil.net_if_addrs().get(BRIDGE, [])
+    return tuple(one.address for one in found if one.family == socket.AF_INET)
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        words = f"--metrics: nobody can listen on {where}: {os.strerror(error.errno or 0)}"
+        raise ListenError(f"{words}; choose another port, or 0 for a free one") from error

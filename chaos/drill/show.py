@@ -1,0 +1,134 @@
+"""Shows a running drill and its cluster to Prometheus: ``bascule drill --metrics``.
+
+The drill's own metrics come from the board, those of the cluster from the exporter's probes, which
+run in this process and reach the members over their consoles: so a member whose link is cut is seen
+too, and nothing that watches is cut off.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from socket import socket
+
+import anyio
+import anyio.abc
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric as Family
+from prometheus_client.registry import Collector
+
+from chaos.drill import ground
+from chaos.drill.board import Board
+from chaos.drill.loads import DBNAME
+from chaos.drill.metrics import families, label
+from chaos.drill.recorder import Recorder
+from chaos.errors import PreflightError
+from cluster import etcd
+from cluster.cluster import PatroniCluster
+from cluster.patroni import POSTGRES_PORT, REST_PORT
+from cluster.relay import relay
+from replication import Credentials
+from replication.exporter.http_server import Health, MetricsServer
+from replication.exporter.prober import Prober
+from replication.exporter.service import ClusterCollector
+from replication.exporter.settings import ExporterSettings
+from replication.members import Member
+
+ROLE = "bascule_exporter"
+"""The database role that the probes connect as."""
+LOOPBACK = "127.0.0.1"
+
+
+class DrillCollector(Collector):
+    """The drill's own metrics, at the moment of the scrape."""
+
+    def __init__(self, board: Board, run: str) -> None:
+        self._board = board
+        self._run = run
+
+    def collect(self) -> Iterator[Family]:
+        """The families of one scrape."""
+        return families(self._board, run=self._run, now_s=time.monotonic(), wall_s=time.time())
+
+
+class Show:
+    """What Prometheus sees of one drill.
+
+    Args:
+        recorder: of the drill.
+        folder: the run folder; what the probes complain of goes to its ``logs/exporter.log``.
+        listeners: where Prometheus comes in; closed at the end.
+    """
+
+    def __init__(self, recorder: Recorder, folder: Path, listeners: Sequence[socket]) -> None:
+        self._recorder = recorder
+        self._folder = folder
+        self._listeners = listeners
+        self._registry = CollectorRegistry()
+        self._registry.register(DrillCollector(recorder.board, folder.name))
+
+    async def serve(self) -> None:
+        """Answer whoever asks, until cancelled."""
+        server = MetricsServer(self._registry, lambda: Health(alive=True, age_s=0.0))
+        async with anyio.create_task_group() as tasks:
+            for raw in self._listeners:
+                host, port = raw.getsockname()[:2]
+                self._recorder.say(f"metrics: http://{host}:{port}/metrics")
+                listener = await anyio.abc.SocketListener.from_socket(raw)
+                tasks.start_soon(server.serve, listener)
+
+    async def watch(self, cluster: PatroniCluster) -> None:
+        """Watch a cluster that is whole, until cancelled."""
+        password = secrets.token_urlsafe(18)
+        try:
+            await ground.prepare_exporter(cluster, ROLE, password)
+        except PreflightError as error:
+            self._recorder.say(f"the metrics are the drill's only: {error}", loud=True)
+            return
+        write_log(self._folder / "logs" / "exporter.log")
+        substrate, topology = cluster.substrate, cluster.substrate.topology
+        async with AsyncExitStack() as relays:
+            members = [
+                Member(
+                    name=node,
+                    rest_url=f"http://{node}:{REST_PORT}",
+                    host=LOOPBACK,
+                    port=await relays.enter_async_context(
+                        relay(substrate.console, node, POSTGRES_PORT)
+                    ),
+                    site=topology.site_of(node).name,
+                )
+                for node in topology.nodes
+            ]
+            etcd_hosts = [host.name for host in topology.hosts_with("etcd")]
+            name = label(self._recorder.board.scenario)
+            prober = Prober(
+                ExporterSettings(
+                    cluster=name,
+                    scope=topology.cluster.scope,
+                    members=tuple(members),
+                    credentials=Credentials(
+                        user=ROLE,
+                        password=password,
+                        dbname=DBNAME,
+                        application_name="bascule-exporter",
+                    ),
+                    dcs_endpoints=tuple(f"http://{host}:{etcd.CLIENT_PORT}" for host in etcd_hosts),
+                    network=substrate.console,
+                )
+            )
+            self._registry.register(ClusterCollector(prober, name))
+            await prober.run()
+
+
+def write_log(path: Path) -> None:
+    """What the probes complain of goes to a file, not between the lines of the display."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log = logging.getLogger("replication.exporter")
+    log.addHandler(handler)
+    log.propagate = False
