@@ -14,10 +14,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import psycopg
 import pytest
-from support.commands import wait_until
+from support.commands import bascule, wait_until
 from support.docker_things import docker
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -194,3 +195,26 @@ def test_an_alert_of_a_lost_replica_reaches_alertmanager_and_goes_again(
     assert time.monotonic() - begin_s > 60  # the rule's own patience
     composed.compose("start", replica)
     wait_until(lambda: not firing(), timeout_s=ALERT_TIMEOUT_S, what="the end of the alert")
+
+
+def test_a_drill_is_seen_while_it_runs_and_its_failover_reaches_alertmanager(
+    composed: Composed, tmp_path: Path
+) -> None:
+    """A drill in the lab of this machine, watched by the Prometheus of the project."""
+    cluster = "drill-switchover"
+    done = bascule("drill", "switchover", "--metrics", "9188", "--out", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+
+    def changed() -> bool:
+        alerts = composed.get("ALERTMANAGER", "/api/v2/alerts?active=true")
+        return any(
+            (alert["labels"]["alertname"], alert["labels"]["cluster"])
+            == ("BasculeTimelineChanged", cluster)
+            for alert in alerts
+        )
+
+    wait_until(changed, timeout_s=ALERT_TIMEOUT_S, what="the alert on the drill's failover")
+    seen = f'max_over_time(bascule_drill_phase{{cluster="{cluster}"}}[5m])'
+    phases = composed.get("PROMETHEUS", f"/api/v1/query?{urlencode({'query': seen})}")
+    named = {one["metric"]["phase"]: float(one["value"][1]) for one in phases["data"]["result"]}
+    assert all(named[phase] == 1 for phase in ("steady", "fault", "recovery")), named
