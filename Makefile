@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup drill test test-docker check bench clean
+.PHONY: help setup drill test check bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,11 +14,8 @@ setup: $(VENV)/run.stamp  ## the virtual environment, with what drills need
 drill: $(VENV)/run.stamp  ## raise three sites, lose the primary's host, say what happened
 	@$(BIN)/bascule drill $(DRILL)
 
-test: $(VENV)/dev.stamp  ## every test that needs no Docker: unit, integration, drills, report in a browser
-	@$(BIN)/python -m pytest -m "not docker" $(TEST)
-
-test-docker: $(VENV)/dev.stamp  ## what needs a Docker engine with compose: drills in containers, clusters for tests
-	@$(BIN)/python -m pytest -m docker $(TEST)
+test: $(VENV)/dev.stamp  ## unit, integration, drills, report in a browser; containers where a Docker engine is
+	@$(BIN)/python -m pytest $(TEST)
 
 check: $(VENV)/dev.stamp  ## lint, format, types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -1,25 +1,26 @@
 """Pictures of what watches a drill, by a real browser: ``python scripts/dashboard_pictures.py``.
 
 Needs a running ``docker compose up``, chromium, and port 9188. It runs a drill with
-``--metrics 9188``, then takes pictures of Prometheus with the dashboard's own queries, of its
-alerts, of Alertmanager and of HAProxy, and of Grafana where that is up. They go to
-``docs/pictures``.
+``--metrics 9188 --keep`` and takes pictures while its sites are still up: of Prometheus with the
+dashboard's own queries, of its alerts, of HAProxy, and of Alertmanager and Grafana where they have
+a page. They go to ``docs/pictures``.
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlencode
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -38,10 +39,13 @@ PANELS = (
 )
 """Of the dashboard, by their titles."""
 METRICS_PORT = 9188
-AFTER_S = 12
-"""So that the end of the drill is in the picture, and Alertmanager has heard."""
-WIDTH_PX, HEIGHT_PX = 1280, 900
+AFTER_S = 8
+"""From the end of the drill to the pictures: a few scrapes, and an evaluation of the rules."""
+WIDTH_PX, HEIGHT_PX = 1280, 800
+SCALE = 0.75
 LOAD_TIMEOUT_MS = 30_000
+NO_PAGE = "does not include a web"
+"""Debian's Alertmanager comes without its page, and says so."""
 
 
 def main() -> None:
@@ -56,45 +60,64 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     begin_s = time.time()
-    drill(options.scenario)
-    time.sleep(AFTER_S)  # nothing to wait for: time is what is to be seen
-    cluster = f"drill-{options.scenario}"
-    range_s = round(time.time() - begin_s)
-    chosen = {"filter": f'{{cluster="{cluster}"}}'}
-    pages = {
-        "prometheus": prometheus_page(options.prometheus, cluster, range_s),
-        "alerts": f"{options.prometheus}/classic/alerts",
-        "alertmanager": f"{options.alertmanager}/#/alerts?{urlencode(chosen)}",
-        "haproxy": options.haproxy,
-    }
-    if answers(options.grafana):
-        at = {"from": round(begin_s * 1000), "to": round(time.time() * 1000)}
-        wanted = urlencode({**at, "var-cluster": cluster, "kiosk": "true"})
-        pages["grafana"] = f"{options.grafana}/d/bascule?{wanted}"
-    with sync_playwright() as playwright:
+    with drill(options.scenario), sync_playwright() as playwright:
+        time.sleep(AFTER_S)  # nothing to wait for: that time passes is what is to be seen
         browser = playwright.chromium.launch(
             executable_path=find_chromium(), args=list(CHROMIUM_FLAGS)
         )
-        for name, url in pages.items():
+        for name, url in pages(options, begin_s).items():
             picture = options.out / f"{name}.png"
             take(browser, url, picture)
             print(f"{picture}: {url}", flush=True)
         browser.close()
 
 
-def drill(scenario: str) -> None:
-    """Run one, shown to Prometheus."""
+@contextmanager
+def drill(scenario: str) -> Iterator[None]:
+    """A drill that is done and whose sites are still up, shown to Prometheus."""
     with TemporaryDirectory() as folder:
-        subprocess.run(
+        process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "chaos", "drill", scenario),
+                *(sys.executable, "-m", "chaos", "drill", scenario, "--keep"),
                 *("--metrics", str(METRICS_PORT), "--out", f"{folder}/run"),
             ],
-            check=True,
+            stderr=subprocess.PIPE,
+            text=True,
         )
+        try:
+            assert process.stderr is not None
+            for line in process.stderr:
+                print(line, end="", flush=True)
+                if "phase: done" in line:
+                    break
+            else:
+                raise SystemExit("the drill did not come to its end")
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate()
 
 
-def prometheus_page(base: str, cluster: str, range_s: int) -> str:
+def pages(options: argparse.Namespace, begin_s: float) -> dict[str, str]:
+    """What is there to be looked at, by the name of its picture."""
+    cluster = f"drill-{options.scenario}"
+    found = {
+        "prometheus": prometheus_page(options.prometheus, cluster, time.time() - begin_s),
+        "alerts": f"{options.prometheus}/classic/alerts",
+        "haproxy": options.haproxy,
+    }
+    alertmanager = page_text(options.alertmanager)
+    if alertmanager is not None and NO_PAGE not in alertmanager:
+        chosen = {"filter": f'{{cluster="{cluster}"}}'}
+        found["alertmanager"] = f"{options.alertmanager}/#/alerts?{urlencode(chosen)}"
+    if page_text(options.grafana) is not None:
+        times = {"from": round(begin_s * 1000), "to": round(time.time() * 1000)}
+        chosen = {**times, "var-cluster": cluster, "kiosk": "true"}
+        found["grafana"] = f"{options.grafana}/d/bascule?{urlencode(chosen)}"
+    return found
+
+
+def prometheus_page(base: str, cluster: str, range_s: float) -> str:
     """Prometheus's own graphs of the dashboard's queries, one below the other."""
     chosen = [panel for title in PANELS for panel in panels() if panel.title == title]
     asked: dict[str, object] = {}
@@ -102,19 +125,19 @@ def prometheus_page(base: str, cluster: str, range_s: int) -> str:
         asked |= {
             f"g{number}.expr": filled_in(panel.queries[0].expr, cluster),
             f"g{number}.tab": 0,
-            f"g{number}.range_input": f"{range_s}s",
+            f"g{number}.range_input": f"{range_s:.0f}s",
             f"g{number}.step_input": 1,
         }
     return f"{base}/classic/graph?{urlencode(asked)}"
 
 
-def answers(url: str) -> bool:
-    """Somebody is there."""
+def page_text(url: str) -> str | None:
+    """What is answered; None where nobody is."""
     try:
-        with urllib.request.urlopen(url, timeout=5):
-            return True
-    except (OSError, urllib.error.URLError):
-        return False
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return str(answer.read().decode(errors="replace"))
+    except OSError:
+        return None
 
 
 def take(browser: Browser, url: str, picture: Path) -> None:
@@ -123,18 +146,19 @@ def take(browser: Browser, url: str, picture: Path) -> None:
     Raises:
         RuntimeError: the page is an error.
     """
-    page = browser.new_page(viewport={"width": WIDTH_PX, "height": HEIGHT_PX})
+    page = browser.new_page(
+        viewport={"width": WIDTH_PX, "height": HEIGHT_PX}, device_scale_factor=SCALE
+    )
     answer = page.goto(url, wait_until="networkidle", timeout=LOAD_TIMEOUT_MS)
     if answer is None or not answer.ok:
         raise RuntimeError(f"{url}: {'no answer' if answer is None else answer.status}")
-    settle(page, ("svg", "canvas", "table", ".alert-item", ".list-group-item"))
+    page.wait_for_selector("svg, canvas, table", timeout=LOAD_TIMEOUT_MS, state="attached")
+    # As high as the page: a bar that stays at the top of the window is where it belongs.
+    height_px = page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size({"width": WIDTH_PX, "height": int(height_px)})
+    page.evaluate("window.scrollTo(0, 0)")
     page.screenshot(path=picture, full_page=True)
     page.close()
-
-
-def settle(page: Page, drawn: Sequence[str]) -> None:
-    """Wait until something of it is drawn."""
-    page.wait_for_selector(", ".join(drawn), timeout=LOAD_TIMEOUT_MS, state="attached")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,12 @@
-"""Fixtures that unit and integration tests share: synthetic runs, written once a session."""
+"""Fixtures that unit and integration tests share: synthetic runs, written once a session.
+
+Tests that need a Docker engine are left out, and that is said, where none is fit; in CI, which sets
+``BASCULE_TEST_DOCKER=required``, they fail instead.
+"""
 
 from __future__ import annotations
+
+import os
 
 import pytest
 from hypothesis import settings
@@ -10,10 +16,24 @@ from support.transferred import transferred
 
 from chaos.evidence.verdict_file import build_verdict
 from chaos.report import render_html, render_junit
+from cluster.compose.engine import check_engine
+from cluster.errors import PrerequisiteError
 
 # A property is about values; how long a loaded machine takes for an example says nothing.
 settings.register_profile("bascule", deadline=None)
 settings.load_profile("bascule")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what needs an engine where there is none."""
+    needing = [item for item in items if item.get_closest_marker("docker") is not None]
+    if not needing or os.environ.get("BASCULE_TEST_DOCKER") == "required":
+        return
+    try:
+        check_engine()
+    except PrerequisiteError as error:
+        for item in needing:
+            item.add_marker(pytest.mark.skip(reason=str(error)))
 
 
 @pytest.fixture(scope="session")

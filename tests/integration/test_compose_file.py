@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import time
@@ -18,7 +19,7 @@ from urllib.parse import urlencode
 
 import psycopg
 import pytest
-from support.commands import bascule, wait_until
+from support.commands import running, wait_phase, wait_until
 from support.docker_things import docker
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -200,10 +201,9 @@ def test_an_alert_of_a_lost_replica_reaches_alertmanager_and_goes_again(
 def test_a_drill_is_seen_while_it_runs_and_its_failover_reaches_alertmanager(
     composed: Composed, tmp_path: Path
 ) -> None:
-    """A drill in the lab of this machine, watched by the Prometheus of the project."""
-    cluster = "drill-switchover"
-    done = bascule("drill", "switchover", "--metrics", "9188", "--out", str(tmp_path / "run"))
-    assert done.returncode == 0, done.stderr
+    """A drill in the lab of this machine, watched by the Prometheus of the project; kept, because
+    what fires on it ends with it."""
+    cluster, run = "drill-switchover", tmp_path / "run"
 
     def changed() -> bool:
         alerts = composed.get("ALERTMANAGER", "/api/v2/alerts?active=true")
@@ -213,7 +213,13 @@ def test_a_drill_is_seen_while_it_runs_and_its_failover_reaches_alertmanager(
             for alert in alerts
         )
 
-    wait_until(changed, timeout_s=ALERT_TIMEOUT_S, what="the alert on the drill's failover")
+    drill = ("drill", "switchover", "--metrics", "9188", "--keep", "--out", str(run))
+    with running(*drill) as process:
+        wait_phase(run, "done")
+        wait_until(changed, timeout_s=ALERT_TIMEOUT_S, what="the alert on the drill's failover")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=ALERT_TIMEOUT_S)
+    assert process.returncode == 0, errors
     seen = f'max_over_time(bascule_drill_phase{{cluster="{cluster}"}}[5m])'
     phases = composed.get("PROMETHEUS", f"/api/v1/query?{urlencode({'query': seen})}")
     named = {one["metric"]["phase"]: float(one["value"][1]) for one in phases["data"]["result"]}
