@@ -1,4 +1,7 @@
-"""Every measured claim again, one benchmark after the other: ``make bench``."""
+"""Every measured claim again, one benchmark after the other: ``make bench``.
+
+``python benchmarks/all.py --docker`` runs those that need a Docker engine instead.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,17 @@ import sys
 from pathlib import Path
 
 BENCHMARKS = (
-    *("boot.py", "load.py", "rto.py", "writes.py", "bulk.py", "exporter.py", "reroute.py"),
-    "soak.py",
+    *(("boot.py",), ("load.py",), ("rto.py",), ("writes.py",), ("bulk.py",), ("exporter.py",)),
+    *(("reroute.py",), ("testing.py",), ("soak.py",)),
 )
+WITH_DOCKER = (("compose.py",), ("testing.py", "--mode", "docker"), ("substrates.py",))
 
 
 def main() -> None:
-    for name in BENCHMARKS:
-        print(f"== {name}", flush=True)
-        subprocess.run([sys.executable, str(Path(__file__).with_name(name))], check=True)
+    for name, *arguments in WITH_DOCKER if "--docker" in sys.argv[1:] else BENCHMARKS:
+        print(f"== {' '.join((name, *arguments))}", flush=True)
+        program = str(Path(__file__).with_name(name))
+        subprocess.run([sys.executable, program, *arguments], check=True)
 
 
 if __name__ == "__main__":
