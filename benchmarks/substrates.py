@@ -15,6 +15,9 @@ from figures import drill, machine, tell
 
 SCENARIOS = ("host-loss", "process-crash", "switchover", "steady", "async-loss")
 SUBSTRATES = ("lab", "compose")
+HEADING = """\
+| scenario | on | verdict | checks valid | acknowledged / lost | RTO | its parts, s | findings |
+|---|---|---|---|---|---|---|---|"""
 
 
 def judged(run: dict[str, Any]) -> tuple[Any, ...]:
@@ -53,11 +56,7 @@ def main() -> None:
         print(json.dumps({"machine": machine(), "runs": found}, indent=2))
     else:
         print(f"{machine()}\n")
-        print(
-            "| scenario | on | verdict | checks valid | acknowledged / lost | RTO | its parts, s |",
-            end="",
-        )
-        print(" findings |\n|---|---|---|---|---|---|---|---|")
+        print(HEADING)
         for scenario, runs in found.items():
             for substrate, run in runs.items():
                 print(row(scenario, substrate, run))
