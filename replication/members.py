@@ -49,15 +49,14 @@ class RestAnswer:
     """What a member's Patroni said; ``status`` is None when it said nothing in time.
 
     ``lsn_bytes``: a primary's WAL position, or how far a replica has replayed. ``streams``: the
-    replica receives WAL by streaming. ``scope``: the cluster's name. ``asked_s``: when the
-    question was sent, on the asker's clock; ``elapsed_s``: how long the answer took.
+    replica receives WAL by streaming. ``asked_s``: when the question was sent, on the asker's
+    clock; ``elapsed_s``: how long the answer took.
     """
 
     status: int | None = None
     timeline: int | None = None
     lsn_bytes: int | None = None
     streams: bool = False
-    scope: str | None = None
     asked_s: float = 0.0
     elapsed_s: float = 0.0
 
@@ -160,15 +159,13 @@ def parse_answer(status: int, body: bytes) -> RestAnswer:
     except (ValueError, RecursionError):
         document = None
     fields = document if isinstance(document, dict) else {}
-    xlog, patroni = fields.get("xlog"), fields.get("patroni")
+    xlog = fields.get("xlog")
     positions = xlog if isinstance(xlog, dict) else {}
-    scope = patroni.get("scope") if isinstance(patroni, dict) else None
     return RestAnswer(
         status=status,
         timeline=_integer(fields.get("timeline")),
         lsn_bytes=_integer(positions.get("location", positions.get("replayed_location"))),
         streams=fields.get("replication_state") == "streaming",
-        scope=scope if isinstance(scope, str) else None,
     )
 
 

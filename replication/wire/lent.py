@@ -34,15 +34,8 @@ _WAKE_INTERVAL_S = 0.1
 """psycopg's own default: how often a wait looks whether its socket was closed under it."""
 
 
-class LentConnection(psycopg.Connection[TupleRow]):
-    """For one thread at a time; see the module.
-
-    Args:
-        session: whose connection it is.
-        pgconn: what its ``for_lending`` returned.
-        context: whose adapters it has; psycopg's own if None.
-        in_unit: the transaction that is open belongs to somebody else, who commits it.
-    """
+class _Lent(psycopg.BaseConnection[TupleRow]):
+    """What both have: whose connection it is, and how it is taken out again."""
 
     def __init__(
         self,
@@ -80,6 +73,22 @@ class LentConnection(psycopg.Connection[TupleRow]):
         self.pgconn.notice_handler, self.pgconn.notify_handler = self._handlers
         self.pgconn = closed_pgconn()
         self.line.close()
+
+    def _refuse_in_unit(self, what: str) -> None:
+        if self._in_unit:
+            words = f"the unit of work is not yours to {what}: return, or raise"
+            raise psycopg.ProgrammingError(words)
+
+
+class LentConnection(_Lent, psycopg.Connection[TupleRow]):
+    """For one thread at a time; see the module.
+
+    Args:
+        session: whose connection it is.
+        pgconn: what its ``for_lending`` returned.
+        context: whose adapters it has; psycopg's own if None.
+        in_unit: the transaction that is open belongs to somebody else, who commits it.
+    """
 
     def close(self) -> None:
         """Close the connection itself."""
@@ -134,50 +143,9 @@ class LentConnection(psycopg.Connection[TupleRow]):
             with watch:
                 block.__exit__(None, None, None)
 
-    def _refuse_in_unit(self, what: str) -> None:
-        if self._in_unit:
-            raise _not_yours(what)
 
-
-class AsyncLentConnection(psycopg.AsyncConnection[TupleRow]):
+class AsyncLentConnection(_Lent, psycopg.AsyncConnection[TupleRow]):
     """For the event loop; the arguments are those of ``LentConnection``."""
-
-    def __init__(
-        self,
-        session: Session,
-        pgconn: PGconn,
-        *,
-        context: AdaptContext | None = None,
-        in_unit: bool = False,
-    ) -> None:
-        self._handlers = (pgconn.notice_handler, pgconn.notify_handler)
-        super().__init__(pgconn)
-        self.session = session
-        self.line = Line(pgconn, session.node)
-        self.commits = Commits(pgconn, self.line)
-        self.add_notice_handler(self.commits.on_notice)
-        self.add_notice_handler(session.on_notice)
-        self._in_unit = in_unit
-        self._autocommit = in_unit
-        self.prepare_threshold = None
-        if context is not None:
-            self._adapters = AdaptersMap(context.adapters)
-
-    @property
-    def prepare_threshold(self) -> int | None:
-        """None, whatever it is set to: psycopg and the session prepare statements each for itself,
-        and each makes the server forget all when something was rolled back."""
-        return None
-
-    @prepare_threshold.setter
-    def prepare_threshold(self, value: int | None) -> None:
-        self._prepared.prepare_threshold = None
-
-    def detach(self) -> None:
-        """As ``LentConnection.detach``."""
-        self.pgconn.notice_handler, self.pgconn.notify_handler = self._handlers
-        self.pgconn = closed_pgconn()
-        self.line.close()
 
     async def close(self) -> None:
         """Close the connection itself."""
@@ -231,11 +199,3 @@ class AsyncLentConnection(psycopg.AsyncConnection[TupleRow]):
         else:
             with watch:
                 await block.__aexit__(None, None, None)
-
-    def _refuse_in_unit(self, what: str) -> None:
-        if self._in_unit:
-            raise _not_yours(what)
-
-
-def _not_yours(what: str) -> psycopg.ProgrammingError:
-    return psycopg.ProgrammingError(f"the unit of work is not yours to {what}: return, or raise")

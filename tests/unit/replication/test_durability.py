@@ -191,7 +191,7 @@ def test_any_answer_of_a_member_is_taken(body: bytes) -> None:
 )
 def test_a_hostile_answer_says_nothing(body: bytes) -> None:
     answer = parse_answer(200, body)
-    assert (answer.timeline, answer.lsn_bytes, answer.scope) == (None, None, None)
+    assert (answer.timeline, answer.lsn_bytes) == (None, None)
 
 
 def test_what_travels_with_a_commit() -> None:

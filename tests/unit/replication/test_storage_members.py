@@ -54,7 +54,7 @@ def test_a_primarys_answer() -> None:
     body = b"""{"state": "running", "role": "primary", "server_version": 180006, "timeline": 3,
         "xlog": {"location": 67419584}, "patroni": {"version": "4.1.5", "scope": "eds"}}"""
     answer = parse_answer(200, body)
-    assert answer == RestAnswer(status=200, timeline=3, lsn_bytes=67419584, scope="eds")
+    assert answer == RestAnswer(status=200, timeline=3, lsn_bytes=67419584)
     assert answer.is_primary
 
 
