@@ -68,7 +68,7 @@ class PatroniCluster:
         *,
         mode: Mode = "lab",
         topology: str | Path | Topology | None = None,
-        ttl_s: int | None = 20,
+        ttl_s: int | None = None,
         loop_wait_s: int | None = None,
         retry_timeout_s: int | None = None,
         durability: Durability | None = None,

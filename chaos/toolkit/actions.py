@@ -104,8 +104,8 @@ def tear_down(cluster: str = DEFAULT) -> None:
 def kill_primary(cluster: str = DEFAULT) -> str:
     """Cut the power of the primary's host, until ``start_host`` or ``heal``; returns the node."""
     held = clusters.get(cluster)
-    held.struck()
-    node = held.cluster.kill_primary()
+    with held.outage.striking():
+        node = held.cluster.kill_primary()
     held.power_cut(node)
     return node
 
@@ -147,8 +147,8 @@ def kill_process(
     """
     held = clusters.get(cluster)
     name, target = word("process", process), word("node", node)
-    held.struck()
-    return list(held.cluster.strike("process-kill", target, process=name).hosts)
+    with held.outage.striking():
+        return list(held.cluster.strike("process-kill", target, process=name).hosts)
 
 
 @activity
@@ -164,8 +164,8 @@ def cut_site(site: str, cluster: str = DEFAULT) -> str:
     """
     held = clusters.get(cluster)
     name = _site_of_primary(held) if word("site", site) == PRIMARY else site
-    held.struck()
-    held.cluster.cut(name)
+    with held.outage.striking():
+        held.cluster.cut(name)
     return name
 
 
@@ -185,8 +185,9 @@ def switchover(candidate: str | None = None, cluster: str = DEFAULT) -> str:
         The new primary.
     """
     held = clusters.get(cluster)
-    held.struck()
-    return held.cluster.switchover(None if candidate is None else word("candidate", candidate))
+    chosen = None if candidate is None else word("candidate", candidate)
+    with held.outage.striking():
+        return held.cluster.switchover(chosen)
 
 
 @activity

@@ -124,7 +124,7 @@ def _described(held: Held, journal: Mapping[str, Any]) -> dict[str, Any]:
         "name": EXTENSION,
         "cluster": held.name,
         "topology": cluster.topology.name,
-        "outages_s": [round(one_s, 3) for one_s in held.outages_s],
+        "outages_s": [round(one_s, 3) for one_s in held.outage.outages_s],
     }
     try:
         found["state"] = str(cluster.state()).splitlines()

@@ -10,11 +10,11 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-import time
 from pathlib import Path
 
 from chaos.testing import PatroniCluster
 from chaos.testing.errors import OptionError, StartError
+from chaos.toolkit.outage import OutageWatch
 from chaos.toolkit.writes import write
 
 FIRST_WRITE_S = 60.0
@@ -27,10 +27,8 @@ class Held:
     def __init__(self, name: str, cluster: PatroniCluster, url_env: str | None) -> None:
         self.name = name
         self.cluster = cluster
-        self.outages_s: list[float] = []
-        """Each from the fault, or from the first look, to the next acknowledged write."""
+        self.outage = OutageWatch()
         self._powerless: list[str] = []
-        self._since_s: float | None = None
         self._url_env = url_env
         self._url_before = None if url_env is None else os.environ.get(url_env)
 
@@ -51,28 +49,6 @@ class Held:
     def healed(self) -> None:
         """Everything that was broken is undone."""
         self._powerless.clear()
-
-    @property
-    def outage_since_s(self) -> float | None:
-        """Since when (monotonic) no write is known to have been acknowledged; None: all is well."""
-        return self._since_s
-
-    def struck(self, since_s: float | None = None) -> None:
-        """A fault is about to strike, or a write was refused: from now on nobody knows that a write
-        would be acknowledged, until one is.
-
-        Args:
-            since_s: from when on, where that is not now (monotonic). An outage that has begun
-                already keeps its begin.
-        """
-        if self._since_s is None:
-            self._since_s = time.monotonic() if since_s is None else since_s
-
-    def acknowledged(self) -> None:
-        """A write was acknowledged: an outage, if there was one, is over."""
-        if self._since_s is not None:
-            self.outages_s.append(time.monotonic() - self._since_s)
-            self._since_s = None
 
     def start(self) -> None:
         """Raise it; on return it is whole and has acknowledged a write.

@@ -93,13 +93,13 @@ def write_is_acknowledged(
     limit_s = seconds("within_s", within_s, least=WITHIN_S_LEAST)
     held = clusters.get(cluster)
     where = None if site is None else word("site", site)
-    since_s = time.monotonic()
+    began_s = time.monotonic()
     refused = writes.write(held.cluster, within_s=limit_s, site=where)
     if refused is not None:
-        held.struck(since_s)
+        held.outage.refused(began_s)
         logger.info(f"no write was acknowledged: {refused}")
         return False
-    held.acknowledged()
+    held.outage.acknowledged(began_s)
     return True
 
 
@@ -107,17 +107,17 @@ def write_is_acknowledged(
 def outage_s(cluster: str = DEFAULT) -> float:
     """The longest outage that ``write_is_acknowledged`` has seen the end of, in seconds.
 
-    It is from when one of our actions struck (or from when a write was first refused) to the next
-    acknowledged write: never shorter than the outage, and longer by what lies between the actions.
-    0 where there was none. The probe fails while no write has been acknowledged since a fault:
+    It is from when one of our actions struck (or from when a write began that was refused, or that
+    waited for more than a second) to the end of the next acknowledged write that began after the
+    strike: never shorter than the outage, and longer by what lies between the actions. 0 where
+    there was none. The probe fails while no write has been acknowledged since a fault:
     such an outage has no length yet.
     """
     held = clusters.get(cluster)
-    if held.outage_since_s is not None:
-        open_s = time.monotonic() - held.outage_since_s
+    if (open_s := held.outage.open_s) is not None:
         words = f"no write is known to have been acknowledged for {open_s:.1f} s"
         raise NotHealthyError(f"{words}: ask write_is_acknowledged first")
-    return round(max(held.outages_s, default=0.0), 3)
+    return round(max(held.outage.outages_s, default=0.0), 3)
 
 
 @activity
