@@ -10,21 +10,18 @@ ordinary way, and read back. Nothing is done that Patroni would not do by itself
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
-import httpcore
 
-from cluster import etcd, patroni
+from cluster import patroni
 from cluster.binaries import Binaries
 from cluster.cluster import POLL_S, SYNC_STATES, PatroniCluster, missing_of_members
 from cluster.errors import BootError
 from cluster.patroni import BOOT_LOOP_WAIT_S
-from cluster.rest import ANSWER_TIMEOUT_S
 from cluster.services import Services, StepReport, UnitServices
 from cluster.substrate import Substrate
 
@@ -104,36 +101,16 @@ async def _start_etcd(cluster: PatroniCluster) -> None:
     The first one goes ahead: a new member asks its peers whether the cluster exists already, and
     one that is listening but not serving yet makes it wait for a second.
     """
-    substrate = cluster.substrate
-    first, *others = substrate.topology.hosts_with("etcd")
-    async with httpcore.AsyncConnectionPool(network_backend=substrate.console) as pool:
-        await cluster.start_services(first.name, only="etcd")
-        while await _ask(pool, first.name, etcd.PEER_PORT, "/members") is None:
-            await anyio.sleep(POLL_S / 5)
-        async with anyio.create_task_group() as starts:
-            for host in others:
-                starts.start_soon(cluster.start_services, host.name, "etcd")
-        for host in (first, *others):
-            while not is_healthy(await _ask(pool, host.name, etcd.CLIENT_PORT, "/health")):
-                await anyio.sleep(POLL_S / 2)
-
-
-def is_healthy(answer: object) -> bool:
-    """``{"health": "true"}``; from etcd 3.5 on there is a ``reason`` beside it."""
-    return isinstance(answer, dict) and answer.get("health") == "true"
-
-
-async def _ask(
-    pool: httpcore.AsyncConnectionPool, host: str, port: int, path: str
-) -> object | None:
-    """What etcd answers on ``path``, as JSON; None while it does not answer well."""
-    url = f"http://{host}:{port}{path}"
-    try:
-        with anyio.fail_after(ANSWER_TIMEOUT_S):
-            answer = await pool.request("GET", url, headers={"Connection": "close"})
-    except (TimeoutError, httpcore.NetworkError, httpcore.ProtocolError):
-        return None
-    return json.loads(answer.content) if answer.status == 200 else None
+    first, *others = cluster.substrate.topology.hosts_with("etcd")
+    await cluster.start_services(first.name, only="etcd")
+    while not await cluster.etcd.has_members(first.name):
+        await anyio.sleep(POLL_S / 5)
+    async with anyio.create_task_group() as starts:
+        for host in others:
+            starts.start_soon(cluster.start_services, host.name, "etcd")
+    for host in (first, *others):
+        while not await cluster.etcd.is_healthy(host.name):
+            await anyio.sleep(POLL_S / 2)
 
 
 async def _streaming(cluster: PatroniCluster) -> bool:

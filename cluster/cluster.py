@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import anyio
 
 from cluster.errors import ClusterError
+from cluster.etcd import EtcdRest
 from cluster.patroni import Credentials
 from cluster.rest import HistoryEntry, MemberAnswer, PatroniRest
 from cluster.services import Services
@@ -35,6 +36,7 @@ class PatroniCluster:
         self.rest: Mapping[str, PatroniRest] = {
             node: PatroniRest(node, substrate.console) for node in substrate.topology.nodes
         }
+        self.etcd = EtcdRest(substrate.console)
 
     @property
     def credentials(self) -> Credentials:
@@ -71,7 +73,11 @@ class PatroniCluster:
 
     async def missing_of_whole(self) -> str | None:
         """What the cluster lacks to be whole, in words; None when it is: one primary, every replica
-        streams from it on its timeline, and the durability asked for is in force."""
+        streams from it on its timeline, the durability asked for is in force, and every member of
+        etcd is healthy."""
+        return await self._missing_of_patroni() or await self._missing_of_etcd()
+
+    async def _missing_of_patroni(self) -> str | None:
         topology = self.substrate.topology
         members = await self.members()
         shortfall = missing_of_members(members, synchronous=topology.cluster.durability == "quorum")
@@ -87,6 +93,19 @@ class PatroniCluster:
         if len(standbys) < len(topology.nodes) - 1:
             return f"{len(standbys)} of {len(topology.nodes) - 1} replicas are in the sync key"
         return None
+
+    async def _missing_of_etcd(self) -> str | None:
+        healthy: dict[str, bool] = {}
+
+        async def ask(host: str) -> None:
+            healthy[host] = await self.etcd.is_healthy(host, timeout_s=LOOK_TIMEOUT_S)
+
+        hosts = [host.name for host in self.substrate.topology.hosts_with("etcd")]
+        async with anyio.create_task_group() as questions:
+            for host in hosts:
+                questions.start_soon(ask, host)
+        sick = [host for host in hosts if not healthy[host]]
+        return f"etcd is not healthy on {', '.join(sick)}" if sick else None
 
     async def wait_whole(self, *, timeout_s: float) -> str | None:
         """Wait until the cluster is whole; None, or what it lacked when the time was up."""
@@ -118,6 +137,7 @@ class PatroniCluster:
 
     async def aclose(self) -> None:
         """Close the connections to the members."""
+        await self.etcd.aclose()
         for rest in self.rest.values():
             await rest.aclose()
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+
+import anyio
+import httpcore
 
 from cluster.substrate import Substrate, Unit
 
@@ -13,6 +17,8 @@ PEER_PORT = 2380
 HEARTBEAT_MS = 100
 ELECTION_MS = 1000
 """etcd's own defaults, which suit a round trip of up to 10 ms (etcd docs, tuning)."""
+ANSWER_TIMEOUT_S = 2.0
+"""etcd gives a linearizable read 1 s before it says that it is not healthy."""
 
 
 def render_config(substrate: Substrate, host: str) -> dict[str, object]:
@@ -49,3 +55,36 @@ def etcd_unit(program: Path, config: Path) -> Unit:
     """The process of a member."""
     environment: Mapping[str, str] = {"GOMAXPROCS": "2"}
     return Unit(name=UNIT, argv=(str(program), "--config-file", str(config)), env=environment)
+
+
+class EtcdRest:
+    """etcd's HTTP interface, over the consoles of its hosts."""
+
+    def __init__(self, console: httpcore.AsyncNetworkBackend) -> None:
+        # None is kept, and there is no limit: a silent member holds up nobody but itself.
+        self._pool = httpcore.AsyncConnectionPool(
+            network_backend=console, max_connections=None, max_keepalive_connections=0
+        )
+
+    async def is_healthy(self, host: str, *, timeout_s: float = ANSWER_TIMEOUT_S) -> bool:
+        """The member on ``host`` knows a leader: a linearizable read worked there."""
+        answer = await self._ask(host, CLIENT_PORT, "/health", timeout_s)
+        # From etcd 3.5 on there is a ``reason`` beside it.
+        return isinstance(answer, dict) and answer.get("health") == "true"
+
+    async def has_members(self, host: str) -> bool:
+        """The member on ``host`` tells its peers who belongs to the cluster."""
+        return await self._ask(host, PEER_PORT, "/members", ANSWER_TIMEOUT_S) is not None
+
+    async def _ask(self, host: str, port: int, path: str, timeout_s: float) -> object | None:
+        """What etcd answers on ``path``, as JSON; None while it does not answer well."""
+        try:
+            with anyio.fail_after(timeout_s):
+                answer = await self._pool.request("GET", f"http://{host}:{port}{path}")
+        except (TimeoutError, httpcore.NetworkError, httpcore.ProtocolError):
+            return None
+        return json.loads(answer.content) if answer.status == 200 else None
+
+    async def aclose(self) -> None:
+        """Close what is open."""
+        await self._pool.aclose()

@@ -92,8 +92,12 @@ class LinesDisplay:
             self._line(clock(board, now_s), "acknowledged: " + ", ".join(served))
 
     def _line(self, margin: str, text: str) -> None:
-        if not self._quiet:
+        if self._quiet:
+            return
+        try:
             print(f"{margin}  {text}", file=sys.stderr, flush=True)
+        except OSError:  # whoever read it is gone (head, a closed terminal); the drill goes on
+            self._quiet = True
 
 
 class LiveDisplay:

@@ -146,15 +146,21 @@ class Inside:
                 )
                 return 0
         except* (ChaosError, ClusterError, OSError) as errors:
-            reason = "; ".join(str(error) for error in leaves(errors))
-            self._recorder.say(f"could not run: {reason}", loud=True)
-            with suppress(OSError):  # it may be the disk that is full
-                self._recorder.event("interrupted", reason=reason)
-            return_code = COULD_NOT_RUN
+            self._interrupted("; ".join(str(error) for error in leaves(errors)))
         else:
-            self._recorder.event("interrupted", reason="stopped by a signal")
-            return_code = INTERRUPTED
-        return return_code
+            self._interrupted("")
+        return INTERRUPTED if self._scope.cancel_called else COULD_NOT_RUN
+
+    def _interrupted(self, error: str) -> None:
+        """Write down why the drill did not come to its end; what went wrong while it was being
+        stopped is not the reason."""
+        if self._scope.cancel_called:
+            reason = "stopped by a signal" + (f" (then: {error})" if error else "")
+        else:
+            reason = error
+            self._recorder.say(f"could not run: {reason}", loud=True)
+        with suppress(OSError):  # it may be the disk that is full
+            self._recorder.event("interrupted", reason=reason)
 
     async def _hold(self, cluster: PatroniCluster) -> None:
         """Keep the sites up for a look, until a signal."""

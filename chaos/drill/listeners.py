@@ -6,6 +6,7 @@ reached from this machine, and nothing of it can get out.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
@@ -78,5 +79,9 @@ def _listener(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        if isinstance(error, socket.gaierror):
+            raise ListenError(f"--metrics {where}: there is no such host") from error
         words = f"--metrics: nobody can listen on {where}: {os.strerror(error.errno or 0)}"
-        raise ListenError(f"{words}; choose another port, or 0 for a free one") from error
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            words += "; choose another port, or 0 for a free one"
+        raise ListenError(words) from error

@@ -68,6 +68,7 @@ def run_drill(request: DrillRequest) -> DrillEnd:
         ListenError: nobody can listen where metrics are to be shown.
         OutputError: the run folder cannot be made, or is in use.
     """
+    refuse_used(request.out)  # before anything that takes long
     with listening(request.metrics) as listeners:
         return _run_drill(request, tuple(one.fileno() for one in listeners))
 
@@ -121,11 +122,24 @@ def make_folder(out: Path) -> Path:
     folder = out.resolve()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise OutputError(f"--out {out}: the folder is not empty; a run needs one of its own")
     except OSError as error:
         raise OutputError(f"--out {out}: {error.strerror or error}") from error
+    refuse_used(out)
     return folder
+
+
+def refuse_used(out: Path) -> None:
+    """A run needs a folder of its own.
+
+    Raises:
+        OutputError: something is in it, or it cannot be looked into.
+    """
+    try:
+        is_used = out.exists() and any(out.iterdir())
+    except OSError as error:
+        raise OutputError(f"--out {out}: {error.strerror or error}") from error
+    if is_used:
+        raise OutputError(f"--out {out}: the folder is not empty; a run needs one of its own")
 
 
 def default_folder(scenario: str) -> Path:

@@ -9,9 +9,10 @@ import anyio
 
 from chaos.drill.board import FaultBoard
 from chaos.drill.recorder import Recorder
-from chaos.errors import ScheduleError
+from chaos.errors import ChaosError, ScheduleError
 from chaos.faults import FAULTS, Fault, Stage
 from chaos.scenarios.model import FaultStep, Scenario
+from cluster.errors import ClusterError
 
 
 class Schedule:
@@ -80,12 +81,24 @@ class Schedule:
         return [node for node in self._stage.cluster.rest if node != primary]
 
     async def _heal(self, broken: Sequence[tuple[FaultStep, FaultBoard, Fault]]) -> None:
+        """Each of them, also when another one cannot be healed; then its error."""
+        failed: list[Exception] = []
         for entry in broken:
             step, shown, fault = entry
+            begin_s = time.monotonic()
+            try:
+                detail = await fault.heal(self._stage)
+            except (ChaosError, ClusterError, OSError) as error:
+                self._recorder.say(
+                    f"{step.fault} on {shown.host} was NOT healed: {error}", loud=True
+                )
+                failed.append(error)
+                continue
             self._broken.remove(entry)
-            shown.healed_s = begin_s = time.monotonic()
-            detail = await fault.heal(self._stage)
+            shown.healed_s = begin_s
             self._recorder.event(
                 "heal", at_s=begin_s, fault=step.fault, target=shown.host, detail=detail
             )
             self._recorder.say(f"heal {step.fault} on {shown.host}: {detail}")
+        if failed:
+            raise failed[0]

@@ -11,7 +11,7 @@ import logging
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from socket import socket
 
@@ -26,7 +26,6 @@ from chaos.drill.board import Board
 from chaos.drill.loads import DBNAME
 from chaos.drill.metrics import families, label
 from chaos.drill.recorder import Recorder
-from chaos.errors import PreflightError
 from cluster import etcd
 from cluster.cluster import PatroniCluster
 from cluster.patroni import POSTGRES_PORT, REST_PORT
@@ -72,7 +71,23 @@ class Show:
         self._registry.register(DrillCollector(recorder.board, folder.name))
 
     async def serve(self) -> None:
-        """Answer whoever asks, until cancelled."""
+        """Answer whoever asks, until cancelled; no drill ends because this does."""
+        with self._harmless("metrics are not shown any more"):
+            await self._serve()
+
+    async def watch(self, cluster: PatroniCluster) -> None:
+        """Watch a cluster that is whole, until cancelled; no drill ends because this does."""
+        with self._harmless("the metrics are the drill's only"):
+            await self._watch(cluster)
+
+    @contextmanager
+    def _harmless(self, consequence: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # whatever it is, what is watched goes on
+            self._recorder.say(f"{consequence}: {first_of(error)}", loud=True)
+
+    async def _serve(self) -> None:
         server = MetricsServer(self._registry, lambda: Health(alive=True, age_s=0.0))
         async with anyio.create_task_group() as tasks:
             for raw in self._listeners:
@@ -81,14 +96,9 @@ class Show:
                 listener = await anyio.abc.SocketListener.from_socket(raw)
                 tasks.start_soon(server.serve, listener)
 
-    async def watch(self, cluster: PatroniCluster) -> None:
-        """Watch a cluster that is whole, until cancelled."""
+    async def _watch(self, cluster: PatroniCluster) -> None:
         password = secrets.token_urlsafe(18)
-        try:
-            await ground.prepare_exporter(cluster, ROLE, password)
-        except PreflightError as error:
-            self._recorder.say(f"the metrics are the drill's only: {error}", loud=True)
-            return
+        await ground.prepare_exporter(cluster, ROLE, password)
         write_log(self._folder / "logs" / "exporter.log")
         substrate, topology = cluster.substrate, cluster.substrate.topology
         async with AsyncExitStack() as relays:
@@ -123,6 +133,13 @@ class Show:
             )
             self._registry.register(ClusterCollector(prober, name))
             await prober.run()
+
+
+def first_of(error: BaseException) -> BaseException:
+    """The first error of a group, however deep it is."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def write_log(path: Path) -> None:

@@ -26,6 +26,9 @@ REQUEST_DEADLINE_S = 10.0
 """For a whole request; Prometheus gives up after 10 s by default."""
 
 HEADER_BYTES_MAX = 16384
+CONNECTIONS_MAX = 64
+"""More at a time are closed unheard: whoever holds them must not use up the process's descriptors.
+Prometheus needs one."""
 
 _TEXT = "text/plain; charset=utf-8"
 
@@ -56,6 +59,7 @@ class MetricsServer:
     def __init__(self, registry: CollectorRegistry, health: Callable[[], Health]) -> None:
         self._registry = registry
         self._health = health
+        self._open = 0
 
     @asynccontextmanager
     async def listening(self, host: str, port: int) -> AsyncIterator[int]:
@@ -76,14 +80,19 @@ class MetricsServer:
             await listener.serve(self._serve)
 
     async def _serve(self, stream: SocketStream) -> None:
+        self._open += 1
         try:
             async with stream:
+                if self._open > CONNECTIONS_MAX:
+                    return
                 with anyio.move_on_after(REQUEST_DEADLINE_S):
                     buffered = BufferedByteReceiveStream(stream)
                     head = await buffered.receive_until(b"\r\n\r\n", HEADER_BYTES_MAX)
                     await stream.send(self._answer(head))
         except (anyio.IncompleteRead, anyio.DelimiterNotFound, anyio.BrokenResourceError):
             _log.debug("a request was not finished")
+        finally:
+            self._open -= 1
 
     def _answer(self, head: bytes) -> bytes:
         request_line, *lines = head.decode("latin-1").split("\r\n")
