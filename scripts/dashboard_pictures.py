@@ -101,9 +101,13 @@ def drill(scenario: str) -> Iterator[None]:
 def pages(options: argparse.Namespace, begin_s: float) -> dict[str, str]:
     """What is there to be looked at, by the name of its picture."""
     cluster = f"drill-{options.scenario}"
+    # Prometheus 3 has one page for it; Debian's 2.42 only the classic one.
+    classic = page_text(f"{options.prometheus}/classic/graph") is not None
+    base = f"{options.prometheus}/classic" if classic else options.prometheus
+    graph = f"{base}/graph" if classic else f"{base}/query"
     found = {
-        "prometheus": prometheus_page(options.prometheus, cluster, time.time() - begin_s),
-        "alerts": f"{options.prometheus}/classic/alerts",
+        "prometheus": f"{graph}?{graph_query(cluster, time.time() - begin_s)}",
+        "alerts": f"{base}/alerts",
         "haproxy": options.haproxy,
     }
     alertmanager = page_text(options.alertmanager)
@@ -117,8 +121,8 @@ def pages(options: argparse.Namespace, begin_s: float) -> dict[str, str]:
     return found
 
 
-def prometheus_page(base: str, cluster: str, range_s: float) -> str:
-    """Prometheus's own graphs of the dashboard's queries, one below the other."""
+def graph_query(cluster: str, range_s: float) -> str:
+    """For Prometheus's own graphs of the dashboard's queries, one below the other."""
     chosen = [panel for title in PANELS for panel in panels() if panel.title == title]
     asked: dict[str, object] = {}
     for number, panel in enumerate(chosen):
@@ -128,7 +132,7 @@ def prometheus_page(base: str, cluster: str, range_s: float) -> str:
             f"g{number}.range_input": f"{range_s:.0f}s",
             f"g{number}.step_input": 1,
         }
-    return f"{base}/classic/graph?{urlencode(asked)}"
+    return urlencode(asked)
 
 
 def page_text(url: str) -> str | None:
