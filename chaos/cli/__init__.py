@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 
@@ -9,6 +10,11 @@ from chaos.cli.main import bascule
 from chaos.errors import ChaosError
 from chaos.exit_codes import COULD_NOT_RUN, USAGE
 from cluster.errors import ClusterError, EngineError, PrerequisiteError
+
+NO_SPACE = (
+    "\n  remedy: free some space there, or choose another place (--out); what a run has written can"
+    " be judged afterwards (bascule check RUN)"
+)
 
 
 def main() -> None:
@@ -21,7 +27,8 @@ def main() -> None:
         fail(error, USAGE)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"bascule: {where}{error.strerror or error}", file=sys.stderr)
+        remedy = NO_SPACE if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        print(f"bascule: {where}{error.strerror or error}{remedy}", file=sys.stderr)
         sys.exit(COULD_NOT_RUN)
     except Exception:  # a bug of ours: seen in full, and never taken for a finding (exit code 1)
         traceback.print_exc()

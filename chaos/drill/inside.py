@@ -146,7 +146,8 @@ class Inside:
                 )
                 return 0
         except* (ChaosError, ClusterError, OSError) as errors:
-            self._interrupted("; ".join(str(error) for error in leaves(errors)))
+            # Each reason once: a full disk is met by everybody who writes.
+            self._interrupted("; ".join(dict.fromkeys(str(error) for error in leaves(errors))))
         else:
             self._interrupted("")
         return INTERRUPTED if self._scope.cancel_called else COULD_NOT_RUN

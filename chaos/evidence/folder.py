@@ -106,10 +106,18 @@ def write_verdict(folder: Path, verdict: VerdictFile) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Through a file beside it and a rename, so that a reader never sees half of it."""
+    """Through a file beside it and a rename, so that a reader never sees half of it.
+
+    Raises:
+        OSError: it cannot be written; names ``path``.
+    """
     beside = path.with_name(f".{path.name}.part")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    try:
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 class EventLog:

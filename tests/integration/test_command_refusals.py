@@ -1,11 +1,14 @@
-"""What ``bascule drill`` refuses before anything is raised."""
+"""What ``bascule drill`` refuses before anything is raised; what it says of a disk that is full."""
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
-from support.commands import bascule
+import pytest
+from support.commands import BASCULE, bascule
 
+from chaos.exit_codes import COULD_NOT_RUN
 from cluster.topology.load import find_topology, to_toml
 
 
@@ -27,3 +30,29 @@ def test_a_workload_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "'ledger', 'transfers', 'bulk'" in done.stderr
     assert not out.exists()
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_ends_the_drill_with_a_remedy_and_nothing_stays(tmp_path: Path) -> None:
+    """A run folder of 400 kB is full within seconds of load."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    script = (
+        'mount -t tmpfs -o size=400k none "$1" && shift && "$@"; code=$?; ls -a "$0"; exit $code'
+    )
+    done = subprocess.run(
+        [
+            *("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script),
+            *(str(disk / "run"), str(disk), *BASCULE, "drill", "--out", str(disk / "run")),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == COULD_NOT_RUN, done.stderr
+    assert done.stderr.count("No space left on device") <= 3, done.stderr
+    assert f"bascule: {disk / 'run'}/" in done.stderr
+    assert "remedy: free some space there, or choose another place (--out)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert ".part" not in done.stdout
