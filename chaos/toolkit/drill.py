@@ -22,6 +22,9 @@ from chaos.toolkit.activity import logger
 
 JUDGED = (0, 1, 4)
 """How a drill exits that ran to its end: passed, findings, inconclusive."""
+STOPPED_WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
+"""However ``chaos run`` ends, ``kill -9`` included, its drill is asked to stop (setpriv(1), of
+util-linux, which the lab needs anyway)."""
 STOP_TIMEOUT_S = 30.0
 """A drill that is asked to stop heals, judges what there is, and ends; seconds when all is well."""
 WORDS_LINES = 8
@@ -53,7 +56,8 @@ def run_drill(scenario: str, options: Mapping[str, object], out: str | None) -> 
     folder = Path(out) if out is not None else default_folder(Path(scenario).stem)
     if scenario.startswith("-"):
         raise OptionError(f"scenario={scenario!r}: expected a name or a file")
-    command = [sys.executable, "-m", "chaos", "drill", scenario, f"--out={folder}"]
+    command = [*STOPPED_WITH_US, sys.executable, "-m", "chaos", "drill", scenario]
+    command.append(f"--out={folder}")
     for name, value in options.items():
         if value is not None:
             if isinstance(value, bool) or not isinstance(value, str | int | float):
