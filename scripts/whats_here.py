@@ -20,9 +20,13 @@ other, so that the rig cannot inherit a bug of what it tests. Written by `script
 from the modules' own docstrings; a test holds it fresh.
 """
 
-TAIL = """
+BESIDE = """
 ## Beside the packages
 
+"""
+MODULES = ("bascule_pytest.py",)
+
+TAIL = """\
 - `tests/unit/` (no sockets), `tests/integration/` (real processes), `tests/drills/` (whole drills),
   `tests/support/` (what they share).
 - `benchmarks/`: every measured claim, `make bench`.
@@ -49,7 +53,8 @@ def page() -> str:
             if path == folder / "__init__.py" or not path.read_text(encoding="utf-8").strip():
                 continue
             parts.append(f"- `{name}`: {first_sentence(path)}")
-    return "\n".join(parts) + "\n" + TAIL
+    beside = "".join(f"- `{name}`: {first_sentence(ROOT / name)}\n" for name in MODULES)
+    return "\n".join(parts) + "\n" + BESIDE + beside + TAIL
 
 
 def main() -> int:

@@ -73,6 +73,8 @@ class Caretaker:
                     return await self._cut_off(request.site)
                 case "heal":
                     return await self._heal()
+                case "undo":
+                    return await self._undo_one(request.fault, request.host)
                 case "switchover":
                     return await self._switchover(request.candidate)
         raise FaultError(f"a caretaker does not know {request.op}")
@@ -167,6 +169,12 @@ class Caretaker:
         # What died with the host was started again with it.
         self._dead = {dead for dead in self._dead if dead[0] != host}
         return f"{name} on {host}: {detail}"
+
+    async def _undo_one(self, fault: str, host: str) -> Done:
+        """Undo one fault on one host, if it is in force still."""
+        entries = [entry for entry in self._broken if entry[:2] == (fault, host)]
+        words = [await self._undo(entry) for entry in entries]
+        return Done(hosts=(host,), detail="; ".join(words) or f"no {fault} on {host}")
 
     async def _heal(self) -> Done:
         """Undo everything that is still there, the newest first, and start what died."""

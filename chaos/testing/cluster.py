@@ -221,19 +221,26 @@ class PatroniCluster:
 
         Args:
             site: as in ``members``.
-            settings: everything that has a default; a unit of work has 60 s if None.
+            settings: everything that has a default. None: a unit of work has 60 s, and is durable
+                as the cluster is: ``quorum``, or ``local`` where its durability is ``async``.
             observers: told of everything that the storage does.
         """
         async with Storage(
             self.members(site=site),
             self.credentials,
-            settings=settings or StorageSettings(deadline_s=STORAGE_DEADLINE_S),
+            settings=settings or self._storage_settings(),
             observers=observers,
         ) as storage:
             if not self._has_tables:
                 await install(storage)
                 self._has_tables = True
             yield storage
+
+    def _storage_settings(self) -> StorageSettings:
+        is_quorum = self.topology.cluster.durability == "quorum"
+        return StorageSettings(
+            deadline_s=STORAGE_DEADLINE_S, durability="quorum" if is_quorum else "local"
+        )
 
     # ---- how it is ----
 
@@ -348,6 +355,16 @@ class PatroniCluster:
         What is started is not ready yet then: ``wait_healthy``.
         """
         return self._act(Request(op="heal")).detail
+
+    def undo(self, fault: str, host: str) -> str:
+        """Undo one fault on one host, and leave the others; nothing when it is not in force.
+
+        Args:
+            fault: as of ``strike``.
+            host: whom it struck.
+        """
+        self._check_host(host)
+        return self._act(Request(op="undo", fault=fault, host=host)).detail
 
     def switchover(self, candidate: str | None = None) -> str:
         """Hand the primary role over, as planned; returns the new primary."""

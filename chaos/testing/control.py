@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,8 @@ KINDS = {
         errors.NotRunningError,
     )
 }
+EXPECTED = (ChaosError, ClusterError, OSError)
+"""What needs no trace in the log."""
 
 
 @contextmanager
@@ -127,5 +130,8 @@ async def serve(
 async def _handle(line: bytes, handler: Handler) -> object:
     try:
         return {"done": encode(await handler(decode(Request, json.loads(line))))}
-    except (ChaosError, ClusterError, OSError) as error:
-        return {"failed": type(error).__name__, "words": str(error)}
+    except Exception as error:
+        # Whatever went wrong with one request, the cluster goes on.
+        if not isinstance(error, EXPECTED):
+            traceback.print_exception(error)
+        return {"failed": type(error).__name__, "words": "\n".join(errors.words_of(error))}

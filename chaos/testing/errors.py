@@ -45,3 +45,10 @@ class FaultError(ClusterInTestsError):
 
 class NoDockerError(StartError):
     """Docker, an image or the ``testing`` extra is missing; the message has the remedy."""
+
+
+def words_of(error: BaseException) -> list[str]:
+    """What an error says, or each of a group's, however deep they are nested."""
+    if isinstance(error, BaseExceptionGroup):
+        return [words for inner in error.exceptions for words in words_of(inner)]
+    return [str(error) or type(error).__name__]

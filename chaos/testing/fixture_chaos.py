@@ -26,9 +26,14 @@ class Chaos:
         self.cut = cluster.cut
         self.switchover = cluster.switchover
         self.heal = cluster.heal
+        self.undo = cluster.undo
         self.wait_healthy = cluster.wait_healthy
 
     @property
     def struck(self) -> bool:
-        """The scenario of ``survives`` has struck; without that marker always True."""
+        """The scenario of ``survives`` has struck; without that marker always True.
+
+        Raises:
+            ClusterInTestsError: it could not strike; the test need not wait any longer.
+        """
         return self._ordeal is None or self._ordeal.struck

@@ -1,4 +1,5 @@
-"""What the plugin does once a test uses the cluster: from pytest's words to ours, and back."""
+"""What the plugin (``bascule_pytest.py``) does once a test uses the cluster: from pytest's words
+to ours, and back."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import pytest
 
 from chaos.errors import ScenarioError
 from chaos.testing.cluster import PatroniCluster
-from chaos.testing.errors import ClusterInTestsError, OptionError
+from chaos.testing.errors import ClusterInTestsError, OptionError, words_of
 from chaos.testing.survival import Ordeal, choose_moment, find_scenario
 from cluster.errors import ClusterError
 
@@ -26,13 +27,18 @@ def make_cluster(config: pytest.Config, options: Mapping[str, object]) -> Patron
     """
     mode = config.getoption("bascule_mode") or config.getini("bascule_mode")
     sites = config.getoption("bascule_sites") or config.getini("bascule_sites")
-    asked: dict[str, Any] = {"mode": mode, "reuse": config.getoption("bascule_reuse")}
     try:
-        asked["sites"] = int(sites)
-        return PatroniCluster(**{**asked, **options})
+        number = int(sites)
     except ValueError as error:
         raise pytest.UsageError(f"bascule_sites = {sites}: expected a number") from error
-    except (ClusterInTestsError, ClusterError, TypeError) as error:
+    asked: dict[str, Any] = {
+        "mode": mode,
+        "sites": number,
+        "reuse": config.getoption("bascule_reuse"),
+    }
+    try:
+        return PatroniCluster(**{**asked, **options})
+    except (ClusterInTestsError, ClusterError, TypeError, ValueError) as error:
         raise pytest.UsageError(f"the cluster of the tests: {error}") from error
 
 
@@ -81,8 +87,8 @@ def demand(ordeal: Ordeal) -> None:
     words = None
     try:
         ordeal.demand()
-    except ClusterInTestsError as error:
-        words = str(error)
+    except Exception as error:
+        words = _said(error)
     if words is not None:
         pytest.fail(words, pytrace=False)
 
@@ -98,18 +104,27 @@ def _within_s(marker: pytest.Mark, default: float) -> float:
 
 
 def make_whole(cluster: PatroniCluster) -> str | None:
-    """Heal the cluster after a test; None, or in words why it cannot be healed.
+    """Heal the cluster after a test; None, or in words why it cannot be healed. Never raises.
 
     One that cannot is replaced by a new one, so that the next test does not suffer for it.
     """
     try:
         cluster.heal()
         cluster.wait_healthy()
-    except ClusterInTestsError as error:
+    except Exception as error:
+        words = f"the cluster was not whole after this test: {_said(error)}"
+    else:
+        return None
+    try:
         cluster.stop()
         cluster.start()
-        return f"the cluster was not whole after this test, and was replaced: {error}"
-    return None
+    except Exception as error:
+        return f"{words}\nand could not be replaced: {_said(error)}"
+    return f"{words}\nIt was replaced by a new one."
+
+
+def _said(error: Exception) -> str:
+    return "\n".join(words_of(error))
 
 
 def sections_of(
@@ -122,7 +137,7 @@ def sections_of(
         sections.append((f"{TITLE}: survives", f"{ordeal}\nagain: --bascule-seed {seed}"))
     try:
         sections.append((f"{TITLE}: cluster", str(cluster.state())))
-    except ClusterInTestsError as error:
-        sections.append((f"{TITLE}: cluster", str(error)))
+    except Exception as error:
+        sections.append((f"{TITLE}: cluster", _said(error)))
     sections.append((f"{TITLE}: logs", cluster.log_tails(lines=LOG_LINES)))
     return sections

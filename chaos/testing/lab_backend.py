@@ -79,14 +79,18 @@ class LabBackend:
         self._owner = os.getpid()
         self._folder = Folder()
         try:
-            self._enter(self._folder)
+            return self._raise(self._folder, timeout_s)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _raise(self, folder: Folder, timeout_s: float) -> Ready:
+        self._enter(folder)
+        try:
             return self.do(Request(op="ready"), Ready, timeout_s=timeout_s)
         except ClusterInTestsError as error:
             logs = "" if error.logs else self._lab_log()
             raise StartError(f"the cluster could not be raised: {error}", logs=logs) from error
-        finally:
-            if sys.exc_info()[0] is not None:
-                self.stop()
 
     def _enter(self, folder: Folder) -> None:
         listeners = {door: make_listener() for door in self._doors()}

@@ -18,7 +18,7 @@ import anyio
 from chaos.evidence.decode import decode
 from chaos.testing import control
 from chaos.testing.caretaker import Caretaker
-from chaos.testing.errors import NotRunningError, StartError
+from chaos.testing.errors import NotRunningError, StartError, words_of
 from chaos.testing.model import Ready, Request
 from cluster.binaries import Binaries, find_binaries
 from cluster.boot import log_tail, raise_cluster
@@ -149,13 +149,6 @@ def _listener(plan: DoorPlan) -> socket.socket:
     listener = socket.socket(fileno=plan.fd)
     listener.setblocking(False)
     return listener
-
-
-def words_of(error: BaseException) -> list[str]:
-    """What an error says, or each of a group's, however deep they are nested."""
-    if isinstance(error, BaseExceptionGroup):
-        return [words for inner in error.exceptions for words in words_of(inner)]
-    return [str(error) or type(error).__name__]
 
 
 async def serve(folder: Path, plan: Plan) -> int:

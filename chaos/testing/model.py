@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Mode = Literal["lab", "docker"]
-Operation = Literal["ready", "look", "nudge", "strike", "start", "cut", "heal", "switchover"]
+Operation = Literal[
+    "ready", "look", "nudge", "strike", "start", "cut", "heal", "undo", "switchover"
+]
 
 HOST = "127.0.0.1"
 """Every door is on the loopback of this machine."""

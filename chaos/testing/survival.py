@@ -1,8 +1,9 @@
 """A fault while somebody's test runs: ``@pytest.mark.survives``.
 
 The faults of a scenario strike from a thread of their own, the first at a moment of the test that
-the seed has chosen; the others keep their distance to it. They are healed as in a drill, and at the
-latest when the test is over.
+the seed has chosen; the others keep their distance to it. They are healed as in a drill: each at
+its ``heal_at_s`` where it has one, the others once there is a primary again; and all of them when
+the test is over.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ from __future__ import annotations
 import random
 import threading
 import time
+from typing import Literal
 
 from chaos.scenarios.load import builtin_scenarios, load_scenario
 from chaos.scenarios.model import FaultStep, Scenario
 from chaos.testing.cluster import PatroniCluster
-from chaos.testing.errors import ClusterInTestsError, FaultError, OptionError
+from chaos.testing.errors import ClusterInTestsError, FaultError, OptionError, words_of
 
 POLL_S = 0.1
 MOMENT_DIGITS = 3
+Entry = tuple[float, Literal["heal", "strike"], FaultStep]
+"""When, in seconds after the first fault; what is done; about which fault."""
 
 
 def find_scenario(name: str) -> Scenario:
@@ -36,6 +40,16 @@ def find_scenario(name: str) -> Scenario:
 def choose_moment(seed: int, test: str, within_s: float) -> float:
     """When the first fault strikes, in seconds after the test began; the same for the same seed."""
     return round(random.Random(f"{seed} {test}").uniform(0.0, within_s), MOMENT_DIGITS)
+
+
+def plan_of(scenario: Scenario) -> list[Entry]:
+    """What is done when; at the same moment what heals comes first, as in a drill."""
+    plan: list[Entry] = [(step.at_s, "strike", step) for step in scenario.faults]
+    plan += [
+        (step.heal_at_s, "heal", step) for step in scenario.faults if step.heal_at_s is not None
+    ]
+    first_s = min((at_s for at_s, _, _ in plan), default=0.0)
+    return sorted(((at_s - first_s, act, step) for at_s, act, step in plan), key=lambda e: e[:2])
 
 
 class Ordeal:
@@ -60,6 +74,9 @@ class Ordeal:
         self.happened: list[str] = []
         """What was done, in words, each with its time after the test's begin."""
         self._cluster = cluster
+        self._to_strike = len(scenario.faults)
+        self._hit: list[tuple[FaultStep, tuple[str, ...]]] = []
+        self._struck_s = 0.0
         self._struck = threading.Event()
         self._over = threading.Event()
         self._error: ClusterInTestsError | None = None
@@ -68,12 +85,21 @@ class Ordeal:
 
     @property
     def struck(self) -> bool:
-        """Every fault of the scenario has bitten."""
+        """Every fault of the scenario has bitten, while the test was running.
+
+        Raises:
+            ClusterInTestsError: one could not be brought about, or not be healed: no test need wait
+                any longer.
+        """
+        if self._error is not None:
+            raise self._error
         return self._struck.is_set()
 
     def begin(self) -> None:
         """The test begins."""
-        self._begin_s = time.monotonic()
+        self._begin_s = self._struck_s = time.monotonic()
+        if not self._to_strike:
+            self._struck.set()
         self._thread.start()
 
     def end(self) -> None:
@@ -87,9 +113,8 @@ class Ordeal:
         Raises:
             FaultError: they did not; the test has shown nothing.
             NotHealthyError: it did not.
+            ClusterInTestsError: as of ``struck``.
         """
-        if self._error is not None:
-            raise self._error
         if not self.struck:
             words = (
                 f"the test ended before {self.scenario.name} had struck (planned"
@@ -101,32 +126,55 @@ class Ordeal:
 
     def _run(self) -> None:
         try:
-            self._strike_all()
+            self._carry_out()
             self._wait_service()
             self._note(self._cluster.heal())
         except ClusterInTestsError as error:
-            self._note(f"failed: {error}")
-            self._error = error
+            self._fail(error)
+        except Exception as error:  # kept: the test may be waiting for the faults
+            words = f"{self.scenario.name} broke off: {'; '.join(words_of(error))}"
+            failure = FaultError(words)
+            failure.__cause__ = error
+            self._fail(failure)
 
-    def _strike_all(self) -> None:
-        steps = sorted(self.scenario.faults, key=lambda step: step.at_s)
-        for step in steps:
-            due_s = self._begin_s + self.moment_s + step.at_s - steps[0].at_s
+    def _fail(self, error: ClusterInTestsError) -> None:
+        self._note(f"failed: {error}")
+        self._error = error
+
+    def _carry_out(self) -> None:
+        """The plan of the scenario, until the test is over."""
+        for after_s, act, step in plan_of(self.scenario):
+            due_s = self._begin_s + self.moment_s + after_s
             if self._over.wait(max(0.0, due_s - time.monotonic())):
                 return
-            self._strike(step)
-        self._struck.set()
+            if act == "strike":
+                self._strike(step)
+            else:
+                self._heal(step)
 
     def _strike(self, step: FaultStep) -> None:
         done = self._cluster.strike(step.fault, step.target, process=step.process)
         self._note(f"{step.fault} on {', '.join(done.hosts)}: {done.detail}")
+        self._hit.append((step, done.hosts))
+        self._to_strike -= 1
+        self._struck_s = time.monotonic()
+        # What has bitten only after the test has not been there for it.
+        if not self._to_strike and not self._over.is_set():
+            self._struck.set()
+
+    def _heal(self, step: FaultStep) -> None:
+        for hit, hosts in self._hit:
+            if hit is step:
+                for host in hosts:
+                    self._note(self._cluster.undo(step.fault, host))
 
     def _wait_service(self) -> None:
-        """Until the test is over, or the scenario lets the faults be healed before."""
-        least_s = time.monotonic() + self.scenario.fault_s
+        """Until the test is over, or a drill would heal what is still broken."""
+        least_s = self._begin_s + self.moment_s + self.scenario.fault_s
+        most_s = self._struck_s + self.scenario.expect.rto_s_max
         while not self._over.wait(POLL_S):
-            is_time = time.monotonic() > least_s
-            if is_time and self.struck and self._may_heal():
+            now_s = time.monotonic()
+            if now_s > least_s and (now_s > most_s or self._may_heal()):
                 return
 
     def _may_heal(self) -> bool:

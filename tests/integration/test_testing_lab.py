@@ -115,6 +115,15 @@ async def test_a_storage_comes_through_a_power_cut(cluster: PatroniCluster) -> N
         await to_thread.run_sync(cluster.start_host, lost)
 
 
+def test_one_fault_is_undone_and_the_others_stay(cluster: PatroniCluster) -> None:
+    one, other = cluster.strike("link-cut", "replicas").hosts
+    assert cluster.undo("link-cut", one).startswith(f"link-cut on {one}: ")
+    assert cluster.state().broken == (f"link-cut on {other}",)
+    assert cluster.undo("link-cut", one) == f"no link-cut on {one}"
+    with pytest.raises(OptionError, match="no host db-lyon"):
+        cluster.undo("link-cut", "db-lyon")
+
+
 def test_a_switchover_goes_where_it_is_asked_to(cluster: PatroniCluster) -> None:
     before = cluster.primary
     target = next(node for node in SITE_OF if node != before)
@@ -283,6 +292,21 @@ def test_two_clusters_at_once_do_not_meet(cluster: PatroniCluster) -> None:
         assert ask(cluster.primary_url(), "SELECT to_regclass('mine') IS NULL") is True
         ports = {member.port for one in (cluster, second) for member in one.members()}
         assert len(ports) == 6
+
+
+@pytest.mark.anyio
+async def test_the_storage_of_an_asynchronous_cluster_writes() -> None:
+    """And the cluster may be started while an error is handled."""
+    cluster = PatroniCluster(durability="async")
+    try:
+        cluster.state()
+    except NotRunningError:
+        await to_thread.run_sync(cluster.start)
+    try:
+        async with cluster.storage() as storage:
+            await storage.run(add)
+    finally:
+        await to_thread.run_sync(cluster.stop)
 
 
 def test_a_lab_that_is_gone_is_said_to_be() -> None:

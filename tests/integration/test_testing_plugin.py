@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.pytest_runs import outcomes, run, write
 
-TIMEOUT_S = 400.0
 EXAMPLE = Path(__file__).parents[2] / "examples" / "pytest_project"
 
 HEAD = """
@@ -23,26 +20,10 @@ def anyio_backend():
 """
 
 
-def run(folder: Path, *arguments: str, text: str | None = None) -> tuple[int, str]:
-    """pytest on a folder, or on one module of it; its exit code and its output."""
-    if text is not None:
-        (folder / "test_it.py").write_text(HEAD + text)
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "pytest", "-p", "no:cacheprovider", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
-    )
-    return done.returncode, done.stdout + done.stderr
-
-
-def outcomes(output: str) -> dict[str, int]:
-    """The last line of pytest: ``{"passed": 2, "failed": 1}``."""
-    line = output.rstrip().splitlines()[-1]
-    return {word: int(number) for number, word in re.findall(r"(\d+) ([a-z]+)", line)}
+def run_module(folder: Path, text: str, *arguments: str) -> tuple[int, str]:
+    """pytest on one module, with the head that all of them need."""
+    write(folder, {"test_it.py": HEAD + text})
+    return run(folder, *arguments)
 
 
 @pytest.mark.slow
@@ -82,7 +63,7 @@ def test_finds_it_whole(patroni_cluster):
 
 @pytest.mark.slow
 def test_a_test_that_does_not_survive_fails_and_shows_the_cluster(tmp_path: Path) -> None:
-    code, output = run(tmp_path, "--bascule-seed", "11", text=BROKEN)
+    code, output = run_module(tmp_path, BROKEN, "--bascule-seed", "11")
     assert code == 1, output
     assert outcomes(output) == {"failed": 2, "passed": 2, "error": 1}, output
     assert "FAILED test_it.py::test_gives_up_at_once[host-loss]" in output
@@ -93,6 +74,30 @@ def test_a_test_that_does_not_survive_fails_and_shows_the_cluster(tmp_path: Path
     assert re.search(r"-+ bascule: logs -+\n(?:.*\n)*?db-paris.patroni.log:", output)
     assert "the test ended before process-crash had struck" in output
     assert "the scenario async-loss needs durability='async'" in output
+
+
+ENDED = """
+def test_ends_the_cluster(patroni_cluster):
+    patroni_cluster._backend._lab.end()
+
+def test_has_a_new_one(patroni_cluster):
+    assert patroni_cluster.state().missing is None
+    with psycopg.connect(patroni_cluster.primary_url()) as connection:
+        connection.execute("CREATE TABLE fresh (id int)")
+
+async def test_and_so_has_its_storage(storage):
+    assert storage is not None
+"""
+
+
+@pytest.mark.slow
+def test_a_cluster_that_ended_is_replaced_before_the_next_test(tmp_path: Path) -> None:
+    code, output = run_module(tmp_path, ENDED)
+    assert code == 1, output
+    assert outcomes(output) == {"passed": 3, "error": 1}, output
+    assert "ERROR at teardown of test_ends_the_cluster" in output
+    assert "the cluster was not whole after this test: the lab has ended with" in output
+    assert "It was replaced by a new one." in output
 
 
 @pytest.mark.parametrize(
@@ -106,9 +111,8 @@ def test_a_test_that_does_not_survive_fails_and_shows_the_cluster(tmp_path: Path
     ],
 )
 def test_a_marker_that_says_nonsense_is_refused(tmp_path: Path, marker: str, words: str) -> None:
-    code, output = run(
-        tmp_path, text=f"@pytest.mark.survives({marker})\ndef test_it():\n    pass\n"
-    )
+    text = f"@pytest.mark.survives({marker})\ndef test_it():\n    pass\n"
+    code, output = run_module(tmp_path, text)
     assert code == 2
     assert words in output
     assert "Traceback" not in output
@@ -116,10 +120,10 @@ def test_a_marker_that_says_nonsense_is_refused(tmp_path: Path, marker: str, wor
 
 def test_options_that_say_nonsense_are_refused(tmp_path: Path) -> None:
     text = "def test_it(patroni_cluster):\n    pass\n"
-    code, output = run(tmp_path, "--bascule-sites", "9", text=text)
+    code, output = run_module(tmp_path, text, "--bascule-sites", "9")
     assert code != 0
     assert "sites=9: expected 2 or 3" in output
-    code, output = run(tmp_path, "--bascule-mode", "cloud", text=text)
+    code, output = run_module(tmp_path, text, "--bascule-mode", "cloud")
     assert code == 4
     assert "invalid choice: 'cloud'" in output
 
@@ -128,12 +132,14 @@ def test_the_plugin_documents_itself_and_costs_nothing_unused(tmp_path: Path) ->
     code, output = run(tmp_path, "--markers")
     assert code == 0
     assert "@pytest.mark.survives(*scenarios, within_s=0.5): run the test once" in output
-    (tmp_path / "test_unused.py").write_text(
-        "import sys\n"
-        "def test_nothing_is_loaded():\n"
-        "    heavy = ('replication', 'cluster', 'psycopg', 'chaos.', 'testcontainers', 'docker')\n"
-        "    loaded = {name for name in sys.modules if name.startswith(heavy)}\n"
-        "    assert loaded == {'chaos.testing', 'chaos.testing.plugin'}\n"
-    )
-    code, output = run(tmp_path, "test_unused.py")
+    unused = """
+import sys
+
+def test_nothing_is_loaded():
+    heavy = ("replication", "cluster", "psycopg", "chaos", "testcontainers", "docker")
+    assert "bascule_pytest" in sys.modules
+    assert [name for name in sys.modules if name.startswith(heavy)] == []
+"""
+    write(tmp_path, {"test_unused.py": unused})
+    code, output = run(tmp_path)
     assert code == 0, output

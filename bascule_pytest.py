@@ -1,13 +1,14 @@
 """The pytest plugin: fixtures ``patroni_cluster``, ``storage``, ``chaos``; the marker ``survives``.
 
-pytest loads this module in every run, so it imports nothing but pytest; the rest comes with the
-first fixture that is asked for (docs/testing.md).
+pytest loads this module in every run of everybody, so it imports nothing but pytest: a project may
+have a package ``chaos`` of its own. What the plugin does is in ``chaos.testing.from_pytest``, and
+comes with the first fixture that is asked for (docs/testing.md).
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from replication import Storage
 
 MARKER = "survives"
+USED = "patroni_cluster"
 SCENARIO = "_bascule_scenario"
+"""The parameter that the marker gives to a test; no test asks for it by name."""
 ORDEAL = "_bascule_ordeal"
 WITHIN_S = 0.5
 """The moment of the first fault is within this time of the test's begin. A judgement: a test of a
@@ -93,8 +96,8 @@ def chaos(patroni_cluster: PatroniCluster, request: pytest.FixtureRequest) -> Ch
     """The faults; what they break is healed after the test."""
     from chaos.testing.fixture_chaos import Chaos  # noqa: PLC0415
 
-    marked = ORDEAL in request.fixturenames
-    return Chaos(patroni_cluster, request.getfixturevalue(ORDEAL) if marked else None)
+    ordeal = request.getfixturevalue(ORDEAL) if _is_ordeal(request.node) else None
+    return Chaos(patroni_cluster, ordeal)
 
 
 @pytest.fixture
@@ -112,17 +115,6 @@ def _bascule_ordeal(
 # ---- the marker ----
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_pycollect_makeitem(
-    collector: pytest.Module | pytest.Class, name: str, obj: Callable[..., object]
-) -> None:
-    """Tests that survive something use the cluster, whether they ask for it or not."""
-    if collector.istestfunction(obj, name):
-        marks = [*getattr(obj, "pytestmark", ()), *collector.iter_markers(MARKER)]
-        if any(mark.name == MARKER for mark in marks):
-            pytest.mark.usefixtures(ORDEAL)(obj)
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test a scenario.
 
@@ -133,7 +125,30 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if marker is not None:
         from chaos.testing.from_pytest import scenarios_of  # noqa: PLC0415
 
+        metafunc.fixturenames.append(SCENARIO)
         metafunc.parametrize(SCENARIO, scenarios_of(marker))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Tests that survive something use the cluster, whether they ask for it or not."""
+    if isinstance(item, pytest.Function) and _is_ordeal(item) and ORDEAL not in item.fixturenames:
+        item.fixturenames.append(ORDEAL)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse a marker that nothing has come of: such a test would pass without any fault.
+
+    Last, so that a marker that a fixture has added is seen too.
+    """
+    if item.get_closest_marker(MARKER) is not None and not _is_ordeal(item):
+        words = (
+            f"{MARKER} has no effect on this test: it must stand at a function, or at a class or"
+            " module of functions, when pytest collects them; methods of unittest.TestCase, and"
+            " markers that are added later or to one parameter, are never struck. Write the test as"
+            f" a function with @pytest.mark.{MARKER}(...)"
+        )
+        pytest.fail(words, pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -165,7 +180,12 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
     from chaos.testing.from_pytest import make_whole  # noqa: PLC0415
 
     words = make_whole(cluster)
-    result = yield
+    try:
+        result = yield
+    except BaseException as error:
+        if words is not None:
+            error.add_note(words)
+        raise
     if words is not None:
         pytest.fail(words, pytrace=False)
     return result
@@ -186,8 +206,15 @@ def pytest_runtest_makereport(
     return report
 
 
+def _is_ordeal(item: pytest.Item) -> bool:
+    """The test was made for a scenario of the marker."""
+    return SCENARIO in getattr(getattr(item, "callspec", None), "params", ())
+
+
 def _cluster_of(item: pytest.Item) -> PatroniCluster | None:
-    """The cluster, where it is up and the test uses it."""
-    if "patroni_cluster" not in getattr(item, "fixturenames", ()):
+    """The cluster, where it is up and the test uses it: by name, or with ``getfixturevalue``."""
+    cluster = item.config.stash.get(CLUSTER, None)
+    request = getattr(item, "_request", None)  # has what was asked for meanwhile, too
+    if cluster is None or not request or USED not in request.fixturenames:
         return None
-    return item.config.stash.get(CLUSTER, None)
+    return cluster

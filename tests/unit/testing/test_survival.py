@@ -1,0 +1,146 @@
+"""What strikes beside a test: when it counts, when it is healed, and what becomes of an error."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from support.fake_cluster import FakeCluster
+
+from chaos.scenarios.load import load_scenario
+from chaos.scenarios.model import FaultStep, Scenario
+from chaos.testing.errors import FaultError, NotHealthyError
+from chaos.testing.survival import Ordeal, plan_of
+
+HOST_LOSS = load_scenario("host-loss")
+STRIKE = "strike host-power-cut primary"
+TIMEOUT_S = 10.0
+
+
+def blip(heal_at_s: float, **changes: object) -> Scenario:
+    """The replicas' links are cut for a moment."""
+    step = FaultStep(fault="link-cut", target="replicas", at_s=0, heal_at_s=heal_at_s)
+    return replace(HOST_LOSS, name="blip", faults=(step,), **changes)
+
+
+def begun(
+    scenario: Scenario = HOST_LOSS, before: Callable[[str], object] = lambda asked: None
+) -> tuple[Ordeal, FakeCluster]:
+    cluster = FakeCluster(before)
+    ordeal = Ordeal(cluster, scenario, 0.0)
+    ordeal.begin()
+    return ordeal, cluster
+
+
+def wait_struck(ordeal: Ordeal) -> None:
+    """The loop of the documentation, but bounded."""
+    end_s = time.monotonic() + TIMEOUT_S
+    while not ordeal.struck:
+        assert time.monotonic() < end_s
+
+
+def test_a_fault_that_bites_during_the_test_counts_and_is_healed_after_it() -> None:
+    ordeal, cluster = begun()
+    wait_struck(ordeal)
+    ordeal.end()
+    ordeal.demand()
+    assert cluster.calls == [STRIKE, "heal", "wait_healthy"]
+
+
+def test_a_fault_that_bites_only_after_the_test_has_shown_nothing() -> None:
+    striking, go_on = threading.Event(), threading.Event()
+
+    def before(asked: str) -> None:
+        if asked == STRIKE:
+            striking.set()
+            assert go_on.wait(TIMEOUT_S)
+
+    ordeal, cluster = begun(before=before)
+    assert striking.wait(TIMEOUT_S)
+    ending = threading.Thread(target=ordeal.end)
+    ending.start()
+    assert ordeal._over.wait(TIMEOUT_S)
+    go_on.set()
+    ending.join(TIMEOUT_S)
+    assert cluster.calls == [STRIKE, "heal"]
+    assert not ordeal.struck
+    with pytest.raises(FaultError, match="ended before host-loss had struck"):
+        ordeal.demand()
+
+
+def test_a_control_without_faults_has_struck_from_the_begin() -> None:
+    ordeal, _ = begun(load_scenario("steady"))
+    assert ordeal.struck
+    ordeal.end()
+    ordeal.demand()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (NotHealthyError("there was no primary"), NotHealthyError, "^there was no primary$"),
+        (KeyError("db-lyon"), FaultError, "host-loss broke off: 'db-lyon'"),
+        (
+            ExceptionGroup("several", [OSError("one"), OSError("two")]),
+            FaultError,
+            "host-loss broke off: one; two",
+        ),
+    ],
+)
+def test_who_waits_for_a_fault_that_fails_is_told(
+    error: Exception, kind: type[Exception], words: str
+) -> None:
+    def before(asked: str) -> None:
+        raise error
+
+    ordeal, _ = begun(before=before)
+    with pytest.raises(kind, match=words):
+        wait_struck(ordeal)
+    ordeal.end()
+    with pytest.raises(kind, match=words):
+        ordeal.demand()
+    assert "failed: " in str(ordeal)
+
+
+def test_a_step_is_healed_at_its_own_time_and_the_rest_with_the_test() -> None:
+    ordeal, cluster = begun(blip(0.05, fault_s=60))
+    cluster.wait_for("undo link-cut db-saint-cloud")
+    assert ordeal.struck
+    assert cluster.calls == [
+        "strike link-cut replicas",
+        "undo link-cut db-orsay",
+        "undo link-cut db-saint-cloud",
+    ]
+    ordeal.end()
+    assert cluster.calls[3:] == ["heal"]
+
+
+def test_a_test_that_ends_before_a_step_is_healed_has_it_healed_with_the_rest() -> None:
+    ordeal, cluster = begun(blip(60))
+    wait_struck(ordeal)
+    ordeal.end()
+    ordeal.demand()
+    assert cluster.calls == ["strike link-cut replicas", "heal", "wait_healthy"]
+
+
+def test_the_rest_is_healed_beside_the_test_once_the_scenario_says() -> None:
+    ordeal, cluster = begun(replace(HOST_LOSS, fault_s=0))
+    cluster.wait_for("heal")
+    assert ordeal.struck
+    ordeal.end()
+    assert cluster.calls == [STRIKE, "heal"]
+
+
+def test_the_plan_keeps_the_distances_of_the_scenario() -> None:
+    plan = plan_of(load_scenario("async-loss"))
+    assert [(at_s, act, step.fault) for at_s, act, step in plan] == [
+        (0.0, "strike", "link-cut"),
+        (4.0, "strike", "host-power-cut"),
+        (pytest.approx(4.2), "heal", "link-cut"),
+    ]
+    late = FaultStep(fault="process-kill", target="primary", at_s=7)
+    assert plan_of(replace(HOST_LOSS, faults=(late,))) == [(0.0, "strike", late)]
+    assert plan_of(load_scenario("steady")) == []
