@@ -24,7 +24,10 @@ settings.register_profile("bascule", deadline=None)
 settings.load_profile("bascule")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+LEFT_OUT = pytest.StashKey[str]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what needs an engine where there is none."""
     needing = [item for item in items if item.get_closest_marker("docker") is not None]
     if not needing or os.environ.get("BASCULE_TEST_DOCKER") == "required":
@@ -32,8 +35,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     try:
         check_engine()
     except PrerequisiteError as error:
-        for item in needing:
-            item.add_marker(pytest.mark.skip(reason=str(error)))
+        items[:] = [item for item in items if item not in needing]
+        config.hook.pytest_deselected(items=needing)
+        config.stash[LEFT_OUT] = f"{len(needing)} tests in containers were left out: {error}"
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say what was left out."""
+    if LEFT_OUT in config.stash:
+        terminalreporter.section("left out", yellow=True)
+        terminalreporter.line(config.stash[LEFT_OUT])
 
 
 @pytest.fixture(scope="session")
