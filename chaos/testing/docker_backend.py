@@ -279,7 +279,7 @@ class DockerBackend:
         self._serving = running.enter_context(Serving())
         try:
             return self._serving.start(served, Ready)
-        except (ClusterError, TimeoutError, ExceptionGroup) as error:
+        except (ClusterError, OSError, ExceptionGroup) as error:
             said = "; ".join(words_of(error)) if str(error) else f"not in {timeout_s:g} s"
             words = f"the cluster could not be raised: {said}"
             raise StartError(words, logs=self._all_logs()) from error

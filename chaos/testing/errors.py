@@ -8,13 +8,6 @@ from __future__ import annotations
 from chaos.errors import ChaosError
 
 
-def words_of(error: BaseException) -> list[str]:
-    """What an error says, or each of a group's, however deep they are nested."""
-    if isinstance(error, BaseExceptionGroup):
-        return [words for inner in error.exceptions for words in words_of(inner)]
-    return [str(error) or type(error).__name__]
-
-
 class ClusterInTestsError(ChaosError):
     """The root.
 
