@@ -14,7 +14,8 @@ import psycopg
 from figures import machine, spread, tell
 
 from chaos.testing import PatroniCluster
-from chaos.testing.docker_engine import connect, sweep
+from chaos.testing.docker_engine import connect
+from chaos.testing.docker_leftovers import sweep
 from chaos.testing.model import Mode
 
 

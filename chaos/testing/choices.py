@@ -22,6 +22,8 @@ class Settings:
     """What only one of the backends knows."""
 
     reuse: bool = False
+    tenant: str = ""
+    """With ``reuse``: for whom a cluster is kept."""
     pg_bindir: Path | None = None
 
 
@@ -59,5 +61,5 @@ def choose_backend(mode: str, topology: Topology, settings: Settings) -> Backend
     if mode == "docker":
         from chaos.testing.docker_backend import DockerBackend  # noqa: PLC0415
 
-        return DockerBackend(topology, reuse=settings.reuse)
+        return DockerBackend(topology, reuse=settings.reuse, tenant=settings.tenant)
     raise OptionError(f"there is no mode {mode!r}; there are {', '.join(MODES)}")

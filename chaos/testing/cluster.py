@@ -88,9 +88,9 @@ class PatroniCluster:
         self.username = username
         self.dbname = dbname
         self._password = password or secrets.token_urlsafe(18)
-        self._backend: Backend = choose_backend(
-            mode, chosen, Settings(reuse=reuse, pg_bindir=pg_bindir)
-        )
+        # A kept cluster has the tables of its tests, and the role that owns them.
+        settings = Settings(reuse=reuse, tenant=f"{username}/{dbname}", pg_bindir=pg_bindir)
+        self._backend: Backend = choose_backend(mode, chosen, settings)
         self._ready: Ready | None = None
         self._has_tables = False
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from chaos.testing.cluster import PatroniCluster
+from chaos.testing.docker_backend import DockerBackend
+from chaos.testing.model import HOST
+
+AS_MADE = "as made"
+"""No driver has this name."""
 
 
 class PatroniClusterContainer(PatroniCluster):
@@ -30,11 +37,40 @@ class PatroniClusterContainer(PatroniCluster):
         )
         self.driver = driver
 
-    def get_connection_url(self, driver: str | None = "") -> str:
-        """The URL of the primary, as ``primary_url``; another driver than the constructor's."""
-        return self.primary_url(driver=self.driver if driver == "" else driver)
+    @property
+    def password(self) -> str:
+        """Of the tests' role."""
+        return self._password
 
-    def get_logs(self) -> dict[str, str]:
-        """The last lines of every container's log, by host."""
-        hosts = self.topology.hosts
-        return {host.name: self.logs(host.name) for host in hosts}
+    def get_connection_url(self, host: str | None = None, driver: str | None = AS_MADE) -> str:
+        """The URL of the primary, as ``primary_url``.
+
+        Args:
+            host: another name of this machine's loopback, for the URL; 127.0.0.1 if None.
+            driver: another one than the constructor's; None is a URL for libpq.
+        """
+        url = self.primary_url(driver=self.driver if driver == AS_MADE else driver)
+        return url if host is None else url.replace(f"@{HOST}:", f"@{host}:", 1)
+
+    def get_logs(self) -> tuple[bytes, bytes]:
+        """Everything that the containers wrote to stdout, and to stderr, as of ``DockerContainer``;
+        one after the other, each line begun with its host. ``logs(host)`` has one host's, as text.
+
+        Raises:
+            NotRunningError: the cluster has not been started.
+            StartError: the engine refused.
+        """
+        assert isinstance(self._backend, DockerBackend)
+        streams = self._backend.streams()
+        out = {host: stdout for host, (stdout, _) in streams.items()}
+        err = {host: stderr for host, (_, stderr) in streams.items()}
+        return _joined(out), _joined(err)
+
+
+def _joined(logs: Mapping[str, bytes]) -> bytes:
+    lines = (
+        host.encode() + b" | " + line
+        for host, log in logs.items()
+        for line in log.splitlines(keepends=True)
+    )
+    return b"".join(lines)

@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 import concurrent.futures
-import fcntl
-import hashlib
 import os
 import tempfile
-import uuid
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import anyio.abc
-import anyio.from_thread
 import anyio.to_thread
 
 from chaos.errors import ChaosError
 from chaos.testing import docker_engine as engine
+from chaos.testing import docker_leftovers as leftovers
 from chaos.testing.caretaker import Caretaker
 from chaos.testing.docker_hosts import COMMANDS, SECRETS, ContainerHosts
+from chaos.testing.docker_serving import End, Serving
+from chaos.testing.docker_slots import Name, new_name, take_slot
 from chaos.testing.errors import (
     ClusterInTestsError,
     FaultError,
-    NotHealthyError,
     NotRunningError,
     OptionError,
     StartError,
+    words_of,
 )
 from chaos.testing.model import Place, Ready, Request
 from cluster.binaries import Binaries, Program
 from cluster.boot import raise_cluster
-from cluster.cluster import PatroniCluster
-from cluster.errors import ClusterError
+from cluster.cluster import POLL_S, PatroniCluster
+from cluster.errors import BootError, ClusterError
 from cluster.etcd import CLIENT_PORT, PEER_PORT
 from cluster.patroni import POSTGRES_PORT, REST_PORT, SUPERUSER, Credentials
 from cluster.relay import relay
@@ -65,20 +65,10 @@ IN_THE_IMAGE = Binaries(
     postgres=Program(path=Path("/opt/patroni/pgsql/bin/postgres"), version="18"),
     etcd=Program(path=Path("etcd"), version="3.4"),
 )
-SLOTS = 64
-STOP_TIMEOUT_S = 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Name:
-    """What the things of a cluster are called, and whether they stay."""
-
-    cluster: str
-    kept: bool
-
-    def of(self, thing: str) -> str:
-        """The name of a container or a network."""
-        return f"bascule-{self.cluster}-{thing}"
+ADOPT_TIMEOUT_S = 90.0
+"""For a cluster that an earlier run has left as it was, its primary lost: a failover, and its
+rejoining. A new one takes less, but has not what the earlier run wrote."""
+NUDGE_S = 0.5
 
 
 class DockerBackend:
@@ -89,17 +79,25 @@ class DockerBackend:
         images: by role of a host.
         reuse: leave it up at the end, and take the one that an earlier run has left. Each process
             has one of its own: what another one uses at the moment is not taken.
+        tenant: with ``reuse``: for whom it is; what another one has left is not taken.
     """
 
     def __init__(
-        self, topology: Topology, *, images: Mapping[Role, str] = IMAGES, reuse: bool = False
+        self,
+        topology: Topology,
+        *,
+        images: Mapping[Role, str] = IMAGES,
+        reuse: bool = False,
+        tenant: str = "",
     ) -> None:
         self.topology = _without_clients(topology)
         self._images = images
         self._reuse = reuse
+        self._tenant = tenant
         self._client: DockerClient | None = None
         self._hosts: ContainerHosts | None = None
         self._caretaker: Caretaker | None = None
+        self._serving: Serving | None = None
         self._ports: dict[tuple[str, int], int] = {}
         self._running = ExitStack()
         self._owner = os.getpid()
@@ -127,48 +125,73 @@ class DockerBackend:
         """Make the networks and the containers, raise the cluster; see ``Backend.start``."""
         self._owner = os.getpid()
         client = self._client = engine.connect()
-        engine.need_images(client, tuple(self._images.values()))
         try:
             with engine.docker_words():
-                engine.sweep(client)
+                engine.need_images(client, tuple(self._images.values()))
+                leftovers.try_to_sweep(client)
                 name = self._choose_name()
                 folder = Path(self._running.enter_context(tempfile.TemporaryDirectory()))
-                if not self._reuse:
-                    self._running.callback(engine.remove, client, name.cluster)
-                machines = self._adopt(client, name) or self._make(client, name)
-            hosts = ContainerHosts(
-                self.topology, machines, wan=name.of("wan"), config_folder=folder / "config"
-            )
-            return self._serve(hosts, folder, timeout_s)
+                ready = self._take_over(client, name, folder, timeout_s)
+                return ready or self._make_anew(client, name, folder, timeout_s)
         except BaseException:
             with suppress(ClusterInTestsError):
                 self.stop()
-            if self._reuse:
-                engine.remove(client, name.cluster)
             raise
 
     def _choose_name(self) -> Name:
         """A new name; or, to be used again, the first of this kind that no process is using."""
         if not self._reuse:
-            return Name(cluster=uuid.uuid4().hex[:10], kept=False)
-        kind = f"{to_toml(self.topology)}{sorted(self._images.items())}"
-        key = hashlib.sha256(kind.encode()).hexdigest()[:8]
-        for slot in range(SLOTS):
-            path = Path(tempfile.gettempdir()) / f"bascule-{os.getuid()}-{key}-{slot}.lock"
-            lock = path.open("w")
+            return new_name()
+        kind = f"{to_toml(self.topology)}{sorted(self._images.items())}{self._tenant}"
+        return take_slot(kind, self._running)
+
+    def _take_over(
+        self, client: DockerClient, name: Name, folder: Path, timeout_s: float
+    ) -> Ready | None:
+        """Serve what an earlier run has left; None when there is nothing, or it does not get
+        whole."""
+        if not name.kept:
+            return None
+        with ExitStack() as attempt:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                lock.close()
-                continue
-            self._running.enter_context(lock)
-            return Name(cluster=f"{key}-{slot}", kept=True)
-        raise StartError(f"{SLOTS} clusters of this kind are in use on this machine")
+                with engine.docker_words():
+                    if (machines := self._adopt(client, name)) is None:
+                        return None
+                hosts = self._hosts_of(machines, name, folder)
+                ready = self._serve(attempt, hosts, folder, timeout_s, is_up=True)
+            except StartError as error:
+                words = str(error).partition("\n")[0]
+                engine.tell(f"the kept cluster is of no use, and is made anew: {words}")
+                return None
+            self._running.push(attempt.pop_all())
+        return ready
+
+    def _make_anew(self, client: DockerClient, name: Name, folder: Path, timeout_s: float) -> Ready:
+        leftovers.remove(client, name.cluster)
+        made = self._running.enter_context(ExitStack())
+        made.callback(leftovers.remove, client, name.cluster)
+        hosts = self._hosts_of(self._make(client, name), name, folder)
+        ready = self._serve(self._running, hosts, folder, timeout_s, is_up=False)
+        if name.kept:
+            made.pop_all()  # from now on it stays
+        return ready
+
+    def _hosts_of(
+        self, machines: Mapping[str, HostContainer], name: Name, folder: Path
+    ) -> ContainerHosts:
+        return ContainerHosts(
+            self.topology, machines, wan=name.of("wan"), config_folder=folder / "config"
+        )
 
     def _make(self, client: DockerClient, name: Name) -> dict[str, HostContainer]:
-        """The networks and the containers, anew."""
-        engine.remove(client, name.cluster)
-        labels = engine.labels_of(name.cluster, kept=name.kept)
+        """The networks and the containers."""
+        from chaos.testing.docker_node import session_labels, start_ryuk  # noqa: PLC0415
+
+        if not name.kept:
+            start_ryuk()
+        labels = session_labels(
+            "", leftovers.labels_of(name.cluster, kept=name.kept), kept=name.kept
+        )
         networks = client.client.networks
         # No container reaches another one over the console, and nothing outside over the others.
         quiet = {"com.docker.network.bridge.enable_icc": "false"}
@@ -182,21 +205,21 @@ class DockerBackend:
         return machines
 
     def _adopt(self, client: DockerClient, name: Name) -> dict[str, HostContainer] | None:
-        """The containers that an earlier run has left, started; None when one is missing."""
-        if not name.kept:
-            return None
-        mine = {"label": f"{engine.CLUSTER_LABEL}={name.cluster}"}
+        """The containers that an earlier run has left, on all their networks and started; None
+        when one is missing."""
         found = {
-            engine.labels_on(container).get(engine.HOST_LABEL, ""): container
-            for container in client.client.containers.list(all=True, filters=mine)
+            leftovers.labels_on(container).get(leftovers.HOST_LABEL, ""): container
+            for container in leftovers.containers_of(
+                client, f"{leftovers.CLUSTER_LABEL}={name.cluster}"
+            )
         }
         if set(found) != {host.name for host in self.topology.hosts}:
             return None
         machines = {host.name: self._machine(host, name) for host in self.topology.hosts}
         for host, machine in machines.items():
             machine.adopt(found[host])
+            machine.join(machine.networks)  # it may have been left cut off, or dead
             if not machine.is_running:
-                machine.join(machine.networks)
                 found[host].start()
         return machines
 
@@ -211,8 +234,8 @@ class DockerBackend:
             console=name.of("console"),
             networks=[name.of(self.topology.site_of(host.name).name), name.of("wan")],
             labels={
-                **engine.labels_of(name.cluster, kept=name.kept),
-                engine.HOST_LABEL: host.name,
+                **leftovers.labels_of(name.cluster, kept=name.kept),
+                leftovers.HOST_LABEL: host.name,
             },
             kept=name.kept,
         )
@@ -220,55 +243,60 @@ class DockerBackend:
         machine.with_command(["bash", "-c", COMMANDS[UNITS[role]]])
         return machine
 
-    def _serve(self, hosts: ContainerHosts, folder: Path, timeout_s: float) -> Ready:
-        """Raise the cluster, and begin to serve it from a thread of its own."""
-        self._hosts = hosts
-        portal = self._running.enter_context(
-            anyio.from_thread.start_blocking_portal(name="bascule-testing")
-        )
-        ready: Ready
-        try:
-            served, ready = portal.start_task(self._run, hosts, folder, timeout_s)
-        except (ClusterError, TimeoutError, BaseExceptionGroup) as error:
-            words = f"the cluster could not be raised: {error or f'not in {timeout_s:g} s'}"
-            raise StartError(words, logs=self._all_logs()) from error
-        self._portal = portal
-        self._running.callback(_end, portal, served, self._over)
-        return ready
-
-    async def _run(
+    def _serve(
         self,
+        running: ExitStack,
         hosts: ContainerHosts,
         folder: Path,
         timeout_s: float,
         *,
-        task_status: anyio.abc.TaskStatus[Ready],
+        is_up: bool,
+    ) -> Ready:
+        """Raise the cluster, and begin to serve it from a thread of its own.
+
+        Args:
+            running: gets what ends it.
+            hosts: their containers.
+            folder: for the configuration and the logs.
+            timeout_s: until it is whole.
+            is_up: the cluster is there already.
+        """
+        self._hosts = hosts
+
+        async def served(end: End, *, task_status: anyio.abc.TaskStatus[Ready]) -> None:
+            async with AsyncExitStack() as closing:
+                cluster = None
+                with end.booting, anyio.fail_after(timeout_s):
+                    cluster = await (self._find if is_up else self._raise)(hosts, folder)
+                if cluster is None:
+                    raise NotRunningError("the cluster was stopped while it was raised")
+                closing.push_async_callback(cluster.aclose)
+                await self._open(cluster, hosts, closing)
+                password = cluster.credentials.superuser
+                task_status.started(Ready(superuser=SUPERUSER, superuser_password=password))
+                await end.wait()
+
+        self._serving = running.enter_context(Serving())
+        try:
+            return self._serving.start(served, Ready)
+        except (ClusterError, OSError, ExceptionGroup) as error:
+            said = "; ".join(words_of(error)) if str(error) else f"not in {timeout_s:g} s"
+            words = f"the cluster could not be raised: {said}"
+            raise StartError(words, logs=self._all_logs()) from error
+
+    async def _open(
+        self, cluster: PatroniCluster, hosts: ContainerHosts, closing: AsyncExitStack
     ) -> None:
-        self._over = anyio.Event()
-        async with AsyncExitStack() as closing:
-            with anyio.fail_after(timeout_s):
-                cluster = await self._raise(hosts, folder)
-            closing.push_async_callback(cluster.aclose)
-            caretaker = Caretaker(cluster)
-            hosts.on_exit = caretaker.unit_exited
-            for host in self.topology.hosts:
-                for port in PORTS[host.roles[0]]:
-                    door = relay(hosts.console, host.name, port)
-                    self._ports[host.name, port] = await closing.enter_async_context(door)
-            self._caretaker = caretaker
-            task_status.started(
-                Ready(superuser=SUPERUSER, superuser_password=cluster.credentials.superuser)
-            )
-            await self._over.wait()
+        """The doors, and who breaks and heals it."""
+        caretaker = Caretaker(cluster, ended=hosts.ended)
+        hosts.on_exit = caretaker.unit_exited
+        for host in self.topology.hosts:
+            for port in PORTS[host.roles[0]]:
+                door = relay(hosts.console, host.name, port)
+                self._ports[host.name, port] = await closing.enter_async_context(door)
+        self._caretaker = caretaker
 
     async def _raise(self, hosts: ContainerHosts, folder: Path) -> PatroniCluster:
-        """A new cluster, or the one that runs in these containers already."""
-        first = hosts.machines[self.topology.nodes[0]]
-        if await anyio.to_thread.run_sync(lambda: first.is_running):
-            text = await anyio.to_thread.run_sync(first.get, SECRETS)
-            known = _credentials(text)
-            services = UnitServices(hosts, IN_THE_IMAGE, folder / "config", credentials=known)
-            return PatroniCluster(hosts, services)
         return await raise_cluster(
             hosts,
             IN_THE_IMAGE,
@@ -277,21 +305,39 @@ class DockerBackend:
             done=lambda step: None,
         )
 
+    async def _find(self, hosts: ContainerHosts, folder: Path) -> PatroniCluster:
+        """The cluster that runs in these containers, once it is whole.
+
+        Raises:
+            BootError: it does not get whole; says what it lacks.
+        """
+        known = _credentials(await hosts.read(self.topology.nodes[0], SECRETS))
+        services = UnitServices(hosts, IN_THE_IMAGE, folder / "config", credentials=known)
+        async with AsyncExitStack() as closing:
+            cluster = PatroniCluster(hosts, services)
+            closing.push_async_callback(cluster.aclose)
+            caretaker = Caretaker(cluster)
+            end_s, nudge_s = time.monotonic() + ADOPT_TIMEOUT_S, 0.0
+            while (missing := await cluster.missing_of_whole()) is not None:
+                if (now_s := time.monotonic()) > end_s:
+                    raise BootError(f"it was not whole after {ADOPT_TIMEOUT_S:g} s: {missing}")
+                if now_s > nudge_s + NUDGE_S:
+                    await caretaker.do(Request(op="nudge"))
+                    nudge_s = now_s
+                await anyio.sleep(POLL_S)
+            closing.pop_all()
+        return cluster
+
     def do(self, request: Request, answer: type[T], *, timeout_s: float) -> T:
         """Ask the caretaker, in the thread that serves the cluster; see ``Backend.do``."""
-        if self._caretaker is None:
+        if self._caretaker is None or self._serving is None:
             raise NotRunningError("the cluster is not running: start it, or use it in a with block")
-        future = self._portal.start_task_soon(self._caretaker.do, request)
         try:
-            done = future.result(timeout_s)
-        except concurrent.futures.TimeoutError as error:
-            future.cancel()
-            words = f"{request.op} took longer than {timeout_s:g} s"
-            raise NotHealthyError(words) from error
+            done = self._serving.do(request.op, self._caretaker.do, request, timeout_s=timeout_s)
         except ClusterInTestsError:
             raise
-        except (ChaosError, ClusterError, OSError) as error:
-            raise FaultError(str(error)) from error
+        except (ChaosError, ClusterError, OSError, ExceptionGroup) as error:
+            raise FaultError("; ".join(words_of(error))) from error
         assert isinstance(done, answer)
         return done
 
@@ -304,6 +350,18 @@ class DockerBackend:
             text = container.logs(tail=lines).decode(errors="replace")
             return "\n".join([f"{host}:", *(f"  {line}" for line in text.splitlines())])
         return ""
+
+    def streams(self) -> dict[str, tuple[bytes, bytes]]:
+        """What each container has written to stdout and to stderr, by host.
+
+        Raises:
+            NotRunningError: there are none.
+            StartError: the engine refused.
+        """
+        if self._hosts is None:
+            raise NotRunningError("the cluster is not running: start it, or use it in a with block")
+        with engine.docker_words():
+            return {host: machine.get_logs() for host, machine in self._hosts.machines.items()}
 
     def _all_logs(self) -> str:
         texts: Iterator[str] = (self.logs(host.name, lines=8) for host in self.topology.hosts)
@@ -319,15 +377,6 @@ class DockerBackend:
                 self._running.close()
             self._client.client.close()
             self._client = None
-
-
-def _end(
-    portal: anyio.from_thread.BlockingPortal,
-    served: concurrent.futures.Future[None],
-    over: anyio.Event,
-) -> None:
-    portal.call(over.set)
-    served.result(STOP_TIMEOUT_S)
 
 
 def _without_clients(topology: Topology) -> Topology:
@@ -348,10 +397,17 @@ def _without_clients(topology: Topology) -> Topology:
 
 
 def _credentials(text: str) -> Credentials:
-    """The passwords, from the file in a container."""
-    found = dict(line.split("=", 1) for line in text.splitlines())
-    return Credentials(
-        superuser=found["PATRONI_SUPERUSER_PASSWORD"],
-        replication=found["PATRONI_REPLICATION_PASSWORD"],
-        rewind=found["PATRONI_REWIND_PASSWORD"],
-    )
+    """The passwords, from the file in a container.
+
+    Raises:
+        BootError: they are not in it.
+    """
+    found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    try:
+        return Credentials(
+            superuser=found["PATRONI_SUPERUSER_PASSWORD"],
+            replication=found["PATRONI_REPLICATION_PASSWORD"],
+            rewind=found["PATRONI_REWIND_PASSWORD"],
+        )
+    except KeyError as error:
+        raise BootError(f"the container does not know {error.args[0]}") from error

@@ -1,36 +1,47 @@
-"""The Docker engine, as testcontainers finds it, and what of it is ours: labels, images, leftovers.
-
-Only containers and networks that carry our labels are ever touched.
-"""
+"""The Docker engine, as testcontainers finds it: what it says, with a remedy; its images."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
-import socket
 import subprocess
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chaos.testing.errors import NoDockerError, StartError
+from cluster.compose.docker import REMEDIES
+from cluster.compose.engine import explain_age, remedy_of_silence
 
 if TYPE_CHECKING:
     from testcontainers.core.docker_client import DockerClient
 
-OWNER_LABEL = "org.bascule.owner"
-OWNER = "testing"
-"""Others of this project (docker-compose.yml) have other owners: each sweeps only its own."""
-CLUSTER_LABEL = "org.bascule.cluster"
-HOST_LABEL = "org.bascule.host"
-PROCESS_LABEL = "org.bascule.process"
-"""Whose cluster it is: ``<machine>/<pid>/<start of the process>``. Empty: to be used again."""
-
 CHECKOUT = Path(__file__).parents[2]
+BUILD = ("docker", "compose", "--profile", "cluster", "build")
 BUILD_TIMEOUT_S = 1800.0
 """Packages are downloaded and installed."""
 EXTRA = "pip install 'bascule[testing]'"
+ALL_REMEDIES: Mapping[str, str] = {
+    "address pool": "there are too many networks on this machine; remove some (docker network"
+    " prune), or give the engine more address pools",
+    **REMEDIES,
+}
+"""What the engine says, in small letters, and what helps."""
+
+
+def tell(words: str) -> None:
+    """Say something to whoever runs the tests."""
+    print(f"bascule: {words}", file=sys.stderr, flush=True)
+
+
+def explain(words: str) -> str:
+    """What the engine said, and the remedy where one is known."""
+    found = (remedy for sign, remedy in ALL_REMEDIES.items() if sign in words.lower())
+    remedy = next(found, None)
+    return words if remedy is None else f"{words}\n  remedy: {remedy}"
 
 
 @contextmanager
@@ -46,20 +57,14 @@ def docker_words() -> Iterator[None]:
     try:
         yield
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
-        words = f"Docker refused: {error}"
-        if "address pool" in str(error):
-            words += (
-                "\n  remedy: there are too many networks on this machine; remove some"
-                " (docker network prune), or give the engine more address pools"
-            )
-        raise StartError(words) from error
+        raise StartError(explain(f"Docker refused: {error}")) from error
 
 
 def connect() -> DockerClient:
     """The engine.
 
     Raises:
-        NoDockerError: its client is not installed, or nobody answers.
+        NoDockerError: its client is not installed, nobody answers, or it is too old.
     """
     try:
         import docker.errors  # noqa: PLC0415
@@ -73,38 +78,42 @@ def connect() -> DockerClient:
     except (docker.errors.DockerException, OSError) as error:
         words = (
             f"no Docker engine answers: {error}\n"
-            "  remedy: start it, or set DOCKER_HOST; mode='lab' needs none"
+            f"  remedy: {remedy_of_silence(str(error))}; mode='lab' needs none"
         )
         raise NoDockerError(words) from error
+    if (words_or_none := explain_age(client.client.api.api_version)) is not None:
+        client.client.close()
+        raise NoDockerError(words_or_none)
     return client
 
 
 def need_images(client: DockerClient, images: Collection[str]) -> None:
-    """Have the images; build them when they are missing and can be built.
+    """Have the images; build them when they are missing and can be built, which is said on stderr.
+
+    Of several processes one builds, and the others wait for it.
 
     Raises:
         NoDockerError: one is missing, and cannot be built here.
+        StartError: the engine refused to say which it has.
     """
-    missing = [name for name in images if not _has_image(client, name)]
-    if not missing:
-        return
-    remedy = "in a checkout of bascule: docker compose --profile cluster build"
-    if not (CHECKOUT / "docker-compose.yml").exists() or shutil.which("docker") is None:
-        raise NoDockerError(f"no image {', '.join(missing)}\n  remedy: {remedy}")
-    command = ["docker", "compose", "--profile", "cluster", "build"]
-    done = subprocess.run(
-        command,
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=BUILD_TIMEOUT_S,
-    )
-    still = [name for name in missing if not _has_image(client, name)]
-    if done.returncode != 0 or still:
-        tail = "\n".join(f"  {line}" for line in done.stderr.splitlines()[-15:])
-        words = f"no image {', '.join(still or missing)}, and it could not be built"
-        raise NoDockerError(f"{words}\n  remedy: {remedy}", logs=tail)
+    with docker_words():
+        if not (missing := _missing(client, images)):
+            return
+        remedy = f"in a checkout of bascule: {' '.join(BUILD)}"
+        if not (CHECKOUT / "docker-compose.yml").exists() or shutil.which("docker") is None:
+            raise NoDockerError(f"no image {', '.join(missing)}\n  remedy: {remedy}")
+        with _alone_with(CHECKOUT):
+            if not (missing := _missing(client, images)):
+                return
+            tell(f"building {', '.join(missing)}, which takes some minutes ...")
+            logs = _build()
+        if still := _missing(client, images):
+            words = f"no image {', '.join(still)}, and it could not be built"
+            raise NoDockerError(f"{words}\n  remedy: {remedy}", logs=logs)
+
+
+def _missing(client: DockerClient, images: Collection[str]) -> list[str]:
+    return [name for name in images if not _has_image(client, name)]
 
 
 def _has_image(client: DockerClient, name: str) -> bool:
@@ -117,78 +126,34 @@ def _has_image(client: DockerClient, name: str) -> bool:
     return True
 
 
-def labels_of(cluster: str, *, kept: bool) -> dict[str, str]:
-    """The labels of everything of one cluster.
-
-    Args:
-        cluster: its name.
-        kept: it stays when this process ends, to be used again.
-    """
-    process = "" if kept else this_process()
-    return {OWNER_LABEL: OWNER, CLUSTER_LABEL: cluster, PROCESS_LABEL: process}
-
-
-def this_process() -> str:
-    """A name for this process that no other one ever has."""
-    return f"{socket.gethostname()}/{os.getpid()}/{_start_of(os.getpid())}"
-
-
-def _start_of(pid: int) -> str:
-    """When a process started, in ticks since boot (proc(5), field 22); "" when there is none, and
-    where there is no ``/proc``."""
-    with suppress(OSError, IndexError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return fields[19]
-    return ""
+@contextmanager
+def _alone_with(folder: Path) -> Iterator[None]:
+    """Only one process at a time, of those that ask for the same folder."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            tell("another process is building the images; waiting for it ...")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
-def _is_gone(process: str) -> bool:
-    """A process of this machine that does not run any more; of another machine nobody knows."""
-    machine, _, rest = process.rpartition("/")[0].partition("/")
-    pid, start = rest, process.rpartition("/")[2]
-    if machine != socket.gethostname() or not pid.isdigit() or not start:
-        return False
-    return _start_of(int(pid)) != start
-
-
-def sweep(client: DockerClient, *, kept: bool = False) -> list[str]:
-    """Remove the clusters that runs which are over have left; returns their names.
-
-    Args:
-        client: the engine.
-        kept: also those that are kept to be used again.
-    """
-    found: dict[str, str] = {}
-    mine = {"label": f"{OWNER_LABEL}={OWNER}"}
-    things: list[Any] = client.client.containers.list(all=True, filters=mine)
-    things += client.client.networks.list(filters=mine)
-    for thing in things:
-        labels = labels_on(thing)
-        found.setdefault(labels.get(CLUSTER_LABEL, ""), labels.get(PROCESS_LABEL, ""))
-    gone = [
-        cluster
-        for cluster, process in found.items()
-        if cluster and (_is_gone(process) if process else kept)
-    ]
-    for cluster in gone:
-        remove(client, cluster)
-    return gone
-
-
-def labels_on(thing: Any) -> dict[str, str]:  # noqa: ANN401 (the engine's client has no types)
-    """The labels of a container or a network."""
-    config = thing.attrs.get("Config") or thing.attrs
-    return dict(config.get("Labels") or {})
-
-
-def remove(client: DockerClient, cluster: str) -> None:
-    """Remove all of one cluster: containers with their volumes, then networks. Idempotent."""
-    import docker.errors  # noqa: PLC0415
-
-    mine = {"label": [f"{OWNER_LABEL}={OWNER}", f"{CLUSTER_LABEL}={cluster}"]}
-    for container in client.client.containers.list(all=True, filters=mine):
-        with suppress(docker.errors.NotFound):
-            container.remove(force=True, v=True)
-    for network in client.client.networks.list(filters=mine):
-        with suppress(docker.errors.NotFound):
-            network.remove()
+def _build() -> str:
+    """Build the images; the last that the build said when it failed, with a remedy if known."""
+    try:
+        done = subprocess.run(
+            BUILD,
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=BUILD_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired:
+        return f"  it was not done after {BUILD_TIMEOUT_S:g} s"
+    if done.returncode == 0:
+        return ""
+    return explain("\n".join(f"  {line}" for line in done.stderr.splitlines()[-15:]))

@@ -18,7 +18,7 @@ import anyio.to_thread
 import httpcore
 from httpcore import AnyIOBackend, AsyncNetworkBackend, AsyncNetworkStream
 
-from chaos.testing.docker_node import HostContainer
+from chaos.testing.docker_engine import explain
 from cluster import patroni, patroni_daemon
 from cluster.errors import HostError
 from cluster.substrate import Unit, UnitExit
@@ -26,6 +26,8 @@ from cluster.topology.model import Topology
 
 if TYPE_CHECKING:
     from httpcore._backends.base import SOCKET_OPTION
+
+    from chaos.testing.docker_node import HostContainer
 
 T = TypeVar("T")
 
@@ -93,15 +95,34 @@ class ContainerHosts:
             self._ports[host, port] = await _call(self.machines[host].published, port)
         return self._ports[host, port]
 
-    def _forget_ports(self, host: str) -> None:
+    async def ended(self) -> dict[tuple[str, str], str]:
+        """Hosts, and their units, whose containers do not run, each in words why.
+
+        The ports are asked for anew then: whoever else has started one has moved them.
+        """
+        self._ports.clear()
+        ends = {host: await _call(machine.end) for host, machine in self.machines.items()}
+        return {
+            (host, unit): end
+            for host, end in ends.items()
+            if end is not None
+            for unit in self._units(host)
+        }
+
+    def forget_ports(self, host: str) -> None:
+        """Ask for the ports of a host anew, next time."""
         self._ports = {key: value for key, value in self._ports.items() if key[0] != host}
+
+    async def read(self, host: str, path: str) -> str:
+        """A file of a host, whoever may read it there."""
+        return await _call(self.machines[host].get, path)
 
     async def start_unit(self, host: str, unit: Unit) -> None:
         """Start the container of a host, which is the process; one that runs is left alone."""
         machine = self.machines[host]
         if await _call(lambda: machine.is_running):
             return
-        self._forget_ports(host)
+        self.forget_ports(host)
         uid = UIDS[unit.name]
         config = (self._config_folder / f"{unit.name}-{host}.yml").read_text(encoding="utf-8")
         await _call(partial(machine.put, f"{CONFIG}/{unit.name}.yml", config, uid=uid))
@@ -129,9 +150,9 @@ class ContainerHosts:
         machine = self.machines[host]
         with anyio.CancelScope(shield=True):
             await _call(machine.leave, machine.networks)
-            await _call(machine.get_wrapped_container().kill)
+            await _call(machine.kill)
             await self._wait_dead(host)
-            self._forget_ports(host)
+            self.forget_ports(host)
 
     async def start_host(self, host: str) -> None:
         """Join the networks again; its process is started by ``start_unit``."""
@@ -231,7 +252,13 @@ class PublishedPorts(AnyIOBackend):
             address, published = await self._hosts.published(host, port)
         except HostError as error:
             raise httpcore.ConnectError(str(error)) from error
-        return await super().connect_tcp(address, published, timeout, local_address, socket_options)
+        try:
+            return await super().connect_tcp(
+                address, published, timeout, local_address, socket_options
+            )
+        except httpcore.ConnectError:
+            self._hosts.forget_ports(host)  # somebody else may have started it again
+            raise
 
 
 async def _call(function: Callable[..., T], *arguments: object) -> T:
@@ -250,4 +277,4 @@ async def _call(function: Callable[..., T], *arguments: object) -> T:
         *(docker.errors.DockerException, requests.exceptions.RequestException),
         *(ConnectionError, TimeoutError),
     ) as error:
-        raise HostError(f"Docker: {error}") from error
+        raise HostError(explain(f"Docker: {error}")) from error

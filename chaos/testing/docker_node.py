@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import docker.errors
+import requests.exceptions
 from testcontainers.core.config import ConnectionMode, testcontainers_config
 from testcontainers.core.container import DockerContainer, Reaper
+from testcontainers.core.exceptions import ContainerConnectException, ContainerStartException
 from testcontainers.core.labels import LABEL_SESSION_ID, create_labels
+
+from chaos.testing.docker_engine import explain
+from chaos.testing.errors import StartError
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
@@ -23,6 +29,52 @@ if TYPE_CHECKING:
 LOCAL = ("localhost", "127.0.0.1")
 SHM_SIZE = "128m"
 """PostgreSQL's parallel queries keep their memory there; Docker gives 64 MB."""
+SIGKILLED = 128 + 9
+"""The exit status of a container whose first process was killed."""
+_starting_ryuk = threading.Lock()
+
+
+def start_ryuk() -> None:
+    """Have testcontainers' ryuk, which removes what this process has made when it ends.
+
+    Once a process, by whichever thread comes first: testcontainers itself looks and then starts it,
+    without a lock (testcontainers-python, issue 746).
+
+    Raises:
+        StartError: it cannot be had; says what to do.
+    """
+    if testcontainers_config.ryuk_disabled:
+        return
+    with _starting_ryuk:
+        try:
+            Reaper.get_instance()
+        except (
+            *(docker.errors.DockerException, requests.exceptions.RequestException),
+            *(ContainerConnectException, ContainerStartException, OSError),
+        ) as error:
+            with suppress(Exception):  # the half of it that there is; else it stays in the way
+                Reaper.delete_instance()
+            raise StartError(
+                f"testcontainers' ryuk could not be started ({testcontainers_config.ryuk_image}):"
+                f" {explain(str(error))}\n"
+                "  remedy: let the engine pull its image, name another one (RYUK_CONTAINER_IMAGE),"
+                " or do without (TESTCONTAINERS_RYUK_DISABLED=true): then what a killed run leaves"
+                " stays until the next cluster on this machine sweeps it"
+            ) from error
+
+
+def session_labels(image: str, labels: Mapping[str, str], *, kept: bool) -> dict[str, str]:
+    """The labels of a thing, with testcontainers' own.
+
+    Args:
+        image: of the container; "" for what is none.
+        labels: of the cluster.
+        kept: it stays when this process ends; else ryuk finds it by its session.
+    """
+    found = create_labels(image, dict(labels))
+    if kept:
+        del found[LABEL_SESSION_ID]
+    return found
 
 
 class HostContainer(DockerContainer):
@@ -49,6 +101,7 @@ class HostContainer(DockerContainer):
         kept: bool,
     ) -> None:
         super().__init__(image, name=name)
+        self.image = image  # built here: no prefix of a registry's mirror belongs before it
         self.host = host
         self.networks = tuple(networks)
         self._console = console
@@ -58,18 +111,12 @@ class HostContainer(DockerContainer):
     def create(self) -> None:
         """Make the container; it does not run yet."""
         client = self.get_docker_client()
-        if not testcontainers_config.ryuk_disabled and not self._kept:
-            Reaper.get_instance()
-        labels = create_labels(self.image, self._labels)
-        if self._kept:
-            # Whatever has this label is removed by ryuk when the session ends.
-            labels.pop(LABEL_SESSION_ID, None)
         self._container = client.client.containers.create(
             self.image,
             command=self._command,
             name=self._name,
             # No hostname: the engine would take it for an alias on the console, too.
-            labels=labels,
+            labels=session_labels(self.image, self._labels, kept=self._kept),
             ports={f"{port}/tcp": self._bound_to() for port in self.ports},
             network=self._console,
             shm_size=SHM_SIZE,
@@ -91,14 +138,14 @@ class HostContainer(DockerContainer):
         """Connect to networks, under the host's name. Idempotent."""
         client, container = self.get_docker_client().client, self.get_wrapped_container()
         for name in networks:
-            with suppress(docker.errors.APIError):  # it is there already
+            with _already("already exists in network", "already connected to network"):
                 client.networks.get(name).connect(container, aliases=[self.host])
 
     def leave(self, networks: Sequence[str]) -> None:
         """Disconnect from networks: what is on its way is lost, and nobody is told. Idempotent."""
         client, container = self.get_docker_client().client, self.get_wrapped_container()
         for name in networks:
-            with suppress(docker.errors.NotFound, docker.errors.APIError):
+            with _already("is not connected"):
                 client.networks.get(name).disconnect(container)
 
     def put(self, path: str, text: str, *, uid: int) -> None:
@@ -126,6 +173,22 @@ class HostContainer(DockerContainer):
         container.reload()
         return bool(container.status == "running")
 
+    def kill(self) -> None:
+        """Kill its first process. Idempotent."""
+        with _already("is not running"):
+            self.get_wrapped_container().kill()
+
+    def end(self) -> str | None:
+        """In words how it has ended; None while it runs."""
+        if self.is_running:
+            return None
+        state: Mapping[str, object] = self.get_wrapped_container().attrs["State"]
+        if state.get("OOMKilled"):
+            return "it had been killed for want of memory"
+        if state.get("ExitCode") == SIGKILLED:
+            return "somebody else had killed it"
+        return f"it had ended with status {state.get('ExitCode')}"
+
     def published(self, port: int) -> tuple[str, int]:
         """Where one of its ports is reached now.
 
@@ -145,3 +208,13 @@ class HostContainer(DockerContainer):
         """Run a command in it; its exit code and its output."""
         result: Any = self.get_wrapped_container().exec_run(list(command))
         return int(result.exit_code), bytes(result.output or b"").decode(errors="replace")
+
+
+@contextmanager
+def _already(*words: str) -> Iterator[None]:
+    """What the engine refuses in such words has been done before."""
+    try:
+        yield
+    except docker.errors.APIError as error:
+        if not any(sign in str(error) for sign in words):
+            raise

@@ -9,6 +9,7 @@ import sys
 
 from chaos.exit_codes import COULD_NOT_RUN
 from chaos.testing import docker_engine
+from chaos.testing.docker_leftovers import sweep
 from chaos.testing.errors import StartError
 
 
@@ -17,8 +18,7 @@ def main() -> int:
     try:
         client = docker_engine.connect()
         with docker_engine.docker_words():
-            for cluster in docker_engine.sweep(client, kept=True):
-                print(f"removed {cluster}")
+            sweep(client, kept=True, done=lambda cluster: print(f"removed {cluster}"))
             client.client.close()
     except StartError as error:
         print(error, file=sys.stderr)

@@ -33,13 +33,8 @@ def check_engine() -> Engine:
     if not docker.has_client():
         raise PrerequisiteError(docker.NO_CLIENT)
     server = _server()
-    api = version_numbers(str(server["ApiVersion"]))
-    if api < API_MIN:
-        raise PrerequisiteError(
-            f"the Docker engine {server['Version']} is too old (API {server['ApiVersion']}); "
-            "needed is 20.10 (API 1.41) or later.\n"
-            "  remedy: https://docs.docker.com/engine/install/"
-        )
+    if (words := explain_age(str(server["ApiVersion"]))) is not None:
+        raise PrerequisiteError(words)
     if server["KernelVersion"] != platform.release():
         raise PrerequisiteError(
             "the Docker engine runs on another kernel than this command: in a virtual machine "
@@ -69,20 +64,35 @@ def _server() -> dict[str, object]:
     return server
 
 
+def explain_age(api: str) -> str | None:
+    """That an engine with this version of the API is too old, and what helps; None if not."""
+    if version_numbers(api) >= API_MIN:
+        return None
+    return (
+        f"the Docker engine is too old (API {api}); needed is 20.10 (API 1.41) or later.\n"
+        "  remedy: https://docs.docker.com/engine/install/"
+    )
+
+
 def explain_silence(words: str) -> str:
     """Why the engine does not answer, and what helps."""
-    remedy = "start it (sudo systemctl start docker), or set DOCKER_HOST to its socket"
-    if "permission denied" in words:
-        remedy = (
+    return (
+        f"the Docker engine does not answer.\n  {words}\n  remedy: {remedy_of_silence(words)}\n"
+        "  or drill without containers:  bascule drill --substrate lab"
+    )
+
+
+def remedy_of_silence(words: str) -> str:
+    """What helps when a client of the engine fails with these words."""
+    said = words.lower()
+    if "permission denied" in said:
+        return (
             "sudo usermod -aG docker $USER, then log in again; members of that group are as good"
             " as root on this machine"
         )
-    elif "client version" in words and "too" in words:
-        remedy = "update the older of the two: https://docs.docker.com/engine/install/"
-    return (
-        f"the Docker engine does not answer.\n  {words}\n  remedy: {remedy}\n"
-        "  or drill without containers:  bascule drill --substrate lab"
-    )
+    if ("client version" in said and "too" in said) or "no longer supported" in said:
+        return "update the older of the two: https://docs.docker.com/engine/install/"
+    return "start it (sudo systemctl start docker), or set DOCKER_HOST to its socket"
 
 
 def _compose() -> str:

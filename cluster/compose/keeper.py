@@ -6,12 +6,11 @@ and the project is not, it was left behind (by ``kill -9`` or a power cut), and 
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from cluster.compose import docker
 from cluster.errors import EngineError
+from cluster.living import is_gone
 
 OWNER = "org.bascule.owner"
 RUN = "org.bascule.run"
@@ -41,44 +40,9 @@ class Thing:
     keeper: str
 
 
-def this_keeper() -> str:
-    """The label's value for the calling process: boot, PID namespace, pid, and when it began."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return ":".join((boot, _pid_namespace(), str(os.getpid()), _began(os.getpid()) or ""))
-
-
 def labels(run: str, keeper: str) -> dict[str, str]:
     """What everything of a run is labelled with."""
     return {OWNER: DRILL, RUN: run, KEEPER: keeper}
-
-
-def is_gone(keeper: str) -> bool:
-    """Whether the process that a label names is certainly gone.
-
-    One of another PID namespace (a drill inside a container that has the engine's socket) cannot be
-    seen from here: it counts as alive while this machine is up.
-    """
-    try:
-        boot, namespace, pid, began = keeper.split(":")
-    except ValueError:
-        return False
-    if boot != Path("/proc/sys/kernel/random/boot_id").read_text().strip():
-        return True
-    return namespace == _pid_namespace() and _began(int(pid)) != began
-
-
-def _pid_namespace() -> str:
-    return os.readlink("/proc/self/ns/pid").strip("pid:[]")
-
-
-def _began(pid: int) -> str | None:
-    """When a process began, in clock ticks (proc(5), field 22); None when there is none."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else fields[19]
 
 
 def things(run: str | None = None) -> list[Thing]:

@@ -25,6 +25,7 @@ from cluster.compose.console import ConsoleBackend
 from cluster.compose.container import Container
 from cluster.compose.images import image_name
 from cluster.errors import EngineError, HostError
+from cluster.living import this_process
 from cluster.services import write_configs
 from cluster.substrate import Unit, UnitExit
 from cluster.topology.model import Topology
@@ -63,7 +64,7 @@ class ComposeSites:
         self._folder = folder
         self.run = run
         self._on_exit = on_exit
-        self._labels = keeper.labels(run, keeper.this_keeper())
+        self._labels = keeper.labels(run, this_process())
         self._plan: addresses.AddressPlan | None = None
         self._units: dict[str, dict[str, Container]] = {host.name: {} for host in topology.hosts}
         self._cut: set[str] = set()

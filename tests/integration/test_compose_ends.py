@@ -20,7 +20,8 @@ from support.commands import (
 )
 from support.docker_things import docker, nothing_left, run_of, things_of
 
-from cluster.compose.keeper import remove_run, this_keeper
+from cluster.compose.keeper import remove_run
+from cluster.living import this_process
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
@@ -96,7 +97,7 @@ def test_what_was_left_by_kill_9_of_everything_is_swept(tmp_path: Path) -> None:
             one.kill()
         process.communicate(timeout=END_TIMEOUT_S)
     assert len(things_of(run)) >= THINGS_MIN
-    docker("network", "create", *alive, f"--label=org.bascule.keeper={this_keeper()}", network)
+    docker("network", "create", *alive, f"--label=org.bascule.keeper={this_process()}", network)
     try:
         swept = bascule("compose", "sweep")
         assert swept.returncode == 0, swept.stderr

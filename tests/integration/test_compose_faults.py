@@ -15,10 +15,10 @@ from support.compose_probes import CLIENT, DEADLINE_S, SERVER, conversation
 from support.docker_things import docker, run_of, things_of
 
 from cluster.compose.images import prepare_images
-from cluster.compose.keeper import this_keeper
 from cluster.compose.project import PYTHON
 from cluster.compose.sites import ComposeSites
 from cluster.errors import HostError
+from cluster.living import this_process
 from cluster.substrate import ABILITIES, Unit, UnitExit, missing_abilities
 from cluster.topology.load import load_builtin
 
@@ -41,7 +41,7 @@ async def raised(folder: Path, exits: list[UnitExit]) -> AsyncIterator[ComposeSi
     assert missing_abilities(sites, list(ABILITIES)) == ["cut-site"]
     async with sites:
         assert things_of(folder)
-        assert all(thing.keeper == this_keeper() for thing in things_of(folder))
+        assert all(thing.keeper == this_process() for thing in things_of(folder))
         yield sites
     assert things_of(folder) == []
 

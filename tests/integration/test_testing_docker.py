@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
 from anyio import to_thread
+from testcontainers.core.docker_client import DockerClient
 
 from chaos.testing import (
     FaultError,
@@ -16,8 +20,10 @@ from chaos.testing import (
     OptionError,
     PatroniCluster,
     PatroniClusterContainer,
+    docker_backend,
 )
 from chaos.testing import docker_engine as engine
+from chaos.testing import docker_leftovers as leftovers
 from replication import Transaction
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -35,8 +41,8 @@ def left_of(cluster: str) -> list[str]:
     """Containers and networks of a cluster."""
     client = engine.connect()
     try:
-        mine = {"label": f"{engine.CLUSTER_LABEL}={cluster}"}
-        things = client.client.containers.list(all=True, filters=mine)
+        mine = {"label": f"{leftovers.CLUSTER_LABEL}={cluster}"}
+        things = client.client.containers.list(all=True, filters=mine, ignore_removed=True)
         return [thing.name for thing in [*things, *client.client.networks.list(filters=mine)]]
     finally:
         client.client.close()
@@ -45,7 +51,7 @@ def left_of(cluster: str) -> list[str]:
 def name_of(cluster: PatroniCluster) -> str:
     """The name that its containers share."""
     machine = cluster._backend._hosts.machines["db-paris"]  # type: ignore[attr-defined]
-    return str(machine._labels[engine.CLUSTER_LABEL])
+    return str(machine._labels[leftovers.CLUSTER_LABEL])
 
 
 async def add(transaction: Transaction) -> None:
@@ -81,6 +87,12 @@ async def test_the_same_object_on_containers() -> None:
             await to_thread.run_sync(cluster.cut, site)
         await to_thread.run_sync(cluster.heal)
         assert (await to_thread.run_sync(cluster.wait_healthy)).broken == ()
+        machine = cluster._backend._hosts.machines[primary]  # type: ignore[attr-defined]
+        await to_thread.run_sync(machine.get_wrapped_container().kill)
+        words = await to_thread.run_sync(cluster.heal)
+        assert words == f"started patroni on {primary}: somebody else had killed it"
+        await to_thread.run_sync(machine.get_wrapped_container().restart)  # its ports move
+        await to_thread.run_sync(cluster.wait_healthy)
         assert f"I am ({primary})" in cluster.logs(primary)
         with pytest.raises(OptionError, match="no client is in a site paris"):
             cluster.members(site="paris")
@@ -89,32 +101,59 @@ async def test_the_same_object_on_containers() -> None:
     assert left_of(name) == []
 
 
-def test_used_again_it_is_the_same_and_another_one_beside_it() -> None:
-    options = {"mode": "docker", "reuse": True, "topology": "three-sites", "retry_timeout_s": 6}
-    client = engine.connect()
-    try:
-        with PatroniCluster(**options) as first:  # type: ignore[arg-type]
-            name = name_of(first)
-            with psycopg.connect(first.primary_url(), autocommit=True) as connection:
-                connection.execute("CREATE TABLE kept (id int)")
-            first.kill_primary()
-        assert len(left_of(name)) == 11
-        with PatroniCluster(**options) as again:  # type: ignore[arg-type]
-            assert name_of(again) == name
-            with psycopg.connect(again.primary_url(), autocommit=True) as connection:
-                assert connection.execute("SELECT FROM kept").rowcount == 0
-        assert engine.sweep(client) == []
-    finally:
-        client.client.close()
-        done = subprocess.run(
-            [sys.executable, "-m", "chaos.testing.forget"],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-    assert f"removed {name}" in done.stdout
-    assert left_of(name) == []
+@pytest.fixture
+def forget() -> Iterator[list[str]]:
+    """The names of kept clusters, which are removed with the command that is there for it."""
+    names: list[str] = []
+    yield names
+    command = [sys.executable, "-m", "chaos.testing.forget"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    for name in names:
+        assert f"removed {name}" in done.stdout
+        assert left_of(name) == []
+
+
+def kept_tables(cluster: PatroniCluster) -> int:
+    """How many tables an earlier run has left."""
+    with psycopg.connect(cluster.primary_url(), autocommit=True) as connection:
+        found = connection.execute("SELECT FROM pg_class WHERE relname = 'kept'")
+        return found.rowcount
+
+
+def test_used_again_it_is_the_same_and_another_one_beside_it(forget: list[str]) -> None:
+    options: dict[str, Any] = {
+        "mode": "docker",
+        "reuse": True,
+        "topology": "three-sites",
+        "retry_timeout_s": 6,
+    }
+    with PatroniCluster(**options) as first:
+        name = name_of(first)
+        forget.append(name)
+        with psycopg.connect(first.primary_url(), autocommit=True) as connection:
+            connection.execute("CREATE TABLE kept (id int)")
+        first.kill_primary()
+    assert len(left_of(name)) == 11
+    with PatroniCluster(**options) as again:
+        assert name_of(again) == name
+        assert kept_tables(again) == 1
+        again.cut("paris")
+        again.strike("link-cut", "db-orsay")
+    with PatroniCluster(**options) as healed:
+        assert name_of(healed) == name
+        assert kept_tables(healed) == 1
+        client = engine.connect()
+        try:
+            assert name not in leftovers.sweep(client)
+        finally:
+            client.client.close()
+        healed.kill_primary()
+    # One that does not get whole (here: in time) is made anew.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(docker_backend, "ADOPT_TIMEOUT_S", 1.0)
+        with PatroniCluster(**options) as anew:
+            assert name_of(anew) == name
+            assert kept_tables(anew) == 0
 
 
 def test_by_the_names_of_testcontainers() -> None:
@@ -123,7 +162,12 @@ def test_by_the_names_of_testcontainers() -> None:
         with psycopg.connect(container.get_connection_url(driver=None)) as connection:
             found = connection.execute("SELECT current_user, current_database()").fetchone()
         assert found == ("app", "shop")
-        assert "I am (db-paris)" in container.get_logs()["db-paris"]
+        assert container.get_connection_url("localhost", None).startswith(
+            f"postgresql://app:{container.password}@localhost:"
+        )
+        stdout, stderr = container.get_logs()
+        assert b"db-paris | " in stdout + stderr
+        assert b"I am (db-paris)" in stdout + stderr
 
 
 CRASHED = """
@@ -145,10 +189,47 @@ def test_what_a_killed_run_has_left_is_swept_by_the_next() -> None:
     assert len(left_of(name)) == 11
     client = engine.connect()
     try:
-        assert name in engine.sweep(client)
+        assert name in leftovers.sweep(client)
     finally:
         client.client.close()
     assert left_of(name) == []
+
+
+STARTED = """
+from chaos.testing import PatroniCluster
+PatroniCluster(mode="docker").start()
+"""
+
+
+def test_an_interrupt_while_it_boots_leaves_nothing() -> None:
+    child = subprocess.Popen([sys.executable, "-c", STARTED], stderr=subprocess.PIPE)
+    client = engine.connect()
+    try:
+        while len(booting := containers_made_by(client, child.pid)) < 6:
+            assert child.poll() is None, child.communicate()
+            time.sleep(0.05)
+        name = leftovers.labels_on(booting[0])[leftovers.CLUSTER_LABEL]
+        volumes = [mount["Name"] for made in booting for mount in made.attrs["Mounts"]]
+        assert volumes
+        child.send_signal(signal.SIGINT)
+        _, words = child.communicate(timeout=45)
+        assert b"KeyboardInterrupt" in words
+        assert left_of(name) == []
+        there = {volume.name for volume in client.client.volumes.list()}
+        assert there.isdisjoint(volumes)
+    finally:
+        child.kill()
+        client.client.close()
+
+
+def containers_made_by(client: DockerClient, pid: int) -> list[Any]:
+    """Those that run, of a process of this machine."""
+    return [
+        container
+        for container in leftovers.containers_of(client)
+        if f":{pid}:" in leftovers.labels_on(container)[leftovers.PROCESS_LABEL]
+        and container.status == "running"
+    ]
 
 
 def test_without_an_engine_or_an_image_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
