@@ -60,16 +60,25 @@ class ComposeSites:
         folder: the run folder; gets ``config/``, ``logs/`` and the project's file.
         run: the id of the drill: what its containers, networks and volumes are labelled with.
         on_exit: called for every end of a container, expected or not.
+        must_remove: leaving raises EngineError when something of it stays; else somebody else
+            removes that, and says so (``run_beside``).
     """
 
     def __init__(
-        self, topology: Topology, *, folder: Path, run: str, on_exit: Callable[[UnitExit], None]
+        self,
+        topology: Topology,
+        *,
+        folder: Path,
+        run: str,
+        on_exit: Callable[[UnitExit], None],
+        must_remove: bool = True,
     ) -> None:
         self.topology = topology
         self.python = project.PYTHON
         self._folder = folder
         self.run = run
         self._on_exit = on_exit
+        self._must_remove = must_remove
         self._keeper = this_process()
         self._plan: addresses.AddressPlan | None = None
         self._units: dict[str, dict[str, Container]] = {host.name: {} for host in topology.hosts}
@@ -136,9 +145,10 @@ class ComposeSites:
                 for container in containers:
                     await container.wait()
         except EngineError:
-            self._abandon(containers)
-            await self._tasks.__aexit__(kind, error, traceback)
-            raise
+            if self._must_remove:
+                self._abandon(containers)
+                await self._tasks.__aexit__(kind, error, traceback)
+                raise
         self._abandon(containers)
         return await self._tasks.__aexit__(kind, error, traceback)
 

@@ -12,8 +12,9 @@ import psutil
 import pytest
 from support.docker_client import FakeClient
 
-from cluster.compose import docker
+from cluster.compose import docker, keeper
 from cluster.compose.addresses import taken_networks
+from cluster.compose.raiser import ComposeRaiser
 from cluster.compose.sites import ComposeSites, bind_mount
 from cluster.errors import EngineError, HostError, PrerequisiteError
 from cluster.substrate import Unit
@@ -96,6 +97,24 @@ async def test_a_unit_has_its_values_and_the_client_only_the_secrets(
     assert "HOME=/home/of-the-caller" in client.environment
     assert "WORD=x7" in client.environment
     assert not [line for line in client.environment if line in {"HOME=/tmp", "DOCKER_HOST=in"}]
+
+
+@pytest.mark.anyio
+async def test_what_stays_is_no_error_of_a_drill_that_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``run_beside`` tries again, and says it; who has no such command is told here."""
+    client = FakeClient(tmp_path / "bin", "test $1 = ps && printf 'stuck\\tr1\\tk\\n'" + NOTHING)
+    client.use(monkeypatch)
+    monkeypatch.setattr(keeper, "DEADLINE_S", 0.1)
+    topology = load_builtin("three-sites")
+    async with ComposeRaiser(tmp_path, "r1").sites(topology, on_exit=lambda end: None):
+        pass
+    assert "rm --force --volumes stuck" in client.calls
+    sites = ComposeSites(topology, folder=tmp_path, run="r1", on_exit=lambda end: None)
+    with pytest.raises(EngineError, match="could not be removed: container stuck"):
+        async with sites:
+            pass
 
 
 @pytest.mark.parametrize("name", ["HOME", "PATH", "DOCKER_CONFIG", "COMPOSE_FILE"])
