@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from cluster.problem import Problem, describe
 
 
@@ -30,6 +32,21 @@ class LabError(ClusterError):
 
 class EngineError(ClusterError):
     """The container engine refused, or did not answer; the message has its words."""
+
+
+class LeftoverError(EngineError):
+    """The engine did not remove all of a drill that is over; the message says what is left.
+
+    Args:
+        message: for people.
+        code: the exit code with which the drill ended.
+        stopped_by: the signal that asked for its end, or None.
+    """
+
+    def __init__(self, message: str, *, code: int, stopped_by: signal.Signals | None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.stopped_by = stopped_by
 
 
 class HostError(ClusterError):

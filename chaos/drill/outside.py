@@ -22,6 +22,7 @@ from chaos.evidence.records import Scalar
 from chaos.evidence.run import HostInfo, RunInfo, SiteInfo
 from chaos.exit_codes import COULD_NOT_RUN
 from chaos.scenarios.model import Scenario
+from cluster.errors import LeftoverError
 from cluster.topology.load import to_toml
 from cluster.topology.model import Topology
 
@@ -85,10 +86,13 @@ def _run_drill(request: DrillRequest, listeners: Sequence[int]) -> DrillEnd:
     for listener in listeners:
         command += ["--metrics", str(listener)]
     pid_file = folder / LAB_PID
+    left: tuple[str, ...] = ()
     try:
         code, stopped_by = place.enter(
             command, lambda pid: pid_file.write_text(f"{pid}\n", encoding="ascii"), listeners
         )
+    except LeftoverError as error:  # of a drill that is over: what it found counts
+        code, stopped_by, left = error.code, error.stopped_by, (str(error),)
     finally:
         pid_file.unlink(missing_ok=True)
     return DrillEnd(
@@ -97,7 +101,7 @@ def _run_drill(request: DrillRequest, listeners: Sequence[int]) -> DrillEnd:
         ran=code == 0,
         # Sites that were kept for a look ends by a signal, as it should.
         stopped_by=stopped_by if code not in (0, COULD_NOT_RUN) else None,
-        warnings=place.warnings,
+        warnings=place.warnings + left,
     )
 
 

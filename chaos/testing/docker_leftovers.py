@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from chaos.testing.docker_engine import explain, tell
 from chaos.testing.errors import StartError
-from cluster.living import is_gone, is_of_another_boot
-from cluster.living import this_process as living_process
+from cluster.processes import is_gone
+from cluster.processes import this_process as name_of_process
 
 if TYPE_CHECKING:
     from testcontainers.core.docker_client import DockerClient
@@ -59,7 +59,7 @@ def labels_of(cluster: str, *, kept: bool) -> dict[str, str]:
 
 def this_process() -> str:
     """A name for this process that no other one ever has."""
-    return f"{socket.gethostname()}/{living_process()}"
+    return f"{socket.gethostname()}/{name_of_process()}"
 
 
 def is_over(cluster: Found) -> bool:
@@ -69,9 +69,7 @@ def is_over(cluster: Found) -> bool:
     another machine may have the same name, so then nothing of the cluster may run either.
     """
     machine, _, process = cluster.process.partition("/")
-    if machine != socket.gethostname() or (is_of_another_boot(process) and cluster.runs):
-        return False
-    return is_gone(process)
+    return machine == socket.gethostname() and is_gone(process, same_machine=not cluster.runs)
 
 
 def containers_of(client: DockerClient, *labels: str) -> list[Any]:

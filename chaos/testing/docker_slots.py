@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaos.testing.errors import StartError
-from cluster.living import pid_namespace
+from cluster.processes import pid_namespace
 
 SLOTS = 64
 KEY_DIGITS = 10

@@ -116,7 +116,7 @@ def _engine_networks() -> list[IPv4Network]:
         try:
             return subnets_of(json.loads(docker.run_now(["network", "inspect", *ids])))
         except EngineError as error:
-            if "not found" not in str(error):
+            if not docker.is_missing(str(error)):
                 raise
     # Others make and remove networks all the time; an overlap is told when ours are made.
     return []

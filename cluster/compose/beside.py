@@ -11,14 +11,21 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType
 
 import anyio
+import psutil
 
-from cluster.compose.keeper import remove_run
+from cluster.compose.keeper import PAUSE_S, SETTLE_S, remove_run
+from cluster.errors import EngineError, LeftoverError
 from cluster.lab.enter import handled
+
+POLL_S = 0.02
+END_TIMEOUT_S = 10.0
+"""The kernel ends a killed process in milliseconds, unless its disk does not answer."""
 
 
 def run_beside(
@@ -44,7 +51,8 @@ def run_beside(
         stop, or None.
 
     Raises:
-        EngineError: something of the project could not be removed.
+        LeftoverError: something of the project could not be removed; with what else would be
+            returned, so that the caller can judge the drill first.
     """
     lifeline, hold = os.pipe()
     asked: list[signal.Signals] = []
@@ -62,15 +70,47 @@ def run_beside(
     with handled(stop):
         try:
             started(process.pid)
-            code = process.wait()
-        finally:
-            with suppress(ProcessLookupError):
-                # Its docker clients too: one that makes the project would go on making it.
-                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+        finally:
+            process.kill()
+            process.wait()
+            # Its docker clients too: one that makes the project would go on making it.
+            killed = end_session(process.pid) or process.returncode < 0
             os.close(hold)
-            remove_run(run)
-    return (code if code >= 0 else 128 - code), (asked[0] if asked else None)
+            code = process.returncode if process.returncode >= 0 else 128 - process.returncode
+            stopped_by = asked[0] if asked else None
+            try:
+                remove_run(run, pause_s=SETTLE_S if killed else PAUSE_S)
+            except EngineError as error:
+                raise LeftoverError(str(error), code=code, stopped_by=stopped_by) from error
+    return code, stopped_by
+
+
+def end_session(leader: int) -> bool:
+    """Kill every process of a session, until none is left or the time is up; whether there was one.
+
+    Args:
+        leader: the process that began it, and has ended.
+    """
+    found = False
+    end_s = time.monotonic() + END_TIMEOUT_S
+    while left := [pid for pid in psutil.pids() if _is_in_session(pid, leader)]:
+        found = True
+        for pid in left:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        if time.monotonic() > end_s:
+            break
+        time.sleep(POLL_S)
+    return found
+
+
+def _is_in_session(pid: int, leader: int) -> bool:
+    """It is, and has not ended."""
+    try:
+        return os.getsid(pid) == leader and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except (OSError, psutil.NoSuchProcess):
+        return False
 
 
 async def watch_lifeline(lifeline: int, gone: Callable[[], object]) -> None:

@@ -1,7 +1,8 @@
 """A container as a unit of a host: started, watched, ended.
 
-Its start is ``docker start --attach``: one client a run, which brings the log, stands by until the
-end, and ends with the container's own status, whoever ended it.
+Its start is ``docker start --attach``: one client a run, which brings the log and stands by until
+the end. A client can end before its container (the kernel was short of memory, the engine started
+anew), so how the container is, the engine is asked; while it runs another client attaches.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from cluster.substrate import UnitExit
 START_TIMEOUT_S = 60.0
 DEATH_TIMEOUT_S = 20.0
 POLL_S = 0.05
+ATTACH_AGAIN_S = 0.2
+ENGINE_TIMEOUT_S = 15.0
+"""An engine that starts anew answers after two to five seconds."""
 SIGNALLED = 128
 """A shell's and an engine's way to say "ended by signal n": 128 + n."""
 
@@ -52,6 +56,7 @@ class Container:
         self._gone.set()
         self._status = 0
         self._client: anyio.abc.Process | None = None
+        self._is_abandoned = False
 
     @property
     def is_up(self) -> bool:
@@ -62,7 +67,8 @@ class Container:
         """Start it; returns when it runs, or has run already.
 
         Args:
-            tasks: owns the task that stands by.
+            tasks: owns the task that stands by; that raises EngineError when nobody can say any
+                more how the container is.
             stdin: what it finds on its standard input.
 
         Raises:
@@ -83,7 +89,7 @@ class Container:
                 stderr=log,
             )
         self._client = client
-        tasks.start_soon(self._stand_by, client)
+        tasks.start_soon(self._stand_by, client, before)
         if stdin is not None and client.stdin is not None:
             with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
                 await client.stdin.send(stdin.encode())
@@ -99,21 +105,83 @@ class Container:
             words = self._log.read_bytes()[size:].decode(errors="replace").strip()
             raise HostError(f"{self.unit} on {self.host} did not start: {words}", host=self.host)
 
-    async def _stand_by(self, client: anyio.abc.Process) -> None:
-        """Shielded: while a drill is being stopped its containers must still be seen to end."""
-        with anyio.CancelScope(shield=True):
-            code = await client.wait()
-        self._status = -(code - SIGNALLED) if code > SIGNALLED else code
-        self._gone.set()
+    async def _stand_by(self, client: anyio.abc.Process, before: str) -> None:
+        """Shielded: while a drill is being stopped its containers must still be seen to end.
+
+        Args:
+            client: the one that started it.
+            before: when it was started the time before.
+        """
+        try:
+            with anyio.CancelScope(shield=True):
+                status, t_s = await self._follow(client, before)
+        finally:
+            self._gone.set()
+        if self._is_abandoned:
+            return
+        self._status = -(status - SIGNALLED) if status > SIGNALLED else status
         self._on_exit(
             UnitExit(
                 host=self.host,
                 unit=self.unit,
                 status=self._status,
                 expected=self.expected,
-                t_s=time.monotonic(),
+                t_s=t_s,
             )
         )
+
+    async def _follow(self, client: anyio.abc.Process, before: str) -> tuple[int, float]:
+        """Stay attached until it ends; its status, and when that was."""
+        while True:
+            code = await client.wait()
+            t_s = time.monotonic()
+            status = await self._ended(code, before)
+            if status is not None:
+                return status, t_s
+            await anyio.sleep(ATTACH_AGAIN_S)
+            client = await self._attach()
+
+    async def _ended(self, code: int, before: str) -> int | None:
+        """With which status it ended; None while it runs.
+
+        Args:
+            code: its client's, which counts where the engine has no status: the container was never
+                started, or is removed.
+            before: when it was started the time before.
+
+        Raises:
+            EngineError: the engine does not answer.
+        """
+        end_s = time.monotonic() + ENGINE_TIMEOUT_S
+        while not self._is_abandoned:
+            form = "{{.State.Running}} {{.State.ExitCode}} {{.State.StartedAt}}"
+            try:
+                running, status, began = (await self._state(form)).split()
+            except EngineError as error:
+                if docker.is_missing(str(error)):
+                    return code
+                if time.monotonic() > end_s:
+                    raise
+                await anyio.sleep(ATTACH_AGAIN_S)
+            else:
+                if running == "true":
+                    return None
+                return int(status) if began != before else code
+        return code
+
+    async def _attach(self) -> anyio.abc.Process:
+        """Another client. What the container printed in between is not in the log."""
+        with self._log.open("ab") as log:
+            client = await anyio.open_process(
+                [docker.PROGRAM, "attach", "--no-stdin", "--sig-proxy=false", self.name],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self._client = client
+        if self._is_abandoned:
+            client.kill()
+        return client
 
     async def kill(self, number: int) -> None:
         """Send a signal to its main process; no error when it has ended meanwhile."""
@@ -157,7 +225,8 @@ class Container:
         return self._gone.is_set()
 
     def abandon(self) -> None:
-        """Stand by no longer, whatever becomes of it."""
+        """Stand by no longer, whatever becomes of it; its end is not told."""
+        self._is_abandoned = True
         if self._client is not None and self._client.returncode is None:
             self._client.kill()
 

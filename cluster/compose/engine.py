@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Collection
 from dataclasses import dataclass
+
+import psutil
 
 from cluster.compose import docker
 from cluster.errors import EngineError, PrerequisiteError
@@ -24,8 +27,18 @@ class Engine:
     """Where the data of containers lies: the storage driver and its file system."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Server:
+    version: str
+    api: str
+    kernel: str
+
+
 def check_engine() -> Engine:
     """Look at the client, the engine and compose (about 0.3 s).
+
+    That the engine is on this machine is certain only once a container was asked
+    (``prepare_images``).
 
     Raises:
         PrerequisiteError: what is missing, and the remedy.
@@ -33,18 +46,20 @@ def check_engine() -> Engine:
     if not docker.has_client():
         raise PrerequisiteError(docker.NO_CLIENT)
     server = _server()
-    if (words := explain_age(str(server["ApiVersion"]))) is not None:
+    if (words := explain_age(server.api)) is not None:
         raise PrerequisiteError(words)
-    if server["KernelVersion"] != platform.release():
+    if server.kernel != platform.release():
         raise PrerequisiteError(
             "the Docker engine runs on another kernel than this command: in a virtual machine "
             "(Docker Desktop) or on another machine. Its containers' clock is another one, and "
             "their addresses cannot be reached from here.\n"
             "  remedy: run bascule where the engine runs, or use --substrate lab"
         )
-    return Engine(
-        version=str(server["Version"]), compose=_compose(), storage=explain_storage(_info())
-    )
+    compose, info = _compose(), _info()
+    problem = explain_security(info) or explain_bridge(_bridge_gateways(), _local_addresses())
+    if problem:
+        raise PrerequisiteError(problem)
+    return Engine(version=server.version, compose=compose, storage=explain_storage(info))
 
 
 def version_numbers(version: str) -> tuple[int, ...]:
@@ -53,15 +68,21 @@ def version_numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in numbers.split(".") if part.isdigit())
 
 
-def _server() -> dict[str, object]:
+def _server() -> _Server:
     try:
-        answer = json.loads(docker.run_now(["version", "--format", "{{json .}}"]))
-        server = answer["Server"]
-    except (EngineError, ValueError, KeyError) as error:
+        answer = docker.run_now(["version", "--format", "{{json .}}"])
+    except EngineError as error:
         raise PrerequisiteError(explain_silence(str(error))) from error
-    if not isinstance(server, dict):
-        raise PrerequisiteError(explain_silence("the client found no engine"))
-    return server
+    try:
+        server = json.loads(answer)["Server"]
+        return _Server(
+            version=str(server["Version"]),
+            api=str(server["ApiVersion"]),
+            kernel=str(server["KernelVersion"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        words = "the client found none, or is of another program (podman-docker)"
+        raise PrerequisiteError(explain_silence(words)) from error
 
 
 def explain_age(api: str) -> str | None:
@@ -113,8 +134,73 @@ def _compose() -> str:
 
 
 def _info() -> dict[str, object]:
-    found: dict[str, object] = json.loads(docker.run_now(["info", "--format", "{{json .}}"]))
-    return found
+    try:
+        found = json.loads(docker.run_now(["info", "--format", "{{json .}}"]))
+    except (EngineError, ValueError) as error:
+        raise PrerequisiteError(explain_silence(str(error))) from error
+    return found if isinstance(found, dict) else {}
+
+
+def explain_security(info: dict[str, object]) -> str:
+    """Why an engine that maps users cannot carry a drill; empty if it does not."""
+    options = info.get("SecurityOptions")
+    kinds = {
+        part.removeprefix("name=")
+        for option in (options if isinstance(options, list) else [])
+        for part in str(option).split(",")
+        if part.startswith("name=")
+    }
+    if "rootless" in kinds:
+        return (
+            "the Docker engine is rootless: its networks are in a namespace of their own, and"
+            " containers cannot be reached from here.\n"
+            "  remedy: use the engine of the machine (docker context use default), or"
+            " --substrate lab, which needs no root either"
+        )
+    if "userns" in kinds:
+        return (
+            "the Docker engine maps users (userns-remap): a container's user is nobody's in the run"
+            " folder, and cannot write there.\n"
+            "  remedy: an engine without userns-remap in /etc/docker/daemon.json, or"
+            " --substrate lab"
+        )
+    return ""
+
+
+def explain_bridge(gateways: Collection[str], local: Collection[str]) -> str:
+    """Why containers cannot be reached: the engine's own bridge is none of this machine's
+    interfaces; empty if it is, or there is none.
+
+    Args:
+        gateways: the addresses that the engine has on its network ``bridge``.
+        local: the addresses of this machine.
+    """
+    if not gateways or set(gateways) & set(local):
+        return ""
+    return (
+        f"the Docker engine's bridge ({', '.join(gateways)}) is no interface of this machine: its"
+        " containers cannot be reached from here. So it is with Docker Desktop, with an engine on"
+        " another machine, and in a container that has the engine's socket.\n"
+        "  remedy: run bascule where the engine runs (in a container: with --network host), or use"
+        " --substrate lab"
+    )
+
+
+def _bridge_gateways() -> list[str]:
+    """Empty where the engine was told to have no such network."""
+    form = "{{range .IPAM.Config}}{{println .Gateway}}{{end}}"
+    try:
+        return docker.run_now(["network", "inspect", "--format", form, "bridge"]).split()
+    except EngineError as error:
+        if docker.is_missing(str(error)):
+            return []
+        raise
+
+
+def _local_addresses() -> set[str]:
+    """Without the interface that is said behind a link-local one."""
+    found = psutil.net_if_addrs().values()
+    return {one.address.partition("%")[0] for addresses in found for one in addresses}
 
 
 def explain_storage(info: dict[str, object]) -> str:

@@ -6,17 +6,20 @@ and the project is not, it was left behind (by ``kill -9`` or a power cut), and 
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
-from cluster.compose import docker
+from cluster.compose import docker, images
+from cluster.compose.labels import DRILL, KEEPER, OWNER, RUN
 from cluster.errors import EngineError
-from cluster.living import is_gone
+from cluster.processes import is_gone
 
-OWNER = "org.bascule.owner"
-RUN = "org.bascule.run"
-KEEPER = "org.bascule.keeper"
-DRILL = "drill"
 REMOVE_TIMEOUT_S = 120.0
+DEADLINE_S = 30.0
+"""How long what does not go, or comes anew, is removed again."""
+PAUSE_S = 0.2
+SETTLE_S = 2.0
+"""An engine goes on with what a killed client asked for; on a loaded machine for about a second."""
 KINDS = {
     "container": ("ps", "--all"),
     "network": ("network", "ls"),
@@ -40,11 +43,6 @@ class Thing:
     keeper: str
 
 
-def labels(run: str, keeper: str) -> dict[str, str]:
-    """What everything of a run is labelled with."""
-    return {OWNER: DRILL, RUN: run, KEEPER: keeper}
-
-
 def things(run: str | None = None) -> list[Thing]:
     """What there is of one run, or of all.
 
@@ -63,34 +61,62 @@ def things(run: str | None = None) -> list[Thing]:
     return found
 
 
-def remove_run(run: str) -> list[Thing]:
-    """Remove everything of one run; what there was.
+def remove_run(run: str, *, pause_s: float = PAUSE_S) -> list[Thing]:
+    """Remove everything of one run, until two looks in a row find nothing; what there was.
+
+    Args:
+        run: the id of the drill.
+        pause_s: between the two looks; ``SETTLE_S`` where a client was killed, whose work may still
+            appear.
 
     Raises:
         EngineError: something could not be removed; it is named.
     """
-    removed, words = [], ""
+    removed: list[Thing] = []
+    end_s = time.monotonic() + DEADLINE_S
+    empty_looks = 0
+    words = ""
+    while empty_looks < 2:
+        if there := things(run):
+            if time.monotonic() > end_s:
+                names = [f"{thing.kind} {thing.name}" for thing in there]
+                raise EngineError(f"could not be removed: {', '.join(names)}\n{words}")
+            words = _remove(there)
+            removed += [thing for thing in there if thing not in removed]
+            empty_looks = 0
+            if words:
+                time.sleep(PAUSE_S)
+        else:
+            empty_looks += 1
+            if empty_looks < 2:
+                time.sleep(pause_s)
+    return removed
+
+
+def _remove(there: list[Thing]) -> str:
+    """Remove things, as far as the engine does; its last words if it did not."""
+    words = ""
     for kind, removal in REMOVALS.items():
-        # Listed anew for each kind: a client that was killed may have left one that is being made.
-        there = [thing for thing in things(run) if thing.kind == kind]
-        if there:
-            names = [thing.name for thing in there]
+        if names := [thing.name for thing in there if thing.kind == kind]:
             try:
                 docker.run_now([*removal, *names], timeout_s=REMOVE_TIMEOUT_S)
             except EngineError as error:  # somebody else may be removing them too
                 words = str(error)
-        removed += there
-    if left := things(run):
-        names = [f"{thing.kind} {thing.name}" for thing in left]
-        raise EngineError(f"could not be removed: {', '.join(names)}\n{words}")
-    return removed
+    return words
 
 
 def sweep() -> list[Thing]:
     """Remove what runs left behind whose keeper is gone; what there was.
 
+    What was kept before this machine came up goes only if the engine is on this machine: else its
+    keeper may live on the engine's.
+
     Raises:
         EngineError: the engine does not answer, or does not remove it.
     """
-    left = {thing.run for thing in things() if thing.run and is_gone(thing.keeper)}
+    found = [thing for thing in things() if thing.run]
+    left = {thing.run for thing in found if is_gone(thing.keeper)}
+    elder = {thing.run for thing in found if is_gone(thing.keeper, same_machine=True)} - left
+    if elder and images.is_engine_here():
+        left |= elder
     return [thing for run in sorted(left) for thing in remove_run(run)]

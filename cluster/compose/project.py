@@ -143,7 +143,8 @@ def _service(
             {"type": "volume", "source": host.name, "target": data},
             {
                 "type": "bind",
-                "source": str(config_path(config, unit, host.name)),
+                # Compose takes $ for a variable, also here (Compose file reference, interpolation).
+                "source": str(config_path(config, unit, host.name)).replace("$", "$$"),
                 "target": target,
                 "read_only": True,
                 "bind": {"create_host_path": False},

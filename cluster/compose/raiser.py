@@ -36,6 +36,9 @@ class ContainerServices:
 class ComposeRaiser:
     """Needs no privilege but the right to speak to the engine.
 
+    For a drill that ``run_beside`` runs: that removes what the sites could not, and says so. So it
+    is no error of the drill, which is over by then.
+
     Args:
         folder: the run folder.
         run: the id of the drill.
@@ -47,7 +50,9 @@ class ComposeRaiser:
 
     def sites(self, topology: Topology, *, on_exit: Callable[[UnitExit], None]) -> ComposeSites:
         """The hosts: everything is made when the context opens, and runs when it is started."""
-        return ComposeSites(topology, folder=self._folder, run=self._run, on_exit=on_exit)
+        return ComposeSites(
+            topology, folder=self._folder, run=self._run, on_exit=on_exit, must_remove=False
+        )
 
     async def cluster(self, substrate: Substrate, done: StepReport) -> PatroniCluster:
         """The cluster on them."""

@@ -7,11 +7,14 @@ the run folder at its own path.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -24,13 +27,16 @@ from cluster.compose import addresses, docker, keeper, project
 from cluster.compose.console import ConsoleBackend
 from cluster.compose.container import Container
 from cluster.compose.images import image_name
+from cluster.compose.labels import label_options, labels
 from cluster.errors import EngineError, HostError
-from cluster.living import this_process
+from cluster.processes import this_process
 from cluster.services import write_configs
 from cluster.substrate import Unit, UnitExit
 from cluster.topology.model import Topology
 
 CREATE_TIMEOUT_S = 180.0
+DETACH_TIMEOUT_S = 5.0
+"""The clients see in milliseconds that their containers were removed."""
 CREATE_ATTEMPTS = 5
 """Somebody else may take the addresses between the look and the creation."""
 OVERLAP = "overlaps"
@@ -54,17 +60,26 @@ class ComposeSites:
         folder: the run folder; gets ``config/``, ``logs/`` and the project's file.
         run: the id of the drill: what its containers, networks and volumes are labelled with.
         on_exit: called for every end of a container, expected or not.
+        must_remove: leaving raises EngineError when something of it stays; else somebody else
+            removes that, and says so (``run_beside``).
     """
 
     def __init__(
-        self, topology: Topology, *, folder: Path, run: str, on_exit: Callable[[UnitExit], None]
+        self,
+        topology: Topology,
+        *,
+        folder: Path,
+        run: str,
+        on_exit: Callable[[UnitExit], None],
+        must_remove: bool = True,
     ) -> None:
         self.topology = topology
         self.python = project.PYTHON
         self._folder = folder
         self.run = run
         self._on_exit = on_exit
-        self._labels = keeper.labels(run, this_process())
+        self._must_remove = must_remove
+        self._keeper = this_process()
         self._plan: addresses.AddressPlan | None = None
         self._units: dict[str, dict[str, Container]] = {host.name: {} for host in topology.hosts}
         self._cut: set[str] = set()
@@ -79,7 +94,7 @@ class ComposeSites:
         try:
             await self._create(config)
         except BaseException:
-            await self._remove()
+            await self._remove(keeper.SETTLE_S)
             raise
         for host in self.topology.hosts:
             if unit := project.unit_of(host):
@@ -95,18 +110,23 @@ class ComposeSites:
             block = addresses.draw_block(taken, random.SystemRandom())
             self._plan = addresses.plan_addresses(self.topology, block)
             document = project.render_project(
-                self.topology, self._plan, run=self.run, labels=self._labels, config=config
+                self.topology,
+                self._plan,
+                run=self.run,
+                labels=labels(self.run, self._keeper),
+                config=config,
             )
             path.write_text(json.dumps(document, indent=1), encoding="utf-8")
             try:
                 await docker.run(
-                    *("compose", "--file", str(path), "create", "--quiet-pull"),
+                    *docker.compose(project.project_name(self.run), self._folder, path),
+                    *("create", "--quiet-pull"),
                     timeout_s=CREATE_TIMEOUT_S,
                 )
             except EngineError as error:
                 if OVERLAP not in str(error) or attempt == CREATE_ATTEMPTS:
                     raise
-                await self._remove()
+                await self._remove(keeper.PAUSE_S)
             else:
                 return
 
@@ -120,17 +140,27 @@ class ComposeSites:
         for container in containers:
             container.expected = True
         try:
-            await self._remove()
+            await self._remove(keeper.PAUSE_S)
+            with anyio.move_on_after(DETACH_TIMEOUT_S, shield=True):
+                for container in containers:
+                    await container.wait()
         except EngineError:
-            for container in containers:
-                container.abandon()
-            await self._tasks.__aexit__(kind, error, traceback)
-            raise
+            if self._must_remove:
+                self._abandon(containers)
+                await self._tasks.__aexit__(kind, error, traceback)
+                raise
+        self._abandon(containers)
         return await self._tasks.__aexit__(kind, error, traceback)
 
-    async def _remove(self) -> None:
+    async def _remove(self, pause_s: float) -> None:
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(keeper.remove_run, self.run)
+            await anyio.to_thread.run_sync(partial(keeper.remove_run, self.run, pause_s=pause_s))
+
+    @staticmethod
+    def _abandon(containers: Iterable[Container]) -> None:
+        """A client that does not see that its container is gone must not hold us up."""
+        for container in containers:
+            container.abandon()
 
     @property
     def console(self) -> AsyncNetworkBackend:
@@ -164,25 +194,32 @@ class ComposeSites:
         return unit
 
     async def start_unit(self, host: str, unit: Unit) -> None:
-        """Start a process on a client's host, in a container of its own."""
+        """Start a process on a client's host, in a container of its own.
+
+        Raises:
+            HostError: the host has services, or one of that name.
+            EngineError: the container cannot be made, or a secret has the name of a variable that
+                the docker client heeds.
+        """
         container = self._container(host, unit.name)
         if project.unit_of(self.topology.host(host)) or unit.name in self._units[host]:
             raise HostError(f"{unit.name} cannot be started on {host}", host=host)
         site = self.topology.site_of(host).name
         known = addresses.known_hosts(self.topology, self.plan, host)
-        environment = {"HOME": "/tmp", **unit.env, **unit.secrets}
+        plain = {"HOME": "/tmp", **unit.env}
         await docker.run(
             *("create", "--name", container.name, "--hostname", host, "--init", "--interactive"),
-            *(f"--label={name}={value}" for name, value in self._labels.items()),
+            *label_options(self.run, self._keeper),
             *("--user", f"{os.getuid()}:{os.getgid()}", "--read-only", "--tmpfs", "/tmp"),
             *("--cap-drop", "ALL", "--security-opt", "no-new-privileges:true"),
-            *("--mount", f"type=bind,source={self._folder},target={self._folder}"),
+            *("--mount", bind_mount(self._folder)),
             *("--network", project.network_name(self.run, site)),
             *("--ip", self.plan.at_site[host], "--no-healthcheck"),
             *(f"--add-host={name}:{address}" for name, address in known.items()),
-            *(word for name in environment for word in ("--env", name)),
+            *(f"--env={name}={value}" for name, value in plain.items()),
+            *(f"--env={name}" for name in unit.secrets),  # the client takes the value from its own
             *("--entrypoint", unit.argv[0], image_name("bascule"), *unit.argv[1:]),
-            env=environment,
+            secrets=unit.secrets,
         )
         await self._connect(container.name, host, addresses.WAN, self.plan.at_wan[host])
         self._units[host][unit.name] = container
@@ -219,26 +256,31 @@ class ComposeSites:
         await self.heal_link(host)
 
     async def cut_link(self, host: str) -> None:
-        """Take the host off its site's network and the WAN; its addresses go with them."""
+        """Take the host off its site's network and the WAN; its addresses go with them.
+
+        Shielded, as ``heal_link``: a link is cut or whole, never half.
+        """
         if host in self._cut:
             return
         self._cut.add(host)
-        async with anyio.create_task_group() as cuts:
-            for container in self._units[host].values():
-                for network in (self.topology.site_of(host).name, addresses.WAN):
-                    cuts.start_soon(self._disconnect, container.name, network)
+        with anyio.CancelScope(shield=True):
+            async with anyio.create_task_group() as cuts:
+                for container in self._units[host].values():
+                    for network in (self.topology.site_of(host).name, addresses.WAN):
+                        cuts.start_soon(self._disconnect, container.name, network)
 
     async def heal_link(self, host: str) -> None:
         """Put it back on both, with the addresses that it had."""
         if host not in self._cut:
             return
         site = self.topology.site_of(host).name
-        for container in self._units[host].values():
-            for network, address in (
-                (site, self.plan.at_site[host]),
-                (addresses.WAN, self.plan.at_wan[host]),
-            ):
-                await self._connect(container.name, host, network, address)
+        with anyio.CancelScope(shield=True):
+            for container in self._units[host].values():
+                for network, address in (
+                    (site, self.plan.at_site[host]),
+                    (addresses.WAN, self.plan.at_wan[host]),
+                ):
+                    await self._connect(container.name, host, network, address)
         self._cut.discard(host)
 
     async def kill_process(self, host: str, process: str, number: int) -> int:
@@ -285,7 +327,12 @@ class ComposeSites:
 
     async def _connect(self, container: str, host: str, network: str, address: str) -> None:
         name = project.network_name(self.run, network)
-        await docker.run("network", "connect", "--ip", address, "--alias", host, name, container)
+        at = ["--ip", address, "--alias", host]
+        try:
+            await docker.run("network", "connect", *at, name, container)
+        except EngineError as error:
+            if "already exists in network" not in str(error):  # a cut that failed left it there
+                raise
 
     async def _disconnect(self, container: str, network: str) -> None:
         name = project.network_name(self.run, network)
@@ -294,3 +341,12 @@ class ComposeSites:
         except EngineError as error:
             if "is not connected" not in str(error):
                 raise
+
+
+def bind_mount(folder: Path) -> str:
+    """The value of ``--mount`` that binds a folder at its own path; the client reads it as a line
+    of CSV."""
+    line = io.StringIO()
+    fields = ["type=bind", f"source={folder}", f"target={folder}"]
+    csv.writer(line, lineterminator="").writerow(fields)
+    return line.getvalue()

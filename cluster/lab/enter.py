@@ -117,12 +117,14 @@ class SealedLab:
         _held.add(self)
 
     def ask(self) -> None:
-        """Ask the command inside to stop: it gets SIGTERM."""
-        os.write(self._hold, ASK)
+        """Ask the command inside to stop: it gets SIGTERM. No effect once it has ended."""
+        if self in _held:
+            with suppress(OSError):  # it is ending, and hears nobody any more
+                os.write(self._hold, ASK)
 
     def kill(self) -> None:
-        """End everything at once; ``--kill-child`` takes the lab's init along."""
-        os.kill(self.process.pid, signal.SIGKILL)
+        """End everything at once; ``--kill-child`` takes the lab's init along. Idempotent."""
+        self.process.send_signal(signal.SIGKILL)
 
     def let_go(self) -> None:
         """Close our end of the lifeline: what still runs in the lab ends at once. Idempotent."""

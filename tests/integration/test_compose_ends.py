@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from importlib.resources import files
 from pathlib import Path
 
@@ -21,12 +22,14 @@ from support.commands import (
 from support.docker_things import docker, nothing_left, run_of, things_of
 
 from cluster.compose.keeper import remove_run
-from cluster.living import this_process
+from cluster.processes import this_process
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 END_TIMEOUT_S = 180.0
 DRILL = ("drill", "--substrate", "compose")
+AFTERWARDS_S = 5.0
+"""An engine that is asked to make a container has done so by then."""
 THINGS_MIN = 6 + 10 + 6
 """Containers, networks and volumes, without the load's."""
 
@@ -73,14 +76,39 @@ def test_kill_9_of_the_command_leaves_nothing(tmp_path: Path) -> None:
     assert judged.returncode == 4, judged.stderr
 
 
-def test_kill_9_of_what_keeps_the_project(tmp_path: Path) -> None:
+@pytest.mark.parametrize("made", [0, 1, 8, 16, 20])
+def test_kill_9_of_the_command_while_the_project_is_made(tmp_path: Path, made: int) -> None:
+    """What a client has asked for appears later, whether it lives or not."""
     run = tmp_path / "run"
     with running(*DRILL, "steady", "--out", str(run)) as process:
-        wait_phase(run, "boot")
+        wait_made(run, made)
+        ours = descendants(process.pid)
+        process.kill()
+        process.communicate(timeout=END_TIMEOUT_S)
+    wait_gone(ours, timeout_s=END_TIMEOUT_S)
+    assert_stays_away(run)
+
+
+@pytest.mark.parametrize("made", [0, 1, 8, 16, 20])
+def test_kill_9_of_what_keeps_the_project(tmp_path: Path, made: int) -> None:
+    run = tmp_path / "run"
+    with running(*DRILL, "steady", "--out", str(run)) as process:
+        wait_made(run, made)
         keeper_of(process.pid).kill()
         process.communicate(timeout=END_TIMEOUT_S)
     assert process.returncode == 3
-    assert things_of(run) == []
+    assert_stays_away(run)
+
+
+@pytest.mark.parametrize("made", [0, 1, 8, 16, 20])
+def test_a_signal_while_the_project_is_made(tmp_path: Path, made: int) -> None:
+    run = tmp_path / "run"
+    with running(*DRILL, "steady", "--out", str(run)) as process:
+        wait_made(run, made)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=END_TIMEOUT_S)
+    assert process.returncode == 130, errors
+    assert_stays_away(run)
 
 
 def test_what_was_left_by_kill_9_of_everything_is_swept(tmp_path: Path) -> None:
@@ -147,3 +175,20 @@ def keeper_of(pid: int) -> psutil.Process:
     return next(
         child for child in psutil.Process(pid).children() if "chaos.drill.inside" in child.cmdline()
     )
+
+
+def wait_made(run: Path, number: int) -> None:
+    """Wait until a drill's project is written down, and so many of its things are made."""
+    wait_until(
+        lambda: bool(run_of(run)) and len(things_of(run)) >= number,
+        timeout_s=END_TIMEOUT_S,
+        what=f"{number} things of {run}",
+    )
+
+
+def assert_stays_away(run: Path) -> None:
+    """The engine has nothing of a drill, and gets nothing for a while."""
+    end_s = time.monotonic() + AFTERWARDS_S
+    while time.monotonic() < end_s:
+        assert things_of(run) == []
+        time.sleep(0.2)

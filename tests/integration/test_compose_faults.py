@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import signal
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+import psutil
 import pytest
 from support.compose_probes import CLIENT, DEADLINE_S, SERVER, conversation
 from support.docker_things import docker, run_of, things_of
 
+from cluster.compose import docker as docker_client
 from cluster.compose.images import prepare_images
-from cluster.compose.project import PYTHON
+from cluster.compose.labels import RUN
+from cluster.compose.project import PYTHON, container_name, project_name, unit_of
 from cluster.compose.sites import ComposeSites
 from cluster.errors import HostError
-from cluster.living import this_process
+from cluster.processes import this_process
 from cluster.substrate import ABILITIES, Unit, UnitExit, missing_abilities
 from cluster.topology.load import load_builtin
 
@@ -97,36 +102,109 @@ async def test_the_console_reaches_a_host_that_is_cut_off(tmp_path: Path) -> Non
         for host in ("dcs-paris", "dcs-orsay", "dcs-saint-cloud"):
             await sites.start_service(host, None)
         await sites.cut_link("dcs-paris")
-        with anyio.fail_after(DEADLINE_S):
-            while True:
-                try:
-                    stream = await sites.console.connect_tcp("dcs-paris", 2379, timeout=1.0)
-                except Exception:  # httpcore's several ways to say "not yet"
-                    await anyio.sleep(0.05)
-                else:
-                    break
-        await stream.aclose()
+        await wait_reached(sites, "dcs-paris", 2379)
 
 
 async def test_no_two_hosts_reach_each_other_over_a_console(tmp_path: Path) -> None:
     """Neither by the console's address nor through this machine, cut off or not."""
-    script = (
-        "import socket, sys\n"
-        "for address in sys.argv[1:]:\n"
-        "    try:\n"
-        "        socket.create_connection((address, 2379), timeout=2)\n"
-        "    except OSError:\n"
-        "        continue\n"
-        "    sys.exit('reached ' + address)\n"
-    )
+    async with raised(tmp_path, []) as sites:
+        hosts = [host.name for host in sites.topology.hosts if unit_of(host)]
+        names = {
+            host: container_name(sites.run, host, unit_of(sites.topology.host(host)))
+            for host in hosts
+        }
+        for host in hosts:
+            await sites.start_service(host, None)
+        idle = Unit(name="idle", argv=(PYTHON, "-c", "import time; time.sleep(3600)"))
+        await sites.start_unit(CLIENT, idle)
+        names[CLIENT] = container_name(sites.run, CLIENT, "idle")
+        pairs = list(itertools.permutations(hosts, 2)) + [(CLIENT, host) for host in hosts]
+
+        # The controls: this machine reaches every console, and a host the others on the WAN.
+        assert [host for host in hosts if not reaches(sites.plan.at_console[host])] == []
+        assert await reached(sites.plan.at_wan, names, pairs) == set(pairs)
+        assert await reached(sites.plan.at_console, names, pairs) == set()
+
+        for host in (*hosts, CLIENT):
+            await sites.cut_link(host)
+        assert [host for host in hosts if not reaches(sites.plan.at_console[host])] == []
+        for addresses in (sites.plan.at_console, sites.plan.at_wan, sites.plan.at_site):
+            assert await reached(addresses, names, pairs) == set()
+
+
+async def test_a_link_is_cut_or_whole_also_when_somebody_stops_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker_client, "FINISH_TIMEOUT_S", 0.0)
     async with raised(tmp_path, []) as sites:
         await sites.start_service("dcs-paris", None)
+        name = f"bascule-drill-{sites.run}-dcs-paris-etcd"
+        form = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}"
+
+        def networks() -> set[str]:
+            found = docker("inspect", "--format", form, name).split()
+            return {one.removeprefix(f"{project_name(sites.run)}_") for one in found}
+
+        for change, expected in (
+            (sites.cut_link, {"console-dcs-paris"}),
+            (sites.heal_link, {"console-dcs-paris", "paris", "wan"}),
+        ):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(change, "dcs-paris")
+                await anyio.sleep(0.01)
+                tasks.cancel_scope.cancel()
+            assert networks() == expected
+
+        # Also when the cut was half for another reason.
         await sites.cut_link("dcs-paris")
-        ways = [plan["dcs-paris"] for plan in (sites.plan.at_console, sites.plan.at_wan)]
-        unit = Unit(name="try", argv=(PYTHON, "-c", script, *ways, sites.plan.at_site["dcs-paris"]))
-        await sites.start_unit(CLIENT, unit)
-        status = await sites.wait_unit(CLIENT, "try")
-        assert status == 0, (tmp_path / "logs" / f"{CLIENT}.try.log").read_text()
+        wan = f"{project_name(sites.run)}_wan"
+        docker("network", "connect", "--ip", sites.plan.at_wan["dcs-paris"], wan, name)
+        await sites.heal_link("dcs-paris")
+        assert networks() == {"console-dcs-paris", "paris", "wan"}
+
+
+async def test_the_end_of_a_client_is_no_end_of_its_container(tmp_path: Path) -> None:
+    exits: list[UnitExit] = []
+    async with raised(tmp_path, exits) as sites, conversation(sites, tmp_path) as talk:
+        name = container_name(sites.run, CLIENT, "speak")
+        [client] = clients_of(name)
+        client.kill()
+        await talk.wait("echo")
+        assert exits == []
+        [another] = clients_of(name)
+        assert another.pid != client.pid
+        await sites.kill_process(CLIENT, "speak", signal.SIGKILL)
+        with anyio.fail_after(DEADLINE_S):
+            while not exits:
+                await anyio.sleep(0.05)
+        assert [(end.unit, end.status, end.expected) for end in exits] == [("speak", -9, False)]
+
+
+async def test_a_project_is_made_whatever_the_folder_and_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A caller who works on a compose project of his own keeps it as it is."""
+    theirs = "bascule-test-bystander"
+    (tmp_path / ".env").write_text(f"COMPOSE_PROJECT_NAME={theirs}\nCOMPOSE_PROFILES=all\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COMPOSE_PROJECT_NAME", theirs)
+    monkeypatch.setenv("COMPOSE_FILE", "nowhere.yml")
+    folder = tmp_path / 'run, "a" $HOME $$'
+    folder.mkdir()
+    (folder / ".env").write_text(f"COMPOSE_PROJECT_NAME={theirs}\n")
+    async with raised(folder, []) as sites:
+        assert {thing.run for thing in things_of(folder)} == {sites.run}
+        label = "com.docker.compose.project"
+        listing = ["--format", f'{{{{.Label "{label}"}}}}', "--filter", f"label={RUN}={sites.run}"]
+        assert set(docker("ps", "--all", *listing).split()) == {project_name(sites.run)}
+        assert docker("ps", "--all", "--quiet", "--filter", f"label={label}={theirs}") == ""
+        await sites.start_service("dcs-paris", None)
+        await wait_reached(sites, "dcs-paris", 2379)
+        path = folder / "written"
+        script = f"open({str(path)!r}, 'w').write('here')"
+        await sites.start_unit(CLIENT, Unit(name="write", argv=(PYTHON, "-c", script)))
+        assert await sites.wait_unit(CLIENT, "write") == 0
+        assert path.read_text() == "here"
 
 
 async def test_a_killed_process_is_an_unexpected_death(tmp_path: Path) -> None:
@@ -168,3 +246,72 @@ async def test_a_unit_is_the_caller_and_sees_no_more_than_it_needs(tmp_path: Pat
         await sites.start_unit(CLIENT, Unit(name="ghost", argv=("/nonexistent/program",)))
         assert await sites.wait_unit(CLIENT, "ghost") != 0
         assert "/nonexistent/program" in (tmp_path / "logs" / f"{CLIENT}.ghost.log").read_text()
+
+
+TRY = """
+for address; do
+    {
+        words=$(timeout 3 bash -c ": </dev/tcp/$address/2379" 2>&1) && echo "$address" && exit
+        case "$words" in *refused*) echo "$address" ;; esac
+    } &
+done
+wait
+"""
+"""Prints each address of a machine that answers, were it with a refusal."""
+
+
+async def reached(
+    addresses: dict[str, str], names: dict[str, str], pairs: list[tuple[str, str]]
+) -> set[tuple[str, str]]:
+    """The pairs of which the first host reaches the second.
+
+    Args:
+        addresses: by host.
+        names: the containers, by host.
+        pairs: to be tried.
+    """
+    found = set()
+
+    async def look(viewer: str) -> None:
+        others = {addresses[host]: host for one, host in pairs if one == viewer}
+        command = ("exec", names[viewer], "sh", "-c", TRY, "sh", *others)
+        output = await anyio.to_thread.run_sync(docker, *command)
+        found.update((viewer, others[address]) for address in output.split())
+
+    async with anyio.create_task_group() as looks:
+        for viewer in {one for one, _ in pairs}:
+            looks.start_soon(look, viewer)
+    return found
+
+
+def reaches(address: str) -> bool:
+    """Whether this machine reaches a host: a refusal comes from there too."""
+    try:
+        socket.create_connection((address, 2379), timeout=3).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+async def wait_reached(sites: ComposeSites, host: str, port: int) -> None:
+    """Wait until somebody listens at a port of a host, over its console."""
+    with anyio.fail_after(DEADLINE_S):
+        while True:
+            try:
+                stream = await sites.console.connect_tcp(host, port, timeout=1.0)
+            except Exception:  # httpcore's several ways to say "not yet"
+                await anyio.sleep(0.05)
+            else:
+                break
+    await stream.aclose()
+
+
+def clients_of(container: str) -> list[psutil.Process]:
+    """The docker clients of this process that stand by a container."""
+    return [
+        child
+        for child in psutil.Process().children()
+        if child.status() != psutil.STATUS_ZOMBIE and container in child.cmdline()
+    ]

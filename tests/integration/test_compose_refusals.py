@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.commands import BASCULE, bascule
 
-from cluster.compose import images
+from cluster.compose import images, machine
 from cluster.errors import EngineError, PrerequisiteError
 from cluster.topology.load import find_topology, to_toml
 
@@ -86,6 +86,59 @@ def test_a_compose_that_is_missing_or_too_old(tmp_path: Path) -> None:
     assert "docker has no compose plugin" in refused(tmp_path, PATH=path).stderr
     path = client(tmp_path / "old", version=server(), compose="v2.17.2\n")
     assert "docker compose v2.17.2 is too old" in refused(tmp_path, PATH=path).stderr
+
+
+def test_a_client_of_another_program(tmp_path: Path) -> None:
+    """As podman-docker answers."""
+    answer = json.dumps({"Client": {"APIVersion": "4.9.3", "Version": "4.9.3"}})
+    done = refused(tmp_path, PATH=client(tmp_path / "none", version=answer))
+    assert "the Docker engine does not answer" in done.stderr
+    assert "podman-docker" in done.stderr
+    answer = json.dumps({"Server": {"APIVersion": "4.9.3", "Version": "4.9.3"}})
+    done = refused(tmp_path, PATH=client(tmp_path / "other", version=answer))
+    assert "podman-docker" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "words"), [("rootless", "is rootless"), ("userns", "maps users (userns-remap)")]
+)
+def test_an_engine_that_maps_users(tmp_path: Path, option: str, words: str) -> None:
+    options = ["name=seccomp,profile=default", f"name={option}"]
+    path = client(
+        tmp_path / "bin",
+        version=server(),
+        compose="v2.40.3\n",
+        info=json.dumps({"SecurityOptions": options}),
+        network="\n",
+    )
+    assert words in refused(tmp_path, PATH=path).stderr
+
+
+def test_an_engine_whose_bridge_is_not_here(tmp_path: Path) -> None:
+    """The same kernel says nothing: Docker Desktop in WSL2 has it, and a machine like this one."""
+    path = client(
+        tmp_path / "bin",
+        version=server(),
+        compose="v2.40.3\n",
+        info=json.dumps({"SecurityOptions": ["name=seccomp,profile=default"]}),
+        network="192.0.2.1\n",
+    )
+    done = refused(tmp_path, PATH=path)
+    assert "the Docker engine's bridge (192.0.2.1) is no interface of this machine" in done.stderr
+
+
+@pytest.mark.docker
+def test_an_engine_on_another_machine_that_is_like_this_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """This machine, when it thinks that it is another one."""
+    other = "00000000-0000-0000-0000-000000000000"
+    monkeypatch.setattr(machine, "boot_id", lambda: other)
+    with pytest.raises(PrerequisiteError, match="runs on another machine"):
+        images.prepare_images()
+    assert not images.is_engine_here()
+    monkeypatch.setattr(machine, "has_own_boot_id", lambda: True)
+    assert images.is_engine_here()
 
 
 @pytest.mark.docker

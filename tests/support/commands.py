@@ -105,10 +105,10 @@ def descendants(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
 
 
-def wait_gone(processes: Sequence[psutil.Process]) -> None:
+def wait_gone(processes: Sequence[psutil.Process], *, timeout_s: float = GONE_TIMEOUT_S) -> None:
     """Wait until none of them runs any more."""
     wait_until(
         lambda: not any(process.is_running() for process in processes),
-        timeout_s=GONE_TIMEOUT_S,
-        what="the end of every process of the lab",
+        timeout_s=timeout_s,
+        what="the end of every process",
     )

@@ -1,9 +1,141 @@
-"""Whose a project is."""
+"""What is removed, by whom, and what is said when something stays."""
 
 from __future__ import annotations
 
-from cluster.compose.keeper import DRILL, KEEPER, OWNER, RUN, labels
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from support.docker_client import FakeClient
+
+from cluster.compose import beside, images, keeper
+from cluster.compose.beside import run_beside
+from cluster.compose.keeper import remove_run, sweep
+from cluster.compose.labels import DRILL, KEEPER, OWNER, RUN, label_options, labels
+from cluster.errors import EngineError, LeftoverError
+from cluster.processes import this_process
+
+ENGINE = r"""
+mkdir -p "$here/containers" "$here/late"
+case "$1" in
+    ps)
+        found=
+        for one in "$here/containers"/*; do
+            test -e "$one" || continue
+            found=yes
+            printf '%s\t%s\n' "${one##*/}" "$(cat "$one")"
+        done
+        if test -z "$found"; then
+            for one in "$here/late"/*; do
+                test -e "$one" && mv "$one" "$here/containers"
+            done
+        fi ;;
+    rm)
+        shift 3
+        for one; do
+            test "$one" = stuck && { echo "Error: $one is in use" >&2; exit 1; }
+            rm -f "$here/containers/$one"
+        done ;;
+esac
+exit 0
+"""
+"""An engine with containers: a file each, which has the labels. Those in ``late`` appear after the
+first look that finds none. What is called ``stuck`` cannot be removed."""
+
+Make = Callable[..., FakeClient]
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Makes the engine, with containers of run r1: name and keeper."""
+
+    def engine(late: tuple[str, ...] = (), **there: str) -> FakeClient:
+        client = FakeClient(tmp_path / "bin", ENGINE)
+        for folder in ("containers", "late"):
+            (client.folder / folder).mkdir()
+        for name, kept_by in there.items():
+            (client.folder / "containers" / name).write_text(f"{name}-run\t{kept_by}")
+        for name in late:
+            (client.folder / "late" / name).write_text("r1\tk")
+        client.use(monkeypatch)
+        return client
+
+    monkeypatch.setattr(keeper, "DEADLINE_S", 0.5)
+    return engine
+
+
+def left(client: FakeClient) -> set[str]:
+    """The containers that there are."""
+    return {path.name for path in (client.folder / "containers").iterdir()}
 
 
 def test_everything_of_a_run_is_labelled() -> None:
     assert labels("a1", "k") == {OWNER: DRILL, RUN: "a1", KEEPER: "k"}
+    assert label_options("a1", "k")[1:] == [f"--label={RUN}=a1", f"--label={KEEPER}=k"]
+
+
+def test_what_appears_after_the_first_look_is_removed_too(make: Make) -> None:
+    """A client that was killed asked for it, and the engine had not made it yet."""
+    client = make(one="k", late=("two", "three"))
+    assert {thing.name for thing in remove_run("r1")} == {"one", "two", "three"}
+    assert left(client) == set()
+
+
+def test_what_cannot_be_removed_is_named_with_the_engines_words(make: Make) -> None:
+    client = make(one="k", stuck="k")
+    with pytest.raises(EngineError, match=r"removed: container stuck\n.*stuck is in use"):
+        remove_run("r1")
+    assert left(client) == {"stuck"}
+
+
+def test_a_sweep_leaves_what_may_be_kept(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    boot, rest = this_process().split(":", maxsplit=1)
+    other = f"00000000-0000-0000-0000-000000000000:{rest}"
+    gone = f"{boot}:{rest}0"  # it began at another time
+    client = make(ours=this_process(), elder=other, gone=gone, foreign="x")
+    monkeypatch.setattr(images, "is_engine_here", lambda: False)
+    assert "gone" in {thing.name for thing in sweep()}
+    # The fake shows every container to everybody; which runs were asked for is in the calls.
+    assert any("run=gone-run" in call for call in client.calls)
+    assert not any("run=elder-run" in call for call in client.calls)
+
+
+def test_what_was_kept_before_the_machine_came_up_is_swept(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = "00000000-0000-0000-0000-000000000000:1:1:1"
+    client = make(elder=other)
+    monkeypatch.setattr(images, "is_engine_here", lambda: True)
+    assert [thing.name for thing in sweep()] == ["elder"]
+    assert left(client) == set()
+
+
+def test_how_a_drill_ended_is_known_though_something_of_it_stays(make: Make) -> None:
+    make(stuck="k")
+    with pytest.raises(LeftoverError, match="could not be removed: container stuck") as caught:
+        run_beside(["sh", "-c", "exit 7", "sh"], run="r1")
+    assert caught.value.code == 7
+    assert caught.value.stopped_by is None
+
+
+def test_clients_of_a_killed_keeper_are_killed_and_what_they_made_is_removed(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are process groups of their own, and do not end with it."""
+    monkeypatch.setattr(beside, "SETTLE_S", 0.1)
+    client = make(one="k")
+    script = (
+        "import os, signal, subprocess, sys; from pathlib import Path\n"
+        "child = subprocess.Popen(['sleep', '60'], process_group=0)\n"
+        "Path(sys.argv[1]).write_text(str(child.pid))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    path = tmp_path / "child"
+    code, stopped_by = run_beside([sys.executable, "-c", script, str(path)], run="r1")
+    assert (code, stopped_by) == (128 + signal.SIGKILL, None)
+    assert left(client) == set()
+    pid = int(path.read_text())
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE

@@ -83,6 +83,17 @@ def test_everything_is_labelled_and_nothing_has_a_secret() -> None:
     assert not any("environment" in service for service in document["services"].values())
 
 
+def test_a_dollar_in_a_path_is_no_variable() -> None:
+    """Compose file reference, interpolation: ``$$`` is a dollar sign."""
+    plan = plan_addresses(TOPOLOGY, BLOCKS[0])
+    document: Any = render_project(
+        TOPOLOGY, plan, run="r1", labels={}, config=Path("/runs/$HOME/config")
+    )
+    for service in document["services"].values():
+        [source] = [one["source"] for one in service["volumes"] if one["type"] == "bind"]
+        assert source.startswith("/runs/$$HOME/config/")
+
+
 def test_the_files_patroni_has_the_settings_of_the_topology() -> None:
     config = yaml.safe_load((ROOT / "docker" / "patroni.yml").read_text())
     dcs = config["bootstrap"]["dcs"]

@@ -12,10 +12,10 @@ from support.fake_docker import FakeEngine, refusal
 from chaos.testing import docker_leftovers as leftovers
 from chaos.testing.docker_leftovers import remove, sweep, this_process, try_to_sweep
 from chaos.testing.errors import StartError
-from cluster.living import this_process as living_process
+from cluster.processes import this_process as name_of_process
 
 HERE = socket.gethostname()
-BOOT, NAMESPACE, PID, BEGAN = living_process().split(":")
+BOOT, NAMESPACE, PID, BEGAN = name_of_process().split(":")
 DEAD = f"{HERE}/{BOOT}:{NAMESPACE}:{PID}:{int(BEGAN) - 1}"
 BEFORE_THE_BOOT = f"{HERE}/00000000-0000-0000-0000-000000000000:{NAMESPACE}:{PID}:{BEGAN}"
 IN_PROGRESS = "removal of container abc is already in progress"
