@@ -17,6 +17,7 @@ import pytest
 from support.compose_probes import CLIENT, DEADLINE_S, SERVER, conversation
 from support.docker_things import docker, run_of, things_of
 
+from cluster.compose import docker as docker_client
 from cluster.compose.images import prepare_images
 from cluster.compose.labels import RUN
 from cluster.compose.project import PYTHON, container_name, project_name, unit_of
@@ -131,8 +132,12 @@ async def test_no_two_hosts_reach_each_other_over_a_console(tmp_path: Path) -> N
             assert await reached(addresses, names, pairs) == set()
 
 
-async def test_a_link_is_cut_or_whole_also_when_somebody_stops_waiting(tmp_path: Path) -> None:
+async def test_a_link_is_cut_or_whole_also_when_somebody_stops_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker_client, "FINISH_TIMEOUT_S", 0.0)
     async with raised(tmp_path, []) as sites:
+        await sites.start_service("dcs-paris", None)
         name = f"bascule-drill-{sites.run}-dcs-paris-etcd"
         form = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}"
 
