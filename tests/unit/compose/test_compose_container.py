@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
-import anyio.abc
 import pytest
 from support.docker_client import FakeClient
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.anyio
 DEADLINE_S = 20.0
 ENGINE = r"""
 case "$1" in
-    start) echo true 0 again >"$here/state" ;;
+    start) echo true 0 again >"$here/state.new"; mv "$here/state.new" "$here/state" ;;
     attach) ;;
     inspect)
         test -e "$here/words" && { cat "$here/words" >&2; exit 1; }
@@ -54,12 +55,33 @@ class Ground:
 
     def say(self, state: str) -> None:
         """How the container is from now on."""
-        (self.client.folder / "state").write_text(f"{state}\n")
+        self._write("state", state)
 
-    async def start(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Start it, and wait until its client stands by."""
-        await self.container.start(tasks)
-        await self.attached("start")
+    def fail(self, words: str) -> None:
+        """The engine fails from now on, with these words."""
+        self._write("words", words)
+
+    def _write(self, name: str, line: str) -> None:
+        """At once: a client may look at any moment."""
+        new = self.client.folder / f"{name}.new"
+        new.write_text(f"{line}\n")
+        new.rename(self.client.folder / name)
+
+    @asynccontextmanager
+    async def started(self) -> AsyncIterator[None]:
+        """It is started, and its client stands by; on the way out it has ended.
+
+        Abandoned in any case: who stands by is shielded, and would hold up a test that fails.
+        """
+        async with anyio.create_task_group() as tasks:
+            try:
+                await self.container.start(tasks)
+                await self.attached("start")
+                yield
+                with anyio.fail_after(DEADLINE_S):
+                    await self.container.wait()
+            finally:
+                self.container.abandon()
 
     async def attached(self, what: str) -> int:
         """The pid of the client that does ``what``, once it does."""
@@ -82,8 +104,7 @@ def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
 
 
 async def test_the_end_of_a_client_is_no_end_and_the_later_one_is_told(ground: Ground) -> None:
-    async with anyio.create_task_group() as tasks:
-        await ground.start(tasks)
+    async with ground.started():
         await ground.end("start")
         await ground.attached("attach")
         assert ground.exits == []
@@ -97,26 +118,23 @@ async def test_the_end_of_a_client_is_no_end_and_the_later_one_is_told(ground: G
 
 
 async def test_the_engines_status_counts_and_not_the_clients(ground: Ground) -> None:
-    async with anyio.create_task_group() as tasks:
-        await ground.start(tasks)
+    async with ground.started():
         ground.say("false 137 again")
         await ground.end("start")
     assert [end.status for end in ground.exits] == [-signal.SIGKILL]
 
 
 async def test_of_a_container_that_was_removed_the_clients_status_counts(ground: Ground) -> None:
-    async with anyio.create_task_group() as tasks:
-        await ground.start(tasks)
-        (ground.client.folder / "words").write_text("Error: No such object: c\n")
+    async with ground.started():
+        ground.fail("Error: No such object: c")
         await ground.end("start")
     assert [end.status for end in ground.exits] == [-signal.SIGKILL]
 
 
 async def test_an_engine_that_answers_again_is_asked_again(ground: Ground) -> None:
     words = ground.client.folder / "words"
-    async with anyio.create_task_group() as tasks:
-        await ground.start(tasks)
-        words.write_text("Cannot connect to the Docker daemon\n")
+    async with ground.started():
+        ground.fail("Cannot connect to the Docker daemon")
         before = len(ground.client.calls)
         await ground.end("start")
         with anyio.fail_after(DEADLINE_S):
@@ -136,9 +154,8 @@ async def test_an_engine_that_does_not_answer_is_an_error_and_no_end(
     monkeypatch.setattr(container, "ENGINE_TIMEOUT_S", 0.1)
 
     async def run() -> None:
-        async with anyio.create_task_group() as tasks:
-            await ground.start(tasks)
-            (ground.client.folder / "words").write_text("dial: connect: no such file\n")
+        async with ground.started():
+            ground.fail("dial: connect: no such file")
             await ground.end("start")
             await anyio.sleep(DEADLINE_S)
 
@@ -150,8 +167,7 @@ async def test_an_engine_that_does_not_answer_is_an_error_and_no_end(
 
 async def test_one_that_is_abandoned_holds_nobody_up(ground: Ground) -> None:
     with anyio.fail_after(DEADLINE_S):
-        async with anyio.create_task_group() as tasks:
-            await ground.start(tasks)
+        async with ground.started():
             ground.container.abandon()
     assert not ground.container.is_up
     assert ground.exits == []
