@@ -24,7 +24,7 @@ BESIDE = """
 ## Beside the packages
 
 """
-MODULES = ("bascule_pytest.py",)
+MODULES = ("pytest_bascule.py",)
 
 TAIL = """\
 - `tests/unit/` (no sockets), `tests/integration/` (real processes), `tests/drills/` (whole drills),

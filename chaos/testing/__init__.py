@@ -1,7 +1,7 @@
 """A real Patroni cluster in anyone's tests: started in seconds, broken on request, whole again.
 
 Nothing is imported before it is used: the lab must not need Docker's client. The pytest plugin is
-``bascule_pytest.py``, beside the packages.
+``pytest_bascule.py``, beside the packages.
 """
 
 from __future__ import annotations

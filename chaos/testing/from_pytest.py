@@ -1,4 +1,4 @@
-"""What the plugin (``bascule_pytest.py``) does once a test uses the cluster: from pytest's words
+"""What the plugin (``pytest_bascule.py``) does once a test uses the cluster: from pytest's words
 to ours, and back."""
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def check_engine() -> Engine:
     if not docker.has_client():
         raise PrerequisiteError(docker.NO_CLIENT)
     server = _server()
-    if (words := explain_age(server.api)) is not None:
+    if (words := explain_age(server.api, server.version)) is not None:
         raise PrerequisiteError(words)
     if server.kernel != platform.release():
         raise PrerequisiteError(
@@ -85,12 +85,13 @@ def _server() -> _Server:
         raise PrerequisiteError(explain_silence(words)) from error
 
 
-def explain_age(api: str) -> str | None:
+def explain_age(api: str, version: str = "") -> str | None:
     """That an engine with this version of the API is too old, and what helps; None if not."""
     if version_numbers(api) >= API_MIN:
         return None
+    which = f"the Docker engine {version}".rstrip()
     return (
-        f"the Docker engine is too old (API {api}); needed is 20.10 (API 1.41) or later.\n"
+        f"{which} is too old (API {api}); needed is 20.10 (API 1.41) or later.\n"
         "  remedy: https://docs.docker.com/engine/install/"
     )
 

@@ -292,7 +292,7 @@ def test_a_project_may_have_a_package_chaos_of_its_own(
     test = (
         "import sys\nfrom chaos import MINE\n\n"
         "def test_x():\n    assert MINE == 1\n"
-        f"    assert ('bascule_pytest' in sys.modules) is {not arguments}\n"
+        f"    assert ('pytest_bascule' in sys.modules) is {not arguments}\n"
     )
     write(tmp_path, {f"{folder}/__init__.py": "MINE = 1\n", f"{folder}/test_x.py": test})
     code, output = run(tmp_path, *arguments)

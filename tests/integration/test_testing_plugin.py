@@ -137,7 +137,7 @@ import sys
 
 def test_nothing_is_loaded():
     heavy = ("replication", "cluster", "psycopg", "chaos", "testcontainers", "docker")
-    assert "bascule_pytest" in sys.modules
+    assert "pytest_bascule" in sys.modules
     assert [name for name in sys.modules if name.startswith(heavy)] == []
 """
     write(tmp_path, {"test_unused.py": unused})

@@ -12,7 +12,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "replication": frozenset(),
     "cluster": frozenset(),
     "chaos": frozenset({"cluster", "replication"}),
-    "bascule_pytest": frozenset({"chaos", "replication"}),
+    "pytest_bascule": frozenset({"chaos", "replication"}),
 }
 """The one-way rule: for each package (the plugin is one module), the others that it may import."""
 
