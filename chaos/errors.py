@@ -88,3 +88,10 @@ class ScenarioError(ChaosError):
         super().__init__(describe(source, problems))
         self.source = source
         self.problems = problems
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """The error itself, or those of a group, however deep they are nested."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in leaves(inner)]
+    return [error]

@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 
 NOTES_KEPT = 200
+LOADED_PHASES = frozenset({"steady", "fault", "recovery"})
+"""In which load is offered."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -12,14 +12,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from chaos.drill.board import Board, NodeBoard, Note, SiteBoard
+from chaos.drill.board import LOADED_PHASES, Board, NodeBoard, Note, SiteBoard
 
 REFRESH_S = 0.25
 LINES_INTERVAL_S = 5.0
 NOTES_SHOWN = 8
 WAITING_S = 1.0
 """From here on a site counts as waiting for service."""
-LOADED_PHASES = ("steady", "fault", "recovery")
 ROLE_STYLES = {"primary": "bold green", "replica": "cyan", "unreachable": "bold red"}
 
 

@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psycopg
-from psycopg import sql
 
 from chaos.drill.loads import DBNAME, ROLE
 from chaos.errors import PreflightError
@@ -56,11 +55,8 @@ async def prepare_exporter(cluster: PatroniCluster, role: str, password: str) ->
     Raises:
         PreflightError: there is no primary, or it refused.
     """
-    name = sql.Identifier(role)
     async with as_admin(cluster, "the exporter's role and table") as session:
-        await session.fetch(sql.SQL("CREATE ROLE {}").format(name))
-        verifier = sql.Literal(session.scram_verifier(role, password))
-        await session.fetch(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(name, verifier))
+        await ground.make_role(session, role, password)
         for statement in heartbeat_row.SCHEMA_STATEMENTS:
             await session.fetch(statement)
         for grant in heartbeat_row.grants(role):

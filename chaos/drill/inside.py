@@ -25,7 +25,7 @@ from chaos.drill.board import Board
 from chaos.drill.director import Director
 from chaos.drill.display import Display, make_display
 from chaos.drill.recorder import Recorder
-from chaos.errors import ChaosError
+from chaos.errors import ChaosError, leaves
 from chaos.evidence.folder import EventLog, read_run_json
 from chaos.exit_codes import COULD_NOT_RUN, INTERRUPTED
 from cluster.binaries import find_binaries
@@ -190,14 +190,6 @@ class Inside:
         else:
             self._recorder.say("stopping: healing and tearing down", loud=True)
             self._scope.cancel()
-
-
-def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    """The exceptions of a group, however deep they are nested."""
-    found: list[BaseException] = []
-    for error in group.exceptions:
-        found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found
 
 
 def main() -> int:

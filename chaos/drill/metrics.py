@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from prometheus_client.core import Metric as Family
 
-from chaos.drill.board import Board, FaultBoard
+from chaos.drill.board import LOADED_PHASES, Board, FaultBoard
 from replication.catalogue import CLUSTER, Metric, counter, gauge
 from replication.exporter.families import Sample, family
 
@@ -65,9 +65,6 @@ DRILL_METRICS: tuple[Metric, ...] = (
     DRILL_UNSERVED,
 )
 
-LOADED = frozenset({"steady", "fault", "recovery"})
-"""The phases in which load is offered."""
-
 
 def label(scenario: str) -> str:
     """The value of the label ``cluster``: the same for every drill of a scenario."""
@@ -101,7 +98,7 @@ def families(board: Board, *, run: str, now_s: float, wall_s: float) -> Iterator
         (
             ((cluster, name), max(0.0, now_s - site.last_ok_s))
             for name, site in board.sites.items()
-            if site.last_ok_s is not None and board.phase in LOADED
+            if site.last_ok_s is not None and board.phase in LOADED_PHASES
         ),
     )
 

@@ -26,6 +26,7 @@ from chaos.drill.board import Board
 from chaos.drill.loads import DBNAME
 from chaos.drill.metrics import families, label
 from chaos.drill.recorder import Recorder
+from chaos.errors import leaves
 from cluster import etcd
 from cluster.cluster import PatroniCluster
 from cluster.patroni import POSTGRES_PORT, REST_PORT
@@ -85,7 +86,7 @@ class Show:
         try:
             yield
         except Exception as error:  # whatever it is, what is watched goes on
-            self._recorder.say(f"{consequence}: {first_of(error)}", loud=True)
+            self._recorder.say(f"{consequence}: {leaves(error)[0]}", loud=True)
 
     async def _serve(self) -> None:
         server = MetricsServer(self._registry, lambda: Health(alive=True, age_s=0.0))
@@ -133,13 +134,6 @@ class Show:
             )
             self._registry.register(ClusterCollector(prober, name))
             await prober.run()
-
-
-def first_of(error: BaseException) -> BaseException:
-    """The first error of a group, however deep it is."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def write_log(path: Path) -> None:

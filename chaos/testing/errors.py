@@ -5,7 +5,7 @@ No name begins with ``Test``: pytest would take it for a test when a module impo
 
 from __future__ import annotations
 
-from chaos.errors import ChaosError
+from chaos.errors import ChaosError, leaves
 
 
 class ClusterInTestsError(ChaosError):
@@ -49,6 +49,4 @@ class NoDockerError(StartError):
 
 def words_of(error: BaseException) -> list[str]:
     """What an error says, or each of a group's, however deep they are nested."""
-    if isinstance(error, BaseExceptionGroup):
-        return [words for inner in error.exceptions for words in words_of(inner)]
-    return [str(error) or type(error).__name__]
+    return [str(leaf) or type(leaf).__name__ for leaf in leaves(error)]

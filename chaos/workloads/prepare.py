@@ -35,13 +35,7 @@ async def prepare(
     spec = spec or WorkloadSpec()
     workload = WORKLOADS[spec.kind]
     name = sql.Identifier(role)
-    if not await admin.fetch("SELECT FROM pg_roles WHERE rolname = %s", (role,)):
-        await admin.fetch(sql.SQL("CREATE ROLE {}").format(name))
-    await admin.fetch(
-        sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(
-            name, sql.Literal(admin.scram_verifier(role, password))
-        )
-    )
+    await make_role(admin, role, password)
     await schema.install(admin)
     await schema.grant(admin, role)
     for statement in workload.tables:
@@ -50,3 +44,16 @@ async def prepare(
         await admin.fetch(sql.SQL(grant).format(role=name))
     for opening, values in workload.opening(spec):
         await admin.fetch(opening, values)
+
+
+async def make_role(admin: Session, role: str, password: str) -> None:
+    """A role that may log in. Idempotent.
+
+    Raises:
+        psycopg.Error: the server refused, or was lost.
+    """
+    name = sql.Identifier(role)
+    if not await admin.fetch("SELECT FROM pg_roles WHERE rolname = %s", (role,)):
+        await admin.fetch(sql.SQL("CREATE ROLE {}").format(name))
+    verifier = sql.Literal(admin.scram_verifier(role, password))
+    await admin.fetch(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(name, verifier))
