@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
-import anyio.abc
+from anyio.abc import TaskStatus
 
 from chaos.drill.board import Board
 from chaos.drill.director import Director
@@ -124,7 +124,7 @@ class Inside:
                 death.
         """
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._watch_signals)
+            await tasks.start(self._watch_signals)  # nobody may see us begin and we not hear them
             if lifeline is not None:
                 tasks.start_soon(watch_lifeline, lifeline, self._stop)
             tasks.start_soon(self._display.run)
@@ -179,8 +179,9 @@ class Inside:
             self._recorder.say(line, loud=True)
         await self._looked.wait()
 
-    async def _watch_signals(self) -> None:
+    async def _watch_signals(self, *, task_status: TaskStatus[None]) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            task_status.started()
             async for _ in signals:
                 self._stop()
 

@@ -23,6 +23,7 @@ import time
 from contextlib import suppress
 
 import anyio
+from anyio.abc import TaskStatus
 
 from chaos.workloads.base import SiteLoad
 from chaos.workloads.config import LoadConfig, parse_config
@@ -74,7 +75,7 @@ class Load:
             application_name=f"bascule-load-{config.site}",
         )
         async with anyio.create_task_group() as helpers:
-            helpers.start_soon(self._watch_signals)
+            await helpers.start(self._watch_signals)
             helpers.start_soon(self._watch_loop)
             async with Storage(config.members, credentials) as storage:
                 helpers.start_soon(self._show, storage)
@@ -96,8 +97,9 @@ class Load:
             await self._stopping.wait()
             group.cancel_scope.deadline = anyio.current_time() + self._config.drain_s
 
-    async def _watch_signals(self) -> None:
+    async def _watch_signals(self, *, task_status: TaskStatus[None]) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            task_status.started()
             async for _ in signals:
                 self._stopping.set()
 

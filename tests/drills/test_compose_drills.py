@@ -116,26 +116,4 @@ def test_everything_is_removed_and_nothing_is_secret(contained: Drill) -> None:
                 assert word not in text, f"{path}: {word}"
 
 
-def test_settings_that_are_asked_for_are_in_force(tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    options = (
-        "--ttl",
-        "30",
-        "--loop-wait",
-        "10",
-        "--durability",
-        "async",
-        "--workload",
-        "transfers",
-    )
-    done = bascule(
-        *("drill", "steady", "--substrate", "compose", *options, "--out", str(out)),
-        timeout_s=DRILL_TIMEOUT_S,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    settings = events(out, "settings")[0]
-    assert (settings["ttl_s"], settings["loop_wait_s"]) == (30, 10)
-    assert settings["synchronous_standby_names"] == ""
-
-
 UNITS = {"db": "patroni", "dcs": "etcd", "app": "load"}

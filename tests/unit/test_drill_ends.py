@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
@@ -130,6 +132,16 @@ def test_an_error_amid_the_stop_does_not_hide_that_it_was_stopped(
     assert kind == "interrupted"
     assert fields["reason"] == "stopped by a signal (then: the network could not be removed)"
     assert "could not run" not in words(recorder)
+
+
+def test_a_signal_at_the_first_step_is_heard(recorder: Recorder, events: Events) -> None:
+    async def drill(**_: object) -> None:
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL  # else it would end us
+        os.kill(os.getpid(), signal.SIGTERM)
+        await anyio.sleep_forever()
+
+    assert run_inside(lambda _: drill, recorder) == INTERRUPTED
+    assert events.found == [("interrupted", {"reason": "stopped by a signal"})]
 
 
 def test_an_error_without_a_signal_is_the_reason(recorder: Recorder, events: Events) -> None:
