@@ -34,9 +34,7 @@ THINGS_MIN = 6 + 10 + 6
 """Containers, networks and volumes, without the load's."""
 
 
-@pytest.mark.parametrize(
-    ("number", "phase"), [(signal.SIGTERM, "boot"), (signal.SIGINT, "fault")]
-)
+@pytest.mark.parametrize(("number", "phase"), [(signal.SIGTERM, "boot"), (signal.SIGINT, "fault")])
 def test_a_signal_leaves_nothing_but_honest_evidence(
     tmp_path: Path, number: int, phase: str
 ) -> None:
