@@ -19,12 +19,15 @@ case $1 in
             sed '/--hash/d; s/ \\$//' /locks/run.txt >/locks/versions.txt
             $pip install $offline -r /locks/versions.txt
         else
-            $pip install --require-hashes -r /locks/run.txt
+            # First what builds, pinned like the rest.
+            $pip install --require-hashes -r /locks/build.txt
+            $pip install --require-hashes --no-build-isolation --use-pep517 -r /locks/run.txt
         fi
         ;;
     --source)
+        # A folder has no hash: what builds it was installed, and checked, with the lock.
         $pip install $offline --require-virtualenv --no-deps \
-            $(test -n "$offline" || echo "-c /locks/build.txt") "$2"
+            $(test -n "$offline" || echo "--no-build-isolation") "$2"
         ;;
     *)
         sed '/--hash/d; /^ /d; s/ \\$//' /locks/run.txt >/locks/versions.txt
