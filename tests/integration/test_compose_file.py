@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 UP_TIMEOUT_S = 600.0
 ALERT_TIMEOUT_S = 240.0
 PROTECTED_TIMEOUT_S = 60.0
-STANDBYS = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'quorum'"
+COUNTED_STANDBYS = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'quorum'"
 PORTS = ("PRIMARY", "REPLICA", "HAPROXY", "PROMETHEUS", "ALERTMANAGER", "GRAFANA")
 SECRETS = ("superuser", "replication", "rewind", "monitor", "app", "grafana")
 PROFILES = "cluster,observe,load"
@@ -66,6 +66,14 @@ class Composed:
         """The one value of a Prometheus query; None while there is none."""
         found = self.get("PROMETHEUS", f"/api/v1/query?query={query}")["data"]["result"]
         return float(found[0]["value"][1]) if found else None
+
+    def wait_value(self, query: str, value: float) -> None:
+        """Wait until the one value of a Prometheus query is this."""
+        wait_until(
+            lambda: self.value(query) == value,
+            timeout_s=ALERT_TIMEOUT_S,
+            what=f"{query} = {value:g}",
+        )
 
     def secret(self, name: str) -> str:
         """A password of the cluster."""
@@ -118,7 +126,7 @@ def test_the_primary_port_leads_to_the_primary_and_nobody_else_gets_in(composed:
         assert row == (False,)
         # Healthy is what runs; Patroni names the standbys that count in a later round of its loop.
         wait_until(
-            lambda: connection.execute(STANDBYS).fetchone() == (2,),
+            lambda: connection.execute(COUNTED_STANDBYS).fetchone() == (2,),
             timeout_s=PROTECTED_TIMEOUT_S,
             what="two replicas that count for the quorum",
         )
@@ -156,12 +164,8 @@ def test_everything_is_healthy_and_nothing_is_root_but_the_maker_of_secrets(
 
 
 def test_prometheus_sees_the_cluster_and_has_the_rules(composed: Composed) -> None:
-    for query, value in (("bascule_primaries", 1), ("sum(bascule_member_up)", 3)):
-        wait_until(
-            lambda query=query, value=value: composed.value(query) == value,  # type: ignore[misc]
-            timeout_s=ALERT_TIMEOUT_S,
-            what=f"{query} = {value}",
-        )
+    composed.wait_value("bascule_primaries", 1)
+    composed.wait_value("sum(bascule_member_up)", 3)
     assert composed.value("sum(bascule_exporter_permission_missing)") == 0
     groups = composed.get("PROMETHEUS", "/api/v1/rules")["data"]["groups"]
     rules = {rule["name"] for group in groups for rule in group["rules"]}
