@@ -10,6 +10,7 @@ import os
 
 import pytest
 from hypothesis import settings
+from support.commands import WHOLE_MACHINE
 from support.reported import Reported, reported
 from support.stories import ASYNC_LOSS, HOST_LOSS, INTERRUPTED, STEADY, SWITCHOVER
 from support.transferred import transferred
@@ -27,9 +28,15 @@ settings.load_profile("bascule")
 LEFT_OUT = pytest.StashKey[str]()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs an engine where there is none."""
+    """Leave out what needs an engine where there is none; say what pytest-xdist keeps together:
+    a module, and everything that needs the engine."""
     needing = [item for item in items if item.get_closest_marker("docker") is not None]
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            group = WHOLE_MACHINE if item in needing else item.nodeid.partition("::")[0]
+            item.add_marker(pytest.mark.xdist_group(group))
     if not needing or os.environ.get("BASCULE_TEST_DOCKER") == "required":
         return
     try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import tempfile
 from pathlib import Path
 
 import psutil
 import pytest
 from support.commands import (
+    WHOLE_MACHINE,
     bascule,
     descendants,
     events,
@@ -25,15 +25,10 @@ from cluster.binaries import find_binaries
 LAB_PROCESSES_MIN = 25
 """Nine hosts with an init each, three etcd, three Patroni, three PostgreSQL of several each."""
 END_TIMEOUT_S = 30.0
-
-
-@pytest.fixture(autouse=True)
-def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What others put into the machine's says nothing of us."""
-    folder = tmp_path / "tmp"
-    folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-    monkeypatch.setattr(tempfile, "tempdir", None)
+pytestmark = [
+    pytest.mark.usefixtures("own_temporary_folder"),
+    pytest.mark.xdist_group(WHOLE_MACHINE),
+]
 
 
 @pytest.mark.slow

@@ -6,9 +6,21 @@ import signal
 from pathlib import Path
 
 import pytest
-from support.commands import bascule, descendants, running, surroundings, wait_gone, wait_phase
+from support.commands import (
+    WHOLE_MACHINE,
+    bascule,
+    descendants,
+    running,
+    surroundings,
+    wait_gone,
+    wait_phase,
+)
 
 END_TIMEOUT_S = 30.0
+pytestmark = [
+    pytest.mark.usefixtures("own_temporary_folder"),
+    pytest.mark.xdist_group(WHOLE_MACHINE),
+]
 
 
 @pytest.mark.slow
