@@ -7,6 +7,7 @@ Tests that need a Docker engine are left out, and that is said, where none is fi
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -45,6 +46,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in needing]
         config.hook.pytest_deselected(items=needing)
         config.stash[LEFT_OUT] = f"{len(needing)} tests in containers were left out: {error}"
+        if hasattr(config, "workeroutput"):  # a worker of pytest-xdist: its controller says it
+            config.workeroutput["left_out"] = config.stash[LEFT_OUT]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """What a worker has left out."""
+    if "left_out" in getattr(node, "workeroutput", {}):
+        node.config.stash[LEFT_OUT] = node.workeroutput["left_out"]
 
 
 def pytest_terminal_summary(

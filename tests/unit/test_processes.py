@@ -86,6 +86,7 @@ def test_a_proc_of_another_namespace_tells_no_start(monkeypatch: pytest.MonkeyPa
         f"{BOOT}:{NAMESPACE}:-1:{BEGAN}",
         f"{BOOT}:{NAMESPACE}:{10**30}:{BEGAN}",
     ],
+    ids=["empty", "foreign", "no number", "zero", "negative", "huge"],
 )
 def test_what_is_no_name_counts_as_alive(name: str) -> None:
     assert not is_gone(name, same_machine=True)

@@ -46,6 +46,7 @@ def put(engine: FakeEngine, cluster: str, process: str, status: str = "running")
         BEFORE_THE_BOOT,  # a machine of the same name: its containers run
         "not ours",
     ],
+    ids=["this", "kept", "elsewhere", "other namespace", "before the boot", "foreign"],
 )
 def test_what_may_be_alive_stays(engine: FakeEngine, process: str) -> None:
     put(engine, "c1", process)
@@ -53,7 +54,11 @@ def test_what_may_be_alive_stays(engine: FakeEngine, process: str) -> None:
     assert names(engine) == ["c1-db", "c1-wan"]
 
 
-@pytest.mark.parametrize(("process", "status"), [(DEAD, "running"), (BEFORE_THE_BOOT, "exited")])
+@pytest.mark.parametrize(
+    ("process", "status"),
+    [(DEAD, "running"), (BEFORE_THE_BOOT, "exited")],
+    ids=["dead", "before the boot"],
+)
 def test_what_is_over_goes_and_nothing_else(engine: FakeEngine, process: str, status: str) -> None:
     put(engine, "c1", process, status)
     put(engine, "c2", this_process())
