@@ -7,7 +7,6 @@ Tests that need a Docker engine are left out, and that is said, where none is fi
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -15,6 +14,7 @@ from support.commands import WHOLE_MACHINE
 from support.reported import Reported, reported
 from support.stories import ASYNC_LOSS, HOST_LOSS, INTERRUPTED, STEADY, SWITCHOVER
 from support.transferred import transferred
+from xdist.workermanage import WorkerController
 
 from chaos.evidence.verdict_file import build_verdict
 from chaos.report import render_html, render_junit
@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
+def pytest_testnodedown(node: WorkerController) -> None:
     """What a worker has left out."""
     if "left_out" in getattr(node, "workeroutput", {}):
         node.config.stash[LEFT_OUT] = node.workeroutput["left_out"]
