@@ -20,7 +20,7 @@ test: $(VENV)/dev.stamp  ## unit, integration, drills, report in a browser; cont
 check: $(VENV)/dev.stamp  ## lint, format, types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-bench: $(VENV)/dev.stamp  ## every measured claim again (about half an hour)
+bench: $(VENV)/dev.stamp  ## the measured claims again, without those about containers (about half an hour)
 	@$(BIN)/python benchmarks/all.py
 
 clean:  ## the virtual environment and the caches; never your runs

@@ -1,6 +1,7 @@
-"""Every measured claim again, one benchmark after the other: ``make bench``.
+"""The measured claims again, one benchmark after the other: ``make bench``.
 
-``python benchmarks/all.py --docker`` runs those that need a Docker engine instead.
+``python benchmarks/all.py --docker`` runs those that need a Docker engine instead. The commands are
+those that the README has beside its figures; only ``sync_overhead.py`` is for docs/sqlalchemy.md.
 """
 
 from __future__ import annotations
@@ -10,15 +11,16 @@ import sys
 from pathlib import Path
 
 BENCHMARKS = (
-    *(("boot.py",), ("load.py",), ("rto.py",), ("writes.py",), ("bulk.py",), ("exporter.py",)),
-    *(("reroute.py",), ("testing.py",), ("soak.py",)),
+    *("boot.py --runs 7", "load.py", "rto.py", "writes.py", "bulk.py --rounds 3", "exporter.py"),
+    *("reroute.py --runs 6", "testing.py", "sync_overhead.py", "soak.py"),
 )
-WITH_DOCKER = (("compose.py",), ("testing.py", "--mode", "docker"), ("substrates.py",))
+WITH_DOCKER = ("compose.py", "testing.py --mode docker --runs 3", "substrates.py")
 
 
 def main() -> None:
-    for name, *arguments in WITH_DOCKER if "--docker" in sys.argv[1:] else BENCHMARKS:
-        print(f"== {' '.join((name, *arguments))}", flush=True)
+    for command in WITH_DOCKER if "--docker" in sys.argv[1:] else BENCHMARKS:
+        print(f"== {command}", flush=True)
+        name, *arguments = command.split()
         program = str(Path(__file__).with_name(name))
         subprocess.run([sys.executable, program, *arguments], check=True)
 

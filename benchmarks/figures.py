@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from chaos.exit_codes import COULD_NOT_RUN, INTERRUPTED, USAGE
+
 DRILL_TIMEOUT_S = 300.0
-COULD_NOT = (2, 3, 130)
+COULD_NOT = (USAGE, COULD_NOT_RUN, INTERRUPTED)
 """Exit codes of a drill that did not come to its end, whatever it could say of its evidence."""
 
 

@@ -34,7 +34,7 @@ class StorageSettings:
 
     deadline_s: float = 30.0
     """For one unit of work, where its caller names none. With Patroni's defaults (ttl 30,
-    loop_wait 10, retry_timeout 10) a lost host cost 24 to 25 s of writes in drills; up to 39 s are
+    loop_wait 10, retry_timeout 10) a lost host cost 25 to 26 s of writes in drills; up to 39 s are
     possible. An interactive application wants less, a batch more."""
 
     durability: Durability = "quorum"
@@ -52,7 +52,7 @@ class StorageSettings:
 
     watch_interval_s: float = 2.0
     """Between two questions to each member who the primary is, while all is well. Patroni itself
-    looks once in ``loop_wait`` (10 s); a switchover took 1.6 to 1.9 s in drills, and an error
+    looks once in ``loop_wait`` (10 s); a switchover took 1.5 to 1.6 s in drills, and an error
     makes us ask at once anyway."""
 
     circuit_after: int = 5

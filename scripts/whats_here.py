@@ -29,10 +29,13 @@ MODULES = ("pytest_bascule.py",)
 TAIL = """\
 - `tests/unit/` (no sockets), `tests/integration/` (real processes), `tests/drills/` (whole drills),
   `tests/support/` (what they share).
-- `benchmarks/`: every measured claim, `make bench`.
-- `docs/`: [the run folder](run-folder.md), [scenarios](scenarios.md), [topologies](topologies.md),
-  [decisions](decisions/).
-- `locks/`: the pinned packages; `scripts/`: set-up, locking, this page.
+- `benchmarks/`: the measured claims, `make bench`; `examples/`: runnable, tested.
+- `docker-compose.yml` and `docker/`: the sites in [containers](compose.md), and their images.
+- `docs/`: the storage layer ([begin here](storage.md)), the exporter and alerts
+  ([monitoring](monitoring.md), [metrics](metrics.md), [runbooks](runbooks/README.md)), drills
+  ([scenarios](scenarios.md), [topologies](topologies.md), [verdicts](verdicts.md),
+  [the run folder](run-folder.md)), [your own tests](testing.md), [decisions](decisions/README.md).
+- `locks/`: the pinned packages; `scripts/`: set-up, locking, images, generated pages.
 """
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from chaos.evidence.run import Run
 from chaos.scenarios.model import WorkloadKind
-from chaos.verdict import Finding, Verdict, merge
+from chaos.verdict import Finding, FindingKind, Verdict, merge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,8 @@ class Checker:
     question: str
     """What it makes sure of, as a sentence that is true when it finds nothing."""
     check: Check
+    finds: tuple[FindingKind, ...] = ()
+    """What it can find."""
     needs: tuple[Need, ...] = ()
     """What it has to see before its silence means anything."""
     workloads: tuple[WorkloadKind, ...] = ()

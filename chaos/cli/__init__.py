@@ -6,9 +6,11 @@ import errno
 import sys
 import traceback
 
+import click
+
 from chaos.cli.main import bascule
 from chaos.errors import ChaosError
-from chaos.exit_codes import COULD_NOT_RUN, USAGE
+from chaos.exit_codes import COULD_NOT_RUN, INTERRUPTED, USAGE
 from cluster.errors import ClusterError, EngineError, PrerequisiteError
 
 NO_SPACE = (
@@ -20,7 +22,13 @@ NO_SPACE = (
 def main() -> None:
     """Run the command; an error is one message on standard error, never a traceback."""
     try:
-        bascule.main(standalone_mode=True)
+        sys.exit(bascule.main(standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:  # Ctrl-C: click's own code for it is that of findings
+        print("bascule: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except (PrerequisiteError, EngineError) as error:
         fail(error, COULD_NOT_RUN)
     except (ChaosError, ClusterError) as error:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import click
 
-from chaos.cli.verdict_text import exit_code, print_verdict
+from chaos.cli.verdict_text import print_verdict
 from chaos.drill.listeners import ListenPlace, parse_place
 from chaos.drill.outside import DrillEnd, DrillRequest, default_folder, run_drill
 from chaos.drill.places import SubstrateName
 from chaos.errors import ScenarioError
-from chaos.exit_codes import COULD_NOT_RUN, INTERRUPTED
+from chaos.exit_codes import COULD_NOT_RUN, INTERRUPTED, of_verdict
 from chaos.scenarios.load import WORKLOADS as WORKLOAD_NAMES
 from chaos.scenarios.load import load_scenario
 from chaos.scenarios.model import RATES_PER_S, WorkloadKind
@@ -236,4 +236,4 @@ def end_code(end: DrillEnd) -> int:
     """The exit code of a drill."""
     if end.stopped_by is not None:
         return INTERRUPTED
-    return exit_code(end.judged.verdict.verdict) if end.ran else COULD_NOT_RUN
+    return of_verdict(end.judged.verdict.verdict) if end.ran else COULD_NOT_RUN

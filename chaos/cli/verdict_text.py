@@ -20,7 +20,6 @@ STYLES = {
     Verdict.UNKNOWN: "bold black on yellow",
     Verdict.INVALID: "bold white on dark_red",
 }
-EXIT_CODES = {Verdict.VALID: 0, Verdict.INVALID: 1, Verdict.UNKNOWN: 4}
 PHASE_WORDS = {
     "fault_to_leader_key_gone": "until the leader key was gone",
     "to_new_leader_key": "until a new leader key",
@@ -28,11 +27,6 @@ PHASE_WORDS = {
     "to_first_acknowledged": "until the first acknowledged write",
 }
 FINDINGS_SHOWN = 6
-
-
-def exit_code(verdict: Verdict) -> int:
-    """What a verdict means to a script."""
-    return EXIT_CODES[verdict]
 
 
 def print_verdict(folder: Path, judged: Judged) -> None:

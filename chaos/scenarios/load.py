@@ -18,7 +18,7 @@ from chaos.scenarios.model import (
     WorkloadSpec,
 )
 from chaos.scenarios.rules import problems_of_scenario
-from cluster.catalog import Catalog, Found
+from cluster.catalogue import Catalogue, Found
 from cluster.toml_file import Document, Table
 
 DEFAULT = "host-loss"
@@ -38,7 +38,7 @@ LIMIT_S_MIN = 0.1
 ACCOUNTS_MIN = 2
 """A transfer needs two."""
 
-_CATALOG = Catalog(
+_CATALOG = Catalogue(
     kind="scenario",
     package="chaos.scenarios",
     folder="builtin",

@@ -18,7 +18,7 @@ from typing import Self, TypeVar
 from chaos.testing import places as where
 from chaos.testing.backend import Backend
 from chaos.testing.choices import Settings, choose_backend, choose_topology
-from chaos.testing.errors import FaultError, NotHealthyError, NotRunningError, OptionError
+from chaos.testing.errors import FaultError, NotHealthyError, OptionError
 from chaos.testing.ground import lay_ground
 from chaos.testing.model import HOST, Done, Mode, Place, Ready, Request, State
 from cluster.topology.model import Durability, Topology
@@ -146,19 +146,6 @@ class PatroniCluster:
     def credentials(self) -> Credentials:
         """Of the tests' role."""
         return Credentials(user=self.username, password=self._password, dbname=self.dbname)
-
-    @property
-    def superuser_credentials(self) -> Credentials:
-        """Of PostgreSQL's superuser, on the tests' database.
-
-        Raises:
-            NotRunningError: the cluster has not been started.
-        """
-        if (ready := self._ready) is None:
-            raise NotRunningError("the cluster is not running: start it, or use a with block")
-        return Credentials(
-            user=ready.superuser, password=ready.superuser_password, dbname=self.dbname
-        )
 
     def primary_url(
         self, *, driver: str | None = None, timeout_s: float = PRIMARY_TIMEOUT_S

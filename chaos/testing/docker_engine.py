@@ -23,7 +23,7 @@ CHECKOUT = Path(__file__).parents[2]
 BUILD = ("docker", "compose", "--profile", "cluster", "build")
 BUILD_TIMEOUT_S = 1800.0
 """Packages are downloaded and installed."""
-EXTRA = "pip install 'bascule[testing]'"
+EXTRA = "pip install docker testcontainers"
 ALL_REMEDIES: Mapping[str, str] = {
     "address pool": "there are too many networks on this machine; remove some (docker network"
     " prune), or give the engine more address pools",

@@ -38,7 +38,7 @@ def discover(discover_system: bool = True) -> Discovery:
             initialize_discovery_result,
         )
     except ImportError as error:
-        words = "Chaos Toolkit is not installed: pip install 'bascule[chaostoolkit]'"
+        words = "Chaos Toolkit is not installed: pip install chaostoolkit-lib"
         raise ChaosError(words) from error
     found = initialize_discovery_result("bascule", version("bascule"), "patroni")
     found["activities"] += discover_actions(ACTIONS)

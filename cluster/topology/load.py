@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
-from cluster.catalog import Catalog, Found
+from cluster.catalogue import Catalogue, Found
 from cluster.errors import TopologyError
 from cluster.toml_file import Document, Table, quote, read_text
 from cluster.topology.model import ClusterSettings, Durability, Host, Role, Site, Topology
@@ -21,7 +21,7 @@ DEFAULT = "three-sites"
 ROLES: tuple[Role, ...] = get_args(Role)
 DURABILITIES: tuple[Durability, ...] = get_args(Durability)
 
-_CATALOG = Catalog(
+_CATALOG = Catalogue(
     kind="topology", package="cluster", folder="topologies", refuse=TopologyError, first=DEFAULT
 )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from replication.monitoring.catalog import ALERTS
+from replication.monitoring.catalogue import ALERTS
 from replication.monitoring.rule import AlertRule, duration, number
 
 GROUP = "bascule"

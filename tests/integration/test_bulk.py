@@ -21,12 +21,12 @@ from support.bulk_ground import (
     halted,
     lay_ground,
     load,
-    no_standby,
     rows,
     storage_on,
     wait_backend,
 )
 from support.local_postgres import LocalPostgres
+from support.wal_receiver import no_standby
 
 from replication import NotApplied, Transaction, Unknown
 from replication.bulk import BulkLoad, ChunkRefused, Loaded, Progress, SourceChanged

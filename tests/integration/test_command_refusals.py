@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
-from support.commands import BASCULE, bascule
+from support.commands import BASCULE, bascule, running
+from support.stories import STEADY
+from support.synthetic_run import write_run
 
-from chaos.exit_codes import COULD_NOT_RUN
+from chaos.exit_codes import COULD_NOT_RUN, INTERRUPTED
 from cluster.topology.load import find_topology, to_toml
 
 
@@ -56,3 +60,15 @@ def test_a_disk_that_is_full_ends_the_drill_with_a_remedy_and_nothing_stays(tmp_
     assert "remedy: free some space there, or choose another place (--out)" in done.stderr
     assert "Traceback" not in done.stderr
     assert ".part" not in done.stdout
+
+
+def test_a_check_that_is_interrupted_does_not_say_findings(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", STEADY)
+    history = run / "history-paris.jsonl"
+    history.unlink()
+    os.mkfifo(history)
+    with running("check", str(run)) as check, history.open("wb"):  # opens when the command reads
+        check.send_signal(signal.SIGINT)
+        assert check.wait(timeout=30) == INTERRUPTED
+        assert check.stderr is not None
+        assert check.stderr.read().strip() == "bascule: interrupted"

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +14,10 @@ from pathlib import Path
 import anyio
 import pytest
 from psycopg import sql
+from support import wal_receiver
 from support.local_postgres import LocalPostgres, local_postgres, replica_of
 from support.patroni_answers import rest_api
+from support.synchronous import wait_until
 
 from replication.unit_rows import SCHEMA_STATEMENTS
 
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 APP_PASSWORD = "not-a-secret-either"
-ANYBODY, NOBODY = "ANY 1 (*)", "ANY 1 (nobody)"
+ANYBODY = "ANY 1 (*)"
 DEADLINE_S = 60.0
 WAITING = "SELECT 1 FROM pg_stat_activity WHERE usename = 'app' AND wait_event = 'SyncRep'"
 """The commits of ours that wait for a standby."""
@@ -113,16 +114,10 @@ async def bench(pair: tuple[LocalPostgres, LocalPostgres], tmp_path: Path) -> As
 
 @contextmanager
 def no_standby(server: LocalPostgres) -> Iterator[None]:
-    """COMMIT waits for a standby that does not exist."""
-    server.set("synchronous_standby_names", NOBODY)
-    try:
+    """COMMIT waits for a standby that does not exist; at the end none does any more."""
+    with wal_receiver.no_standby(server, back=ANYBODY):
         yield
-    finally:
-        server.set("synchronous_standby_names", ANYBODY)
-        until_s = time.monotonic() + DEADLINE_S
-        while server.query(WAITING):  # a commit whose client is gone waits like any other
-            assert time.monotonic() < until_s, "a commit still waits for its standby"
-            time.sleep(0.02)
+    wait_until(lambda: not server.query(WAITING))  # one whose client is gone waits like any other
 
 
 def test_the_schema_is_the_one_of_the_storage_layer() -> None:

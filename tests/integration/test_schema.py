@@ -10,10 +10,11 @@ from typing import LiteralString
 import anyio
 import psycopg
 import pytest
-from support.bulk_ground import ADMIN, address_of, no_standby
+from support.bulk_ground import ADMIN, address_of
 from support.local_postgres import PASSWORD, LocalPostgres
 from support.patroni_answers import rest_api
 from support.server_pair import promote, server_pair, wait_rows
+from support.wal_receiver import no_standby
 
 from replication import Storage, Transaction
 from replication.schema import (

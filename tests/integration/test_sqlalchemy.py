@@ -18,6 +18,7 @@ from support.synchronous import (
     create_tables,
     end_sleepers,
     rest_apis,
+    sync_storage_on,
     two_servers,
     wait_rows,
     wait_until,
@@ -68,10 +69,7 @@ def server(postgres_server: LocalPostgres) -> LocalPostgres:
 
 @pytest.fixture
 def storage(server: LocalPostgres) -> Iterator[SyncStorage]:
-    with (
-        rest_apis(True) as (answers,),
-        SyncStorage([answers.member(server)], CREDENTIALS) as storage,
-    ):
+    with sync_storage_on(server) as storage:
         yield storage
 
 

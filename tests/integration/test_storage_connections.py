@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import LiteralString
 
@@ -19,11 +19,12 @@ from support.synchronous import (
     create_tables,
     end_sleepers,
     rest_apis,
+    sync_storage_on,
     two_servers,
     wait_rows,
     wait_until,
 )
-from support.wal_receiver import STANDBYS
+from support.wal_receiver import no_standby
 
 from replication import (
     CommitInDoubt,
@@ -55,20 +56,8 @@ async def storage(server: LocalPostgres) -> AsyncIterator[Storage]:
 
 @pytest.fixture
 def sync_storage(server: LocalPostgres) -> Iterator[SyncStorage]:
-    with (
-        rest_apis(True) as (answers,),
-        SyncStorage([answers.member(server)], CREDENTIALS) as storage,
-    ):
+    with sync_storage_on(server) as storage:
         yield storage
-
-
-@contextmanager
-def no_standby(server: LocalPostgres) -> Iterator[None]:
-    server.set("synchronous_standby_names", "ANY 1 (nobody)")
-    try:
-        yield
-    finally:
-        server.set("synchronous_standby_names", STANDBYS)
 
 
 def entries(server: LocalPostgres) -> list[str]:

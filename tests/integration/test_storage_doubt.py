@@ -15,7 +15,6 @@ from support.ledger_units import (
     admin_on,
     entries,
     id_rows,
-    no_standby,
     prepare_ledger,
     running,
     setting,
@@ -24,6 +23,7 @@ from support.ledger_units import (
     wait_rows,
 )
 from support.local_postgres import LocalPostgres
+from support.wal_receiver import no_standby
 
 from replication import Applied, Transaction, Unknown
 from replication.durability import plan

@@ -17,7 +17,6 @@ from support.ledger_units import (
     adding,
     entries,
     id_rows,
-    no_standby,
     prepare_ledger,
     running,
     setting,
@@ -27,7 +26,7 @@ from support.ledger_units import (
 )
 from support.local_postgres import LocalPostgres, local_postgres, replica_of
 from support.patroni_answers import Answers, rest_api
-from support.wal_receiver import STANDBYS
+from support.wal_receiver import STANDBYS, no_standby
 
 from replication import (
     Applied,

@@ -9,13 +9,13 @@ from support.ledger_units import (
     adding,
     entries,
     id_rows,
-    no_standby,
     prepare_ledger,
     setting,
     storage_on,
     wait_backend,
 )
 from support.local_postgres import LocalPostgres
+from support.wal_receiver import no_standby
 
 from replication import (
     AlreadyApplied,

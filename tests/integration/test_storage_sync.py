@@ -20,11 +20,12 @@ from support.synchronous import (
     create_tables,
     end_sleepers,
     rest_apis,
+    sync_storage_on,
     two_servers,
     wait_rows,
     wait_until,
 )
-from support.wal_receiver import STANDBYS
+from support.wal_receiver import no_standby
 
 from replication import (
     AlreadyApplied,
@@ -52,10 +53,7 @@ def server(postgres_server: LocalPostgres) -> LocalPostgres:
 
 @pytest.fixture
 def storage(server: LocalPostgres) -> Iterator[SyncStorage]:
-    with (
-        rest_apis(True) as (answers,),
-        SyncStorage([answers.member(server)], CREDENTIALS) as storage,
-    ):
+    with sync_storage_on(server) as storage:
         yield storage
 
 
@@ -68,15 +66,6 @@ def adding(entry_id: str, n: int = 1) -> Callable[[SyncTransaction], int]:
 
 def entries(server: LocalPostgres) -> list[str]:
     return [row[0] for row in server.query("SELECT id FROM entry ORDER BY id")]
-
-
-@contextmanager
-def no_standby(server: LocalPostgres) -> Iterator[None]:
-    server.set("synchronous_standby_names", "ANY 1 (nobody)")
-    try:
-        yield
-    finally:
-        server.set("synchronous_standby_names", STANDBYS)
 
 
 @contextmanager

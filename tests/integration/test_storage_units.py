@@ -5,21 +5,31 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import LiteralString
 
 import anyio
 import psycopg
 import pytest
-from support.ledger_entries import Entry, add_entry, prepare
-from support.local_postgres import PASSWORD, SUPERUSER, LocalPostgres
-from support.patroni_answers import Answers, rest_api
-from support.wal_receiver import STANDBYS
+from support.ledger_units import (
+    CREDENTIALS,
+    adding,
+    admin_on,
+    entries,
+    id_rows,
+    own_pid,
+    prepare_ledger,
+    storage_on,
+    wait_backend,
+    wait_true,
+)
+from support.local_postgres import LocalPostgres
+from support.patroni_answers import rest_api
+from support.wal_receiver import no_standby
 
 from replication import (
     AlreadyApplied,
-    Credentials,
     DeadlineExceeded,
     Member,
     NoPrimary,
@@ -28,12 +38,9 @@ from replication import (
     Transaction,
     Unknown,
 )
-from replication.wire import session_to
 
 pytestmark = pytest.mark.anyio
 
-ROLE, ROLE_PASSWORD = "bascule_app", "app-password"
-CREDENTIALS = Credentials(user=ROLE, password=ROLE_PASSWORD, dbname="postgres")
 LATE_S = 0.5
 """How much later than its deadline a unit of work may end."""
 
@@ -41,69 +48,9 @@ LATE_S = 0.5
 @pytest.fixture
 async def server(postgres_server: LocalPostgres) -> LocalPostgres:
     """The server with an empty ledger."""
-    admin = Credentials(user=SUPERUSER, password=PASSWORD, dbname="postgres")
-    async with (
-        rest_api(primary=True) as answers,
-        session_to(answers.member(postgres_server).address, admin) as session,
-    ):
-        await prepare(session, role=ROLE, password=ROLE_PASSWORD)
-        await prepare(session, role=ROLE, password=ROLE_PASSWORD)  # is idempotent
-        await session.fetch("TRUNCATE bascule.ledger, bascule.unit_of_work")
+    await prepare_ledger(postgres_server)
+    await prepare_ledger(postgres_server)  # is idempotent
     return postgres_server
-
-
-@asynccontextmanager
-async def storage_on(server: LocalPostgres) -> AsyncIterator[tuple[Storage, Answers]]:
-    async with (
-        rest_api(primary=True) as answers,
-        Storage([answers.member(server)], CREDENTIALS) as storage,
-    ):
-        yield storage, answers
-
-
-def adding(unit_id: str) -> Callable[[Transaction], Awaitable[None]]:
-    async def unit_of_work(transaction: Transaction) -> None:
-        await add_entry(transaction, Entry(id=unit_id, site="paris", worker=0, n=0))
-
-    return unit_of_work
-
-
-def entries(server: LocalPostgres, unit_id: str) -> int:
-    count: int = server.query("SELECT count(*) FROM bascule.ledger WHERE id = %s", (unit_id,))[0][0]
-    return count
-
-
-def id_rows(server: LocalPostgres, unit_id: str) -> list[tuple[int, str]]:
-    return [
-        (attempt, state)
-        for attempt, state in server.query(
-            "SELECT attempt, state FROM bascule.unit_of_work WHERE id = %s ORDER BY 1", (unit_id,)
-        )
-    ]
-
-
-async def wait_backend(server: LocalPostgres, condition: LiteralString) -> int:
-    """The pid of the backend of ours that fulfils ``condition``, as soon as there is one."""
-    query = psycopg.sql.SQL(
-        "SELECT pid FROM pg_stat_activity WHERE usename = {} AND {} LIMIT 1"
-    ).format(psycopg.sql.Literal(ROLE), psycopg.sql.SQL(condition))
-    with anyio.fail_after(10):
-        while True:
-            rows = await anyio.to_thread.run_sync(server.query, query)
-            if rows:
-                pid: int = rows[0][0]
-                return pid
-            await anyio.sleep(0.02)
-
-
-@contextmanager
-def no_standby(server: LocalPostgres) -> Iterator[None]:
-    """COMMIT waits for a standby that does not exist."""
-    server.set("synchronous_standby_names", "ANY 1 (nobody)")
-    try:
-        yield
-    finally:
-        server.set("synchronous_standby_names", STANDBYS)
 
 
 async def test_applied_once_with_its_evidence(server: LocalPostgres) -> None:
@@ -167,7 +114,7 @@ async def test_killed_before_commit_is_run_again(server: LocalPostgres) -> None:
 
     async def killed_once(transaction: Transaction) -> None:
         await adding("a")(transaction)
-        calls.append((await transaction.execute("SELECT pg_backend_pid()")).rows[0][0])
+        calls.append(await own_pid(transaction))
         if len(calls) == 1:
             server.query("SELECT pg_terminate_backend(%s, 5000)", (calls[0],))
             await transaction.execute("SELECT 1")
@@ -234,7 +181,7 @@ async def frozen(pid: int) -> AsyncIterator[None]:
 async def test_the_deadline_holds_against_a_silent_server(server: LocalPostgres) -> None:
     async def frozen_in_the_middle(transaction: Transaction) -> None:
         await adding("a")(transaction)
-        pid = (await transaction.execute("SELECT pg_backend_pid()")).rows[0][0]
+        pid = await own_pid(transaction)
         async with frozen(pid):
             await transaction.execute("SELECT 1")
 
@@ -255,7 +202,7 @@ async def test_the_deadline_holds_at_commit_too(server: LocalPostgres) -> None:
 
     async def frozen_at_the_end(transaction: Transaction) -> None:
         await adding("a")(transaction)
-        pids.append((await transaction.execute("SELECT pg_backend_pid()")).rows[0][0])
+        pids.append(await own_pid(transaction))
         os.kill(pids[0], signal.SIGSTOP)
 
     async with storage_on(server) as (storage, _):
@@ -283,10 +230,8 @@ async def test_a_read_only_server_is_left_and_found_again(server: LocalPostgres)
             assert applied.attempts > 1
 
         group.start_soon(write)
-        with anyio.fail_after(5):
-            while answers.asked < asked + 2:
-                await anyio.sleep(0.02)
-        with psycopg.connect(server.conninfo(password=PASSWORD), autocommit=True) as admin:
+        await wait_true(lambda: answers.asked >= asked + 2)
+        with admin_on(server) as admin:
             admin.execute("SET default_transaction_read_only = off")
             admin.execute("ALTER SYSTEM SET default_transaction_read_only = off")
             admin.execute("SELECT pg_reload_conf()")

@@ -11,7 +11,6 @@ import psycopg
 from psycopg import sql
 from support.local_postgres import PASSWORD, SUPERUSER, LocalPostgres
 from support.patroni_answers import Answers, rest_api
-from support.wal_receiver import STANDBYS
 
 from replication import Credentials, Storage
 from replication.bulk import BulkLoad
@@ -117,13 +116,3 @@ async def wait_backend(server: LocalPostgres, condition: LiteralString) -> int:
 
 IN_COPY: LiteralString = "wait_event = 'advisory' AND strpos(query, 'COPY') = 1"
 AT_COMMIT: LiteralString = "wait_event = 'SyncRep'"
-
-
-@contextmanager
-def no_standby(server: LocalPostgres) -> Iterator[None]:
-    """COMMIT waits for a standby that does not exist."""
-    server.set("synchronous_standby_names", "ANY 1 (nobody)")
-    try:
-        yield
-    finally:
-        server.set("synchronous_standby_names", STANDBYS)

@@ -14,7 +14,6 @@ from psycopg import sql
 from support.ledger_entries import Entry, add_entry, prepare
 from support.local_postgres import PASSWORD, SUPERUSER, LocalPostgres
 from support.patroni_answers import Answers, rest_api
-from support.wal_receiver import STANDBYS
 
 from replication import (
     Applied,
@@ -167,16 +166,6 @@ def setting(server: LocalPostgres, name: LiteralString, value: str) -> Iterator[
         yield
     finally:
         server.set(name, before)
-
-
-@contextmanager
-def no_standby(server: LocalPostgres) -> Iterator[None]:
-    """COMMIT waits for a standby that does not exist."""
-    server.set("synchronous_standby_names", "ANY 1 (nobody)")
-    try:
-        yield
-    finally:
-        server.set("synchronous_standby_names", STANDBYS)
 
 
 @contextmanager

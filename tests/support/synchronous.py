@@ -21,7 +21,7 @@ from support.local_postgres import (
 from support.patroni_answers import Answers, rest_api
 from support.wal_receiver import STANDBYS, wal_receiver
 
-from replication import Credentials, Member
+from replication import Credentials, Member, SyncStorage
 from replication.unit_rows import SCHEMA_STATEMENTS
 
 CREDENTIALS = Credentials(user=SUPERUSER, password=PASSWORD, dbname="postgres")
@@ -36,6 +36,16 @@ def rest_apis(*are_primary: bool) -> Iterator[tuple[Answers, ...]]:
             stack.enter_context(portal.wrap_async_context_manager(rest_api(primary=is_primary)))
             for is_primary in are_primary
         )
+
+
+@contextmanager
+def sync_storage_on(server: LocalPostgres) -> Iterator[SyncStorage]:
+    """A storage whose one member is ``server``."""
+    with (
+        rest_apis(True) as (answers,),
+        SyncStorage([answers.member(server)], CREDENTIALS) as storage,
+    ):
+        yield storage
 
 
 def create_tables(server: LocalPostgres) -> None:

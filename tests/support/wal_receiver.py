@@ -40,6 +40,16 @@ def wal_receiver(server: LocalPostgres, folder: Path) -> Iterator[None]:
         process.wait(timeout=10)
 
 
+@contextmanager
+def no_standby(server: LocalPostgres, *, back: str = STANDBYS) -> Iterator[None]:
+    """COMMIT waits for a standby that does not exist; then for those of ``back`` again."""
+    server.set("synchronous_standby_names", "ANY 1 (nobody)")
+    try:
+        yield
+    finally:
+        server.set("synchronous_standby_names", back)
+
+
 def wait_receiver(server: LocalPostgres) -> None:
     """Wait until it streams."""
     until_s = time.monotonic() + START_DEADLINE_S

@@ -19,7 +19,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Catalog:
+class Catalogue:
     """The TOML files that come with a package.
 
     Built-in names go before files of the same name; a path with a ``/`` or the ending ``.toml`` is

@@ -1,0 +1,98 @@
+"""Writes the tables of ``docs/verdicts.md``: exit codes, verdicts, checkers, kinds of findings.
+
+``python scripts/verdicts_page.py`` writes them, ``--check`` says whether they are fresh. The
+meanings are the docstrings of the constants; the text around the tables is written by hand.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import griffe
+
+from chaos import exit_codes
+from chaos.checkers.registry import CHECKERS
+from chaos.exit_codes import of_verdict
+from chaos.report.words import kind_words
+from chaos.verdict import FindingKind, Verdict
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "verdicts.md"
+
+
+def meanings(module: str, path: str = "") -> dict[str, str]:
+    """Constant to docstring, of a module or of a class in it, in their order."""
+    found = griffe.load(module, search_paths=[ROOT])
+    members = (found[path] if path else found).members
+    return {
+        name: " ".join(member.docstring.value.split()).replace("``", "`")
+        for name, member in members.items()
+        if name.isupper() and member.docstring is not None
+    }
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table of Markdown."""
+    first, *others = (f"| {' | '.join(cells)} |" for cells in (head, *rows))
+    return "\n".join((first, re.sub(r"[^|]+", "---", first), *others))
+
+
+def tables() -> dict[str, str]:
+    """Name to table."""
+    verdicts, kinds = (meanings("chaos.verdict", name) for name in ("Verdict", "FindingKind"))
+    return {
+        "codes": table(
+            ("code", "meaning"),
+            (
+                (f"`{getattr(exit_codes, name)}`", words)
+                for name, words in meanings("chaos.exit_codes").items()
+            ),
+        ),
+        "verdicts": table(
+            ("verdict", "meaning", "exit code"),
+            ((f"`{one.word}`", verdicts[one.name], f"`{of_verdict(one)}`") for one in Verdict),
+        ),
+        "checkers": table(
+            ("checker", "says", "workloads", "can find"),
+            (
+                (
+                    f"`{checker.name}`",
+                    checker.question,
+                    ", ".join(f"`{kind}`" for kind in checker.workloads) or "all",
+                    ", ".join(f"`{kind}`" for kind in checker.finds),
+                )
+                for checker in CHECKERS
+            ),
+        ),
+        "findings": table(
+            ("finding", "heading in the report", "verdict and when"),
+            ((f"`{kind}`", kind_words(kind), kinds[kind.name]) for kind in FindingKind),
+        ),
+    }
+
+
+def with_tables(text: str) -> str:
+    """The page with its tables written anew."""
+    for name, rows in tables().items():
+        pattern = rf"(<!-- table:{name} -->\n).*?(<!-- /table -->)"
+        text, count = re.subn(
+            pattern, lambda found, r=rows: f"{found[1]}{r}\n{found[2]}", text, flags=re.DOTALL
+        )
+        if count != 1:
+            raise ValueError(f"{PAGE} has {count} places for the table {name}")
+    return text
+
+
+def main() -> int:
+    text = PAGE.read_text(encoding="utf-8")
+    if "--check" in sys.argv[1:]:
+        return 0 if text == with_tables(text) else 1
+    PAGE.write_text(with_tables(text), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
