@@ -15,7 +15,7 @@ drill: $(VENV)/run.stamp  ## raise three sites, lose the primary's host, say wha
 	@$(BIN)/bascule drill $(DRILL)
 
 test: $(VENV)/dev.stamp  ## unit, integration, drills, report in a browser; containers where a Docker engine is
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(TEST)
+	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(TEST)
 
 check: $(VENV)/dev.stamp  ## lint, format, types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

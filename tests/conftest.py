@@ -10,10 +10,11 @@ import os
 
 import pytest
 from hypothesis import settings
-from support.commands import WHOLE_MACHINE
 from support.reported import Reported, reported
 from support.stories import ASYNC_LOSS, HOST_LOSS, INTERRUPTED, STEADY, SWITCHOVER
 from support.transferred import transferred
+from support.workers import Scheduling, check_modules
+from xdist.remote import Producer
 from xdist.workermanage import WorkerController
 
 from chaos.evidence.verdict_file import build_verdict
@@ -29,15 +30,15 @@ settings.load_profile("bascule")
 LEFT_OUT = pytest.StashKey[str]()
 
 
-@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """For ``-n 2``, as in ``make test``."""
+    return Scheduling(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs an engine where there is none; say what pytest-xdist keeps together:
-    a module, and everything that needs the engine."""
+    """Leave out what needs an engine where there is none."""
     needing = [item for item in items if item.get_closest_marker("docker") is not None]
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            group = WHOLE_MACHINE if item in needing else item.nodeid.partition("::")[0]
-            item.add_marker(pytest.mark.xdist_group(group))
+    check_modules(needing)
     if not needing or os.environ.get("BASCULE_TEST_DOCKER") == "required":
         return
     try:

@@ -10,7 +10,6 @@ from pathlib import Path
 import psutil
 import pytest
 from support.commands import (
-    WHOLE_MACHINE,
     bascule,
     descendants,
     events,
@@ -25,10 +24,7 @@ from cluster.binaries import find_binaries
 LAB_PROCESSES_MIN = 25
 """Nine hosts with an init each, three etcd, three Patroni, three PostgreSQL of several each."""
 END_TIMEOUT_S = 30.0
-pytestmark = [
-    pytest.mark.usefixtures("own_temporary_folder"),
-    pytest.mark.xdist_group(WHOLE_MACHINE),
-]
+pytestmark = pytest.mark.usefixtures("own_temporary_folder")
 
 
 @pytest.mark.slow

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from support.commands import (
-    WHOLE_MACHINE,
     bascule,
     descendants,
     running,
@@ -17,10 +16,7 @@ from support.commands import (
 )
 
 END_TIMEOUT_S = 30.0
-pytestmark = [
-    pytest.mark.usefixtures("own_temporary_folder"),
-    pytest.mark.xdist_group(WHOLE_MACHINE),
-]
+pytestmark = pytest.mark.usefixtures("own_temporary_folder")
 
 
 @pytest.mark.slow

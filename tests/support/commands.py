@@ -16,9 +16,6 @@ from pathlib import Path
 import psutil
 
 BASCULE = (sys.executable, "-m", "chaos")
-WHOLE_MACHINE = "whole-machine"
-"""The ``xdist_group`` of tests that look at all of the machine, or use its Docker engine: they run
-in one worker, one after another."""
 PHASE_TIMEOUT_S = 60.0
 GONE_TIMEOUT_S = 15.0
 POLL_S = 0.05
