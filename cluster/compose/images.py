@@ -21,7 +21,7 @@ COMPOSE_FILE = SOURCE / "docker-compose.yml"
 BUILD_PROJECT = "bascule"
 """As ``docker-compose.yml`` calls itself: an image is labelled with it, and with another label it
 would be another image."""
-BUILT_BY = {"postgres": "secrets", "etcd": "dcs-paris", "bascule": "exporter"}
+BUILT_BY = {"postgres": "secrets", "etcd": "dcs-paris", "bascule": "prepare"}
 """The images that a drill needs, and the service of ``docker-compose.yml`` that builds each."""
 ID_LENGTH = 12
 LAST_LINES = 15
