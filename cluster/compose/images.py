@@ -109,7 +109,8 @@ def _build() -> None:
         raise PrerequisiteError(
             f"the images could not be built; the last that the builder said:\n{last}\n"
             "  remedy: docker compose --progress plain build, in the source tree, shows every step;"
-            " where no registry can be reached: sh scripts/docker-base-images.sh"
+            " where no registry can be reached: sh scripts/docker-base-images.sh, no package index:"
+            " sh scripts/docker-wheels.sh"
         ) from error
 
 
