@@ -16,7 +16,12 @@ docker version >/dev/null || exit 3
 if ! has "$debian"; then
     command -v mmdebstrap >/dev/null ||
         { echo "mmdebstrap is needed:  sudo apt-get install mmdebstrap" >&2; exit 3; }
-    mmdebstrap --variant=minbase --include=ca-certificates bookworm - | docker import - "$debian"
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    trap 'exit 130' HUP INT TERM
+    # Not through a pipe, which would import what a failure left.
+    mmdebstrap --variant=minbase --include=ca-certificates bookworm "$work/root.tar"
+    docker import "$work/root.tar" "$debian"
 fi
 
 # The names are those of docker-compose.yml, whatever version Debian has: it is told below.

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 
 from chaos.drill.judge import Judged, judge_folder
 from chaos.drill.listeners import ListenPlace, listening
@@ -20,9 +21,10 @@ from chaos.errors import OutputError
 from chaos.evidence.folder import write_run_json
 from chaos.evidence.records import Scalar
 from chaos.evidence.run import HostInfo, RunInfo, SiteInfo
-from chaos.exit_codes import COULD_NOT_RUN
+from chaos.exit_codes import COULD_NOT_RUN, INTERRUPTED
 from chaos.scenarios.model import Scenario
 from cluster.errors import LeftoverError
+from cluster.lab.enter import handled
 from cluster.topology.load import to_toml
 from cluster.topology.model import Topology
 
@@ -75,7 +77,8 @@ def run_drill(request: DrillRequest) -> DrillEnd:
 
 
 def _run_drill(request: DrillRequest, listeners: Sequence[int]) -> DrillEnd:
-    place = prepare_place(request)
+    with handled(_leave):  # by an exception, so that no client of the engine is left behind
+        place = prepare_place(request)
     folder = make_folder(request.out)
     write_run_json(folder, run_info(request, place))
     (folder / "topology.toml").write_text(to_toml(request.topology), encoding="utf-8")
@@ -103,6 +106,11 @@ def _run_drill(request: DrillRequest, listeners: Sequence[int]) -> DrillEnd:
         stopped_by=stopped_by if code not in (0, COULD_NOT_RUN) else None,
         warnings=place.warnings + left,
     )
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    """A stop signal, and nothing was begun."""
+    sys.exit(INTERRUPTED)
 
 
 def prepare_place(request: DrillRequest) -> Place:

@@ -47,7 +47,8 @@ def compose(project: str, folder: Path, file: Path) -> list[str]:
 
 
 def environment(secrets: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The client's: ours, without what would change compose's project.
+    """The client's: ours, without what would change compose's project, nor with attestations: they
+    tell the time, so that an engine that keeps them has a new image after every build.
 
     Args:
         secrets: join it; a container is given them by name.
@@ -61,7 +62,7 @@ def environment(secrets: Mapping[str, str] | None = None) -> dict[str, str]:
     ours = {
         name: value for name, value in os.environ.items() if not name.startswith(COMPOSE_VARIABLES)
     }
-    return ours | given
+    return ours | {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"} | given
 
 
 def run_now(arguments: Sequence[str], *, timeout_s: float = ANSWER_TIMEOUT_S) -> str:
@@ -93,7 +94,7 @@ def run_now(arguments: Sequence[str], *, timeout_s: float = ANSWER_TIMEOUT_S) ->
             if process.returncode is None:
                 _kill_group(process.pid)
     if process.returncode != 0:
-        raise EngineError(explain(arguments, words or output))
+        raise EngineError(explain(arguments, f"{output}{words}"))
     return output
 
 
@@ -144,7 +145,7 @@ async def run(
         with anyio.CancelScope(shield=True):
             await talk
     if process.returncode != 0:
-        raise EngineError(explain(arguments, (words or output).decode(errors="replace")))
+        raise EngineError(explain(arguments, (output + words).decode(errors="replace")))
     return output.decode(errors="replace")
 
 

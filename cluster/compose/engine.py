@@ -15,6 +15,8 @@ from cluster.errors import EngineError, PrerequisiteError
 API_MIN = (1, 41)
 """Of Docker Engine 20.10, the oldest that this was tried with."""
 COMPOSE_MIN = (2, 20)
+COMPOSE_WITHOUT_BUILDER = (5,)
+"""From here on compose builds with buildx only (its release notes)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +133,20 @@ def _compose() -> str:
             f"docker compose {version} is too old; needed is 2.20 or later.\n"
             "  remedy: https://docs.docker.com/compose/install/linux/"
         )
+    if version_numbers(version) >= COMPOSE_WITHOUT_BUILDER:
+        _require_buildx(version)
     return version.removeprefix("v")
+
+
+def _require_buildx(version: str) -> None:
+    try:
+        docker.run_now(["buildx", "version"])
+    except EngineError as error:
+        raise PrerequisiteError(
+            f"docker compose {version} builds images with the buildx plugin, and docker has none.\n"
+            "  Debian, Ubuntu with Docker's packages:  sudo apt-get install docker-buildx-plugin\n"
+            "  by hand:  https://github.com/docker/buildx#installing"
+        ) from error
 
 
 def _info() -> dict[str, object]:

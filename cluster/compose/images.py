@@ -21,7 +21,7 @@ COMPOSE_FILE = SOURCE / "docker-compose.yml"
 BUILD_PROJECT = "bascule"
 """As ``docker-compose.yml`` calls itself: an image is labelled with it, and with another label it
 would be another image."""
-BUILT_BY = {"postgres": "secrets", "etcd": "dcs-paris", "bascule": "exporter"}
+BUILT_BY = {"postgres": "secrets", "etcd": "dcs-paris", "bascule": "prepare"}
 """The images that a drill needs, and the service of ``docker-compose.yml`` that builds each."""
 ID_LENGTH = 12
 LAST_LINES = 15
@@ -109,7 +109,8 @@ def _build() -> None:
         raise PrerequisiteError(
             f"the images could not be built; the last that the builder said:\n{last}\n"
             "  remedy: docker compose --progress plain build, in the source tree, shows every step;"
-            " where no registry can be reached: sh scripts/docker-base-images.sh"
+            " where no registry can be reached: sh scripts/docker-base-images.sh, no package index:"
+            " sh scripts/docker-wheels.sh"
         ) from error
 
 

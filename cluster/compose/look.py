@@ -12,7 +12,7 @@ def how_to_look_at_containers(sites: ComposeSites) -> list[str]:
     name = container_name(sites.run, host.name, unit_of(host))
     return [
         "the containers stay up until Ctrl-C; from another terminal:",
-        f"  docker exec {name} patronictl -c /etc/patroni.yml list",
+        f"  docker exec {name} patronictl list",
         f"  docker exec -it {name} bash",
         f"  docker ps --filter label=org.bascule.run={sites.run}",
     ]

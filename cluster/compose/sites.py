@@ -120,7 +120,7 @@ class ComposeSites:
             try:
                 await docker.run(
                     *docker.compose(project.project_name(self.run), self._folder, path),
-                    *("create", "--quiet-pull"),
+                    "create",
                     timeout_s=CREATE_TIMEOUT_S,
                 )
             except EngineError as error:

@@ -164,7 +164,7 @@ def test_a_kept_project_stays_until_a_signal_and_has_the_settings_asked_for(
     with running(*DRILL, "steady", *options) as process:
         wait_phase(run, "done")
         name = f"bascule-drill-{run_of(run)}-db-orsay-patroni"
-        members = docker("exec", name, "patronictl", "-c", "/etc/patroni.yml", "list")
+        members = docker("exec", name, "patronictl", "list")
         assert members.count("streaming") == 2, members
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=END_TIMEOUT_S)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
-from support.commands import BASCULE, bascule
+from support.commands import BASCULE, bascule, running, wait_until
+from support.docker_client import FakeClient
 
 from cluster.compose import images, machine
 from cluster.errors import EngineError, PrerequisiteError
@@ -88,6 +91,13 @@ def test_a_compose_that_is_missing_or_too_old(tmp_path: Path) -> None:
     assert "docker compose v2.17.2 is too old" in refused(tmp_path, PATH=path).stderr
 
 
+def test_a_compose_that_builds_with_buildx_where_there_is_none(tmp_path: Path) -> None:
+    path = client(tmp_path / "none", version=server(), compose="5.0.1\n")
+    done = refused(tmp_path, PATH=path)
+    assert "docker compose 5.0.1 builds images with the buildx plugin" in done.stderr
+    assert "docker-buildx-plugin" in done.stderr
+
+
 def test_a_client_of_another_program(tmp_path: Path) -> None:
     """As podman-docker answers."""
     answer = json.dumps({"Client": {"APIVersion": "4.9.3", "Version": "4.9.3"}})
@@ -125,6 +135,35 @@ def test_an_engine_whose_bridge_is_not_here(tmp_path: Path) -> None:
     )
     done = refused(tmp_path, PATH=path)
     assert "the Docker engine's bridge (192.0.2.1) is no interface of this machine" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_images_are_built_ends_the_client_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    script = f"""
+case "$*" in
+    version*) echo '{server()}' ;;
+    info*) echo '{{}}' ;;
+    compose*version*) echo v2.40.3 ;;
+    compose*build*) echo $$ >"$here/builder"; exec sleep 60 ;;
+    *'image inspect'*) echo sha256:0123 ;;
+esac
+"""
+    FakeClient(tmp_path / "bin", script).use(monkeypatch)
+    builder = tmp_path / "bin" / "builder"
+    with running(*DRILL, "--out", str(tmp_path / "run")) as process:
+        wait_until(
+            lambda: builder.exists() and builder.read_text().endswith("\n"),
+            timeout_s=TIMEOUT_S,
+            what="a build",
+        )
+        building = psutil.Process(int(builder.read_text()))
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 130, errors
+    assert not building.is_running()
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.docker
@@ -183,14 +222,16 @@ def test_a_build_that_fails_is_told_in_the_builders_words(
 ) -> None:
     file = tmp_path / "docker-compose.yml"
     services = {name: {"image": f"bascule/broken-{name}:0"} for name in images.BUILT_BY.values()}
-    broken = {"dockerfile_inline": "FROM debian:bookworm-slim\nRUN echo the disk is on fire; false"}
+    broken = {
+        "dockerfile_inline": "FROM debian:bookworm-slim\nRUN echo fire on disk $((6*7)); false"
+    }
     services["secrets"]["build"] = broken  # type: ignore[assignment]
     file.write_text(json.dumps({"services": services}))
     monkeypatch.setattr(images, "COMPOSE_FILE", file)
     monkeypatch.setattr(images, "SOURCE", tmp_path)
     with pytest.raises(PrerequisiteError, match="could not be built") as caught:
         images.prepare_images()
-    assert "the disk is on fire" in str(caught.value)
+    assert "fire on disk 42" in str(caught.value)
     assert "failed to solve" in str(caught.value)
     assert isinstance(caught.value.__cause__, EngineError)
 

@@ -71,7 +71,7 @@ async def test_a_project_is_the_drills_whatever_the_environment_says(
     create = next(call for call in client.calls if call.startswith("compose "))
     assert create == (
         f"compose --project-name bascule-drill-r1 --project-directory {tmp_path}"
-        f" --file {tmp_path}/compose.yml --env-file /dev/null create --quiet-pull"
+        f" --file {tmp_path}/compose.yml --env-file /dev/null create"
     )
     assert not [line for line in client.environment if line.startswith("COMPOSE_")]
 
@@ -122,6 +122,24 @@ def test_no_secret_is_given_to_the_client_as_a_variable_that_it_heeds(name: str)
     with pytest.raises(EngineError, match=name):
         docker.environment({name: "/tmp"})
     assert docker.environment({"HOMES": "2"})["HOMES"] == "2"
+
+
+def test_a_build_without_changes_makes_no_new_image() -> None:
+    """Attestations have the time in them."""
+    assert docker.environment()["BUILDX_NO_DEFAULT_ATTESTATIONS"] == "1"
+
+
+@pytest.mark.anyio
+async def test_words_on_both_outputs_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where buildx builds, what the step said is on one, and that it failed on the other."""
+    client = FakeClient(tmp_path / "bin", "echo what it said; echo that it failed >&2; exit 1")
+    client.use(monkeypatch)
+    with pytest.raises(EngineError, match="what it said\nthat it failed"):
+        docker.run_now(["compose", "build"])
+    with pytest.raises(EngineError, match="what it said\nthat it failed"):
+        await docker.run("compose", "build")
 
 
 def test_a_client_that_takes_too_long_is_killed_with_its_plugin(

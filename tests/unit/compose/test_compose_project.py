@@ -118,6 +118,14 @@ def test_every_image_is_built_by_one_service_and_has_this_version() -> None:
     assert {short: [service] for short, service in BUILT_BY.items()}.items() <= builders.items()
 
 
+@pytest.mark.parametrize("others", [set(), {"observe"}, {"grafana"}, {"load"}])
+def test_whatever_profiles_are_asked_for_their_images_are_built(others: set[str]) -> None:
+    asked = {"cluster", *others}
+    services = [one for one in FILE["services"].values() if asked & set(one["profiles"])]
+    ours = {one["image"] for one in services if one["image"].startswith("bascule/")}
+    assert ours == {one["image"] for one in services if "build" in one}
+
+
 def test_services_of_the_file_are_sealed_and_watched() -> None:
     text = (ROOT / "docker" / "Dockerfile").read_text()
     for name, service in FILE["services"].items():
