@@ -15,6 +15,7 @@ import psutil
 import psycopg
 import pytest
 from anyio import to_thread
+from support.commands import wait_until
 
 from chaos.testing import (
     FaultError,
@@ -25,6 +26,7 @@ from chaos.testing import (
     StartError,
 )
 from chaos.testing.folders import PREFIX
+from chaos.testing.survival import Ordeal, find_scenario
 from cluster.errors import TopologyError
 from replication import Transaction
 
@@ -111,8 +113,8 @@ async def test_a_storage_comes_through_a_power_cut(cluster: PatroniCluster) -> N
     state = await to_thread.run_sync(cluster.wait_healthy)
     assert state.primary == applied.node
     assert state.broken == ()
-    with pytest.raises(FaultError, match="has power already"):
-        await to_thread.run_sync(cluster.start_host, lost)
+    await to_thread.run_sync(cluster.start_host, lost)  # it runs already
+    assert (await to_thread.run_sync(cluster.state)).missing is None
 
 
 def test_one_fault_is_undone_and_the_others_stay(cluster: PatroniCluster) -> None:
@@ -132,6 +134,45 @@ def test_a_switchover_goes_where_it_is_asked_to(cluster: PatroniCluster) -> None
     assert cluster.primary == target
     with pytest.raises(FaultError, match="switchover from"):
         cluster.switchover(target)
+
+
+MINE = """
+name = "cut-primary"
+title = "The primary's link is cut"
+description = "It goes on calling itself the primary until its lease is over."
+steady_s = 1
+fault_s = 0
+heal_when_service_is_back = true
+after_heal_s = 1
+recovery_s_max = 60
+
+[[fault]]
+fault = "link-cut"
+target = "primary"
+at_s = 0
+
+[expect]
+rto_s_max = 60
+"""
+
+
+def test_a_cut_primary_is_plugged_in_again_only_once_another_one_serves(
+    cluster: PatroniCluster, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(MINE)
+    before = cluster.wait_primary()
+    ordeal = Ordeal(cluster, find_scenario(str(path)), 0.0)
+    ordeal.begin()
+    try:
+        wait_until(
+            lambda: "plugged in again" in str(ordeal), timeout_s=DEADLINE_S, what="the healing"
+        )
+        assert ordeal.struck
+    finally:
+        ordeal.end()
+    ordeal.demand()
+    assert cluster.wait_primary() != before
 
 
 def test_a_killed_postgresql_and_a_killed_patroni_come_back(cluster: PatroniCluster) -> None:
