@@ -330,7 +330,8 @@ class PatroniCluster:
         self.strike("host-power-cut", host)
 
     def start_host(self, host: str) -> None:
-        """Give a host its power back, and start what belongs on it; it is not ready yet then."""
+        """Give a host its power back, and start what belongs on it and does not run, whoever has
+        ended it; it is not ready yet then. Idempotent."""
         self._check_host(host)
         self._act(Request(op="start", host=host))
 
