@@ -120,9 +120,10 @@ def test_a_marker_that_says_nonsense_is_refused(tmp_path: Path, marker: str, wor
 
 def test_options_that_say_nonsense_are_refused(tmp_path: Path) -> None:
     text = "def test_it(patroni_cluster):\n    pass\n"
-    code, output = run_module(tmp_path, text, "--bascule-sites", "9")
-    assert code != 0
-    assert "sites=9: expected 2 or 3" in output
+    for sites in ("9", "0"):
+        code, output = run_module(tmp_path, text, "--bascule-sites", sites)
+        assert code != 0
+        assert f"sites={sites}: expected 2 or 3" in output
     code, output = run_module(tmp_path, text, "--bascule-mode", "cloud")
     assert code == 4
     assert "invalid choice: 'cloud'" in output
