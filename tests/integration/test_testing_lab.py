@@ -262,13 +262,6 @@ def test_settings_that_patroni_forbids_are_refused() -> None:
         PatroniCluster(ttl_s=5)
 
 
-def test_before_and_after_there_is_no_cluster() -> None:
-    cluster = PatroniCluster()
-    with pytest.raises(NotRunningError, match="not running"):
-        cluster.state()
-    cluster.stop()
-
-
 def test_a_cluster_that_cannot_start_says_why_and_leaves_nothing(tmp_path: Path) -> None:
     before = set(leftovers())
     bindir = tmp_path / "bin"
@@ -333,6 +326,10 @@ def test_two_clusters_at_once_do_not_meet(cluster: PatroniCluster) -> None:
         assert ask(cluster.primary_url(), "SELECT to_regclass('mine') IS NULL") is True
         ports = {member.port for one in (cluster, second) for member in one.members()}
         assert len(ports) == 6
+    for ask_ended in (second.state, second.members, second.dcs, second.cluster_url):
+        with pytest.raises(NotRunningError, match="is not running"):
+            ask_ended()
+    second.stop()
 
 
 @pytest.mark.anyio
