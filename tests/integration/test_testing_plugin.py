@@ -56,8 +56,7 @@ def test_leaves_it_broken(patroni_cluster):
     assert patroni_cluster.state().members["db-paris"] is None
 
 def test_finds_it_whole(patroni_cluster):
-    assert patroni_cluster.state().missing is None
-    assert patroni_cluster.state().broken == ()
+    assert patroni_cluster.wait_healthy().broken == ()
 """
 
 
@@ -81,7 +80,7 @@ def test_ends_the_cluster(patroni_cluster):
     patroni_cluster._backend._lab.end()
 
 def test_has_a_new_one(patroni_cluster):
-    assert patroni_cluster.state().missing is None
+    patroni_cluster.wait_healthy()
     with psycopg.connect(patroni_cluster.primary_url()) as connection:
         connection.execute("CREATE TABLE fresh (id int)")
 
