@@ -183,6 +183,8 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
     words = [_made_whole(item)]
     try:
         result = yield
+    except (KeyboardInterrupt, pytest.exit.Exception):
+        raise  # nobody waits for a cluster that ends now
     except BaseException as error:
         for said in filter(None, [*words, _made_whole(item)]):
             error.add_note(said)

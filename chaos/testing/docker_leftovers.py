@@ -112,6 +112,11 @@ def find_clusters(client: DockerClient) -> list[Found]:
     ]
 
 
+def find_kept(client: DockerClient) -> list[str]:
+    """The names of those that are kept to be used again."""
+    return [cluster.name for cluster in find_clusters(client) if not cluster.process]
+
+
 def sweep(
     client: DockerClient,
     *,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from chaos.exit_codes import COULD_NOT_RUN
 from chaos.testing import docker_engine
-from chaos.testing.docker_leftovers import find_clusters, sweep
+from chaos.testing.docker_leftovers import find_kept, sweep
 from chaos.testing.errors import OptionError, StartError
 
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         client = docker_engine.connect()
         try:
             with docker_engine.docker_words():
-                kept = [found.name for found in find_clusters(client) if not found.process]
+                kept = find_kept(client)
                 names = asked.names or kept
                 if unknown := sorted(set(names) - set(kept)):
                     words = f"no cluster {', '.join(unknown)} is kept; there are"

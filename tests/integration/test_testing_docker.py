@@ -92,6 +92,10 @@ async def test_the_same_object_on_containers() -> None:
         await to_thread.run_sync(machine.get_wrapped_container().kill)
         words = await to_thread.run_sync(cluster.heal)
         assert words == f"started patroni on {primary}: somebody else had killed it"
+        await to_thread.run_sync(machine.get_wrapped_container().kill)
+        await to_thread.run_sync(cluster.start_host, primary)
+        await to_thread.run_sync(cluster.start_host, primary)  # it runs already
+        await to_thread.run_sync(cluster.wait_healthy)
         await to_thread.run_sync(machine.get_wrapped_container().restart)  # its ports move
         await to_thread.run_sync(cluster.wait_healthy)
         assert f"I am ({primary})" in cluster.logs(primary)
