@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 if TYPE_CHECKING:
     from chaos.testing.cluster import PatroniCluster
     from chaos.testing.fixture_chaos import Chaos
+    from chaos.testing.from_pytest import Trial
     from chaos.testing.survival import Ordeal
     from replication import Storage
 
@@ -54,7 +55,8 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.addinivalue_line("markers", line)
     if config.getoption("bascule_seed") is None:
-        config.option.bascule_seed = random.randrange(SEEDS)
+        # Of the system: others (pytest-randomly) seed the module's.
+        config.option.bascule_seed = random.SystemRandom().randrange(SEEDS)
 
 
 # ---- fixtures ----
@@ -83,10 +85,12 @@ def patroni_cluster(
 
 @pytest.fixture
 async def storage(
-    patroni_cluster: PatroniCluster,
-    anyio_backend: object,
+    patroni_cluster: PatroniCluster, anyio_backend: object, request: pytest.FixtureRequest
 ) -> AsyncIterator[Storage]:
     """A ``replication.Storage`` on the cluster, its tables installed; for tests that anyio runs."""
+    from chaos.testing.from_pytest import need_anyio  # noqa: PLC0415
+
+    need_anyio(request.node)
     async with patroni_cluster.storage() as ready:
         yield ready
 
@@ -102,14 +106,12 @@ def chaos(patroni_cluster: PatroniCluster, request: pytest.FixtureRequest) -> Ch
 
 @pytest.fixture
 def _bascule_ordeal(
-    patroni_cluster: PatroniCluster, _bascule_scenario: str, request: pytest.FixtureRequest
+    patroni_cluster: PatroniCluster, _bascule_scenario: Trial, request: pytest.FixtureRequest
 ) -> Ordeal:
     """What a test with the marker goes through, not begun yet."""
     from chaos.testing.from_pytest import make_ordeal  # noqa: PLC0415
 
-    return make_ordeal(
-        patroni_cluster, _bascule_scenario, request.node, marker=MARKER, within_s=WITHIN_S
-    )
+    return make_ordeal(patroni_cluster, _bascule_scenario, request.node)
 
 
 # ---- the marker ----
@@ -121,12 +123,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     Raises:
         CollectError: the marker's words are wrong.
     """
-    marker = metafunc.definition.get_closest_marker(MARKER)
-    if marker is not None:
-        from chaos.testing.from_pytest import scenarios_of  # noqa: PLC0415
+    marks = _marks_on(metafunc.definition)
+    if marks:
+        from chaos.testing.from_pytest import trials_of  # noqa: PLC0415
 
+        trials = trials_of(marks, metafunc.definition.nodeid, within_s=WITHIN_S)
         metafunc.fixturenames.append(SCENARIO)
-        metafunc.parametrize(SCENARIO, scenarios_of(marker))
+        metafunc.parametrize(SCENARIO, trials, ids=[trial.scenario for trial in trials])
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -137,11 +140,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Refuse a marker that nothing has come of: such a test would pass without any fault.
+    """Refuse a marker that nothing has come of: such a test would pass without its faults.
 
     Last, so that a marker that a fixture has added is seen too.
     """
-    if item.get_closest_marker(MARKER) is not None and not _is_ordeal(item):
+    if len(_marks_on(item)) > _is_ordeal(item):
         words = (
             f"{MARKER} has no effect on this test: it must stand at a function, or at a class or"
             " module of functions, when pytest collects them; methods of unittest.TestCase, and"
@@ -173,22 +176,33 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
-    """Heal and verify the cluster before the test's own fixtures end: they may need it."""
-    cluster = _cluster_of(item)
-    if cluster is None:
+    """Heal and verify the cluster before the test's own fixtures end, for they may need it; and
+    once more when they have, for they may have broken it."""
+    if _cluster_of(item) is None:
         return (yield)
-    from chaos.testing.from_pytest import make_whole  # noqa: PLC0415
-
-    words = make_whole(cluster)
+    words = [_made_whole(item)]
     try:
         result = yield
+    except (KeyboardInterrupt, pytest.exit.Exception):
+        raise  # nobody waits for a cluster that ends now
     except BaseException as error:
-        if words is not None:
-            error.add_note(words)
+        for said in filter(None, [*words, _made_whole(item)]):
+            error.add_note(said)
         raise
-    if words is not None:
-        pytest.fail(words, pytrace=False)
+    words.append(_made_whole(item))
+    if any(words):
+        pytest.fail("\n".join(filter(None, words)), pytrace=False)
     return result
+
+
+def _made_whole(item: pytest.Item) -> str | None:
+    """Heal the cluster, where it is still up; in words why it cannot be healed."""
+    cluster = _cluster_of(item)
+    if cluster is None:
+        return None
+    from chaos.testing.from_pytest import make_whole  # noqa: PLC0415
+
+    return make_whole(cluster)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -204,6 +218,30 @@ def pytest_runtest_makereport(
         funcargs = getattr(item, "funcargs", {})
         report.sections += sections_of(cluster, funcargs.get(ORDEAL), item)
     return report
+
+
+def _marks_on(item: pytest.Item) -> list[pytest.Mark]:
+    """Every marker at the test, its class, its module; a subclass's replaces those of its bases."""
+    found = []
+    for node in item.listchain():
+        replaced = _marks_of_bases(node.obj) if isinstance(node, pytest.Class) else []
+        found += [
+            mark
+            for mark in node.own_markers
+            if mark.name == MARKER and not any(mark is base for base in replaced)
+        ]
+    return found
+
+
+def _marks_of_bases(kind: type) -> list[pytest.Mark]:
+    """The markers of all but the nearest of its classes that has any; pytest gives it them all."""
+    stated: list[list[pytest.Mark]] = []
+    for one in kind.__mro__:
+        marks = one.__dict__.get("pytestmark", [])
+        listed: list[Any] = marks if isinstance(marks, list) else [marks]
+        bare = [mark.mark if isinstance(mark, pytest.MarkDecorator) else mark for mark in listed]
+        stated.append([mark for mark in bare if mark.name == MARKER])
+    return [mark for marks in list(filter(None, stated))[1:] for mark in marks]
 
 
 def _is_ordeal(item: pytest.Item) -> bool:

@@ -71,15 +71,21 @@ class PatroniCluster:
         """
         return await self._services.start(host, only)
 
-    async def missing_of_whole(self) -> str | None:
+    async def missing_of_whole(
+        self, members: Mapping[str, MemberAnswer | None] | None = None
+    ) -> str | None:
         """What the cluster lacks to be whole, in words; None when it is: one primary, every replica
         streams from it on its timeline, the durability asked for is in force, and every member of
-        etcd is healthy."""
-        return await self._missing_of_patroni() or await self._missing_of_etcd()
+        etcd is healthy.
 
-    async def _missing_of_patroni(self) -> str | None:
+        Args:
+            members: what they have just said; None: they are asked.
+        """
+        found = await self.members() if members is None else members
+        return await self._missing_of_patroni(found) or await self._missing_of_etcd()
+
+    async def _missing_of_patroni(self, members: Mapping[str, MemberAnswer | None]) -> str | None:
         topology = self.substrate.topology
-        members = await self.members()
         shortfall = missing_of_members(members, synchronous=topology.cluster.durability == "quorum")
         if shortfall is not None:
             return shortfall

@@ -10,7 +10,7 @@ import errno
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -23,6 +23,8 @@ BRIDGE = "docker0"
 """Docker's own bridge: containers reach this machine by its address, under the name
 ``host.docker.internal`` (Docker manual, "docker container run", --add-host, host-gateway)."""
 BACKLOG = 16
+DRAWS = 10
+"""Of a free port: that one is taken at Docker's bridge alone is rare, and ten are never."""
 PORT_MAX = 65535
 
 _PLACE = re.compile(r"(?:(?:\[(?P<host6>[^\]]+)\]|(?P<host>[^:\[\]]+)):)?(?P<port>\d{1,5})")
@@ -60,11 +62,31 @@ def listening(place: ListenPlace | None) -> Iterator[tuple[socket.socket, ...]]:
         return
     hosts = (place.host,) if place.host is not None else (LOOPBACK, *bridge_addresses())
     with ExitStack() as held:
+        yield _listen(hosts, place.port, held, draws=DRAWS if place.port == 0 else 1)
+
+
+def _listen(
+    hosts: Sequence[str], port: int, held: ExitStack, *, draws: int
+) -> tuple[socket.socket, ...]:
+    """A listener a host, all at one port; one that was drawn may be taken at another host."""
+    with ExitStack() as attempt:
         made: list[socket.socket] = []
-        for host in hosts:
-            port = made[0].getsockname()[1] if made else place.port
-            made.append(held.enter_context(_listener(host, port)))
-        yield tuple(made)
+        try:
+            for host in hosts:
+                at = made[0].getsockname()[1] if made else port
+                made.append(attempt.enter_context(_listener(host, at)))
+        except ListenError:
+            if not made or draws == 1:
+                raise
+        else:
+            held.push(attempt.pop_all())
+            return tuple(made)
+    return _listen(hosts, port, held, draws=draws - 1)
+
+
+def authority(host: str, port: int) -> str:
+    """``HOST:PORT``, as in a URL."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def bridge_addresses() -> tuple[str, ...]:
@@ -78,7 +100,7 @@ def _listener(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        where = authority(host, port)
         if isinstance(error, socket.gaierror):
             raise ListenError(f"--metrics {where}: there is no such host") from error
         words = f"--metrics: nobody can listen on {where}: {os.strerror(error.errno or 0)}"

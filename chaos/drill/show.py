@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 
 from chaos.drill import ground
 from chaos.drill.board import Board
+from chaos.drill.listeners import authority
 from chaos.drill.loads import DBNAME
 from chaos.drill.metrics import families, label
 from chaos.drill.recorder import Recorder
@@ -93,7 +94,7 @@ class Show:
         async with anyio.create_task_group() as tasks:
             for raw in self._listeners:
                 host, port = raw.getsockname()[:2]
-                self._recorder.say(f"metrics: http://{host}:{port}/metrics")
+                self._recorder.say(f"metrics: http://{authority(host, port)}/metrics")
                 listener = await anyio.abc.SocketListener.from_socket(raw)
                 tasks.start_soon(server.serve, listener)
 

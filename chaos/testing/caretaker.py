@@ -12,11 +12,13 @@ from typing import get_args
 
 import anyio
 
+from chaos.errors import ChaosError
 from chaos.faults import FAULTS, Fault, Stage
 from chaos.scenarios.model import FaultName
-from chaos.testing.errors import FaultError, NotHealthyError
+from chaos.testing.errors import FaultError, NotHealthyError, words_of
 from chaos.testing.model import Done, MemberState, Request, State
 from cluster.cluster import POLL_S, PatroniCluster, find_primary
+from cluster.errors import ClusterError
 from cluster.substrate import SiteCuttable, UnitExit
 from cluster.topology.model import Role
 
@@ -25,6 +27,7 @@ PRIMARY_TIMEOUT_S = 10.0
 SWITCHOVER_TIMEOUT_S = 45.0
 """Patroni itself gives up after ``loop_wait`` and some seconds."""
 ROLE_OF_UNIT: dict[str, Role] = {"patroni": "postgres", "etcd": "etcd"}
+POWER_CUT: FaultName = "host-power-cut"
 FAULT_NAMES: tuple[FaultName, ...] = get_args(FaultName)
 
 
@@ -91,7 +94,7 @@ class Caretaker:
         answers = await self.cluster.members()
         return State(
             primary=find_primary(answers),
-            missing=await self.cluster.missing_of_whole(),
+            missing=await self.cluster.missing_of_whole(answers),
             broken=self._broken_words(),
             members={
                 node: None
@@ -129,7 +132,7 @@ class Caretaker:
                 # Before it strikes: what was half done must be healed too.
                 self._broken.append((name, host, fault))
             words.append(await fault.inject(self._stage))
-            if name == "host-power-cut":
+            if name == POWER_CUT:
                 self._lost(host)
         return Done(hosts=tuple(hosts), detail="; ".join(words))
 
@@ -151,10 +154,26 @@ class Caretaker:
         return primary
 
     async def _start(self, host: str) -> Done:
-        entries = [entry for entry in self._broken if entry[:2] == ("host-power-cut", host)]
-        if not entries:
-            raise FaultError(f"{host} has power already", node=host)
-        return Done(hosts=(host,), detail=await self._undo(entries[0]))
+        """Power, where it was cut, and every unit that does not run; what runs is left alone."""
+        power_cut = [entry for entry in self._broken if entry[:2] == (POWER_CUT, host)]
+        words = [await self._undo(entry) for entry in power_cut]
+        for unit, how in (await self._ends()).items():
+            if unit[0] == host:
+                words.append(await self._start_unit(*unit, how))
+        return Done(hosts=(host,), detail="; ".join(words) or f"{host} runs already")
+
+    async def _ends(self) -> dict[tuple[str, str], str]:
+        """Units that do not run on hosts that have power, each in words why where we did not end
+        it."""
+        ends = dict(await self._ended()) if self._ended else {}
+        ends |= dict.fromkeys(sorted(self._dead), "")
+        dark = [host for name, host, _ in self._broken if name == POWER_CUT]
+        return {unit: how for unit, how in ends.items() if unit[0] not in dark}
+
+    async def _start_unit(self, host: str, unit: str, how: str) -> str:
+        await self.cluster.start_services(host, only=ROLE_OF_UNIT[unit])
+        self._dead.discard((host, unit))
+        return f"started {unit} on {host}" + (f": {how}" if how else "")
 
     async def _cut_off(self, site: str) -> Done:
         if site in self._cut:
@@ -169,12 +188,17 @@ class Caretaker:
             host.name for host in topology.hosts if topology.site_of(host.name).name == site
         )
 
+    async def _join(self, site: str) -> str:
+        await self._stage.able(SiteCuttable).heal_site(site)
+        self._cut.remove(site)
+        return f"site {site} is joined again"
+
     async def _undo(self, entry: tuple[FaultName, str, Fault]) -> str:
         name, host, fault = entry
         detail = await fault.heal(self._stage)
         self._broken.remove(entry)
-        # What died with the host was started again with it.
-        self._dead = {dead for dead in self._dead if dead[0] != host}
+        if name == POWER_CUT:  # what died before it has been started with it
+            self._dead = {dead for dead in self._dead if dead[0] != host}
         return f"{name} on {host}: {detail}"
 
     async def _undo_one(self, fault: str, host: str) -> Done:
@@ -184,22 +208,29 @@ class Caretaker:
         return Done(hosts=(host,), detail="; ".join(words) or f"no {fault} on {host}")
 
     async def _heal(self) -> Done:
-        """Undo everything that is still there, the newest first, and start what died."""
-        words = []
+        """Undo everything that is still there, the newest first, and start what died.
+
+        Raises:
+            FaultError: some of it could not be; says what. The rest is.
+        """
+        words: list[str] = []
+        refusals: list[str] = []
+
+        async def attempt(what: str, step: Awaitable[str]) -> None:
+            try:
+                words.append(await step)
+            except (ChaosError, ClusterError, OSError, ExceptionGroup) as error:
+                refusals.append(f"{what}: {'; '.join(words_of(error))}")
+
         for site in list(self._cut):
-            await self._stage.able(SiteCuttable).heal_site(site)
-            self._cut.remove(site)
-            words.append(f"site {site} is joined again")
-        for entry in reversed(list(self._broken)):
-            words.append(await self._undo(entry))
-        for host, unit in sorted(self._dead):
-            await self.cluster.start_services(host, only=ROLE_OF_UNIT[unit])
-            self._dead.discard((host, unit))
-            words.append(f"started {unit} on {host}")
-        # All that we broke runs again: what does not was ended by somebody else.
-        for (host, unit), how in (await self._ended() if self._ended else {}).items():
-            await self.cluster.start_services(host, only=ROLE_OF_UNIT[unit])
-            words.append(f"started {unit} on {host}: {how}")
+            await attempt(f"site {site} could not be joined again", self._join(site))
+        for entry in reversed(self._broken[:]):
+            await attempt(f"{entry[0]} on {entry[1]} could not be undone", self._undo(entry))
+        for (host, unit), how in (await self._ends()).items():
+            step = self._start_unit(host, unit, how)
+            await attempt(f"{unit} on {host} could not be started", step)
+        if refusals:
+            raise FaultError("\n".join(refusals))
         return Done(detail="; ".join(words) or "nothing was broken")
 
     async def _switchover(self, candidate: str | None) -> Done:

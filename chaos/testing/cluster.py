@@ -18,7 +18,13 @@ from typing import Self, TypeVar
 from chaos.testing import places as where
 from chaos.testing.backend import Backend
 from chaos.testing.choices import Settings, choose_backend, choose_topology
-from chaos.testing.errors import FaultError, NotHealthyError, OptionError
+from chaos.testing.errors import (
+    NOT_RUNNING,
+    FaultError,
+    NotHealthyError,
+    NotRunningError,
+    OptionError,
+)
 from chaos.testing.ground import lay_ground
 from chaos.testing.model import HOST, Done, Mode, Place, Ready, Request, State
 from cluster.topology.model import Durability, Topology
@@ -192,6 +198,7 @@ class PatroniCluster:
 
     def dcs(self) -> Dcs:
         """Where etcd is, for ``replication.Storage``."""
+        self._need_running()
         ports = self._backend.etcd_ports.values()
         endpoints = tuple(f"http://{HOST}:{port}" for port in ports)
         return Dcs(endpoints=endpoints, scope=self.topology.cluster.scope)
@@ -282,7 +289,9 @@ class PatroniCluster:
 
         Raises:
             OptionError: there is no such host.
+            NotRunningError: the cluster does not run.
         """
+        self._need_running()
         self._check_host(node)
         return self._backend.logs(node, lines=lines)
 
@@ -317,7 +326,8 @@ class PatroniCluster:
         self.strike("host-power-cut", host)
 
     def start_host(self, host: str) -> None:
-        """Give a host its power back, and start what belongs on it; it is not ready yet then."""
+        """Give a host its power back, and start what belongs on it and does not run, whoever has
+        ended it; it is not ready yet then. Idempotent."""
         self._check_host(host)
         self._act(Request(op="start", host=host))
 
@@ -370,7 +380,13 @@ class PatroniCluster:
             raise type(error)(str(error), logs=self.log_tails()) from error
 
     def _do(self, request: Request, answer: type[T], timeout_s: float) -> T:
+        self._need_running()
         return self._backend.do(request, answer, timeout_s=timeout_s)
+
+    def _need_running(self) -> Ready:
+        if self._ready is None:
+            raise NotRunningError(NOT_RUNNING)
+        return self._ready
 
     def _wait_primary(self, timeout_s: float, other_than: str = "") -> str:
         end_s = time.monotonic() + timeout_s
@@ -383,6 +399,7 @@ class PatroniCluster:
         return primary
 
     def _places(self, site: str | None) -> list[Place]:
+        self._need_running()
         found = [place for place in self._backend.places if place.via == site]
         if not found:
             vias = sorted({place.via for place in self._backend.places if place.via})

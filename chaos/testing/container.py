@@ -13,7 +13,7 @@ AS_MADE = "as made"
 
 
 class PatroniClusterContainer(PatroniCluster):
-    """A cluster in containers, as ``testcontainers.postgres.PostgresContainer`` is one server.
+    """A cluster in containers, as testcontainers' ``PostgresContainer`` is one server.
 
     Args:
         sites: 3, or 2 with a witness site.

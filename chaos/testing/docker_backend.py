@@ -24,6 +24,7 @@ from chaos.testing.docker_hosts import COMMANDS, SECRETS, ContainerHosts
 from chaos.testing.docker_serving import End, Serving
 from chaos.testing.docker_slots import Name, new_name, take_slot
 from chaos.testing.errors import (
+    NOT_RUNNING,
     ClusterInTestsError,
     FaultError,
     NotRunningError,
@@ -239,6 +240,7 @@ class DockerBackend:
             },
             kept=name.kept,
         )
+        self._running.callback(machine.close)
         machine.with_exposed_ports(*PORTS[role])
         machine.with_command(["bash", "-c", COMMANDS[UNITS[role]]])
         return machine
@@ -331,7 +333,7 @@ class DockerBackend:
     def do(self, request: Request, answer: type[T], *, timeout_s: float) -> T:
         """Ask the caretaker, in the thread that serves the cluster; see ``Backend.do``."""
         if self._caretaker is None or self._serving is None:
-            raise NotRunningError("the cluster is not running: start it, or use it in a with block")
+            raise NotRunningError(NOT_RUNNING)
         try:
             done = self._serving.do(request.op, self._caretaker.do, request, timeout_s=timeout_s)
         except ClusterInTestsError:
@@ -359,7 +361,7 @@ class DockerBackend:
             StartError: the engine refused.
         """
         if self._hosts is None:
-            raise NotRunningError("the cluster is not running: start it, or use it in a with block")
+            raise NotRunningError(NOT_RUNNING)
         with engine.docker_words():
             return {host: machine.get_logs() for host, machine in self._hosts.machines.items()}
 

@@ -143,7 +143,7 @@ class ContainerHosts:
 
     async def wait_unit(self, host: str, unit: str) -> int:
         """Wait until the container has ended by itself; the exit status of its first process."""
-        return await _call(self.machines[host].wait)
+        return await _call(self.machines[host].wait_dead)
 
     async def kill_host(self, host: str) -> None:
         """Power cut: off the networks first, so that no FIN or RST of the dying gets out."""

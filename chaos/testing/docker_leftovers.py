@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -112,17 +112,22 @@ def find_clusters(client: DockerClient) -> list[Found]:
     ]
 
 
+def find_kept(client: DockerClient) -> list[str]:
+    """The names of those that are kept to be used again."""
+    return [cluster.name for cluster in find_clusters(client) if not cluster.process]
+
+
 def sweep(
     client: DockerClient,
     *,
-    kept: bool = False,
+    kept: Collection[str] = (),
     done: Callable[[str], object] = lambda cluster: None,
 ) -> list[str]:
     """Remove the clusters that runs which are over have left; returns their names.
 
     Args:
         client: the engine.
-        kept: also those that are kept to be used again.
+        kept: which of those that are kept to be used again, too.
         done: told of each that is removed.
 
     Raises:
@@ -130,7 +135,7 @@ def sweep(
     """
     removed, words = [], []
     for cluster in find_clusters(client):
-        if is_over(cluster) if cluster.process else kept:
+        if is_over(cluster) if cluster.process else cluster.name in kept:
             try:
                 remove(client, cluster.name, timeout_s=SWEEP_TIMEOUT_S)
             except _docker_errors() as error:

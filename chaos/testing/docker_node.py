@@ -178,6 +178,14 @@ class HostContainer(DockerContainer):
         with _already("is not running"):
             self.get_wrapped_container().kill()
 
+    def wait_dead(self) -> int:
+        """Wait until its first process has ended; its exit status."""
+        return int(self.get_wrapped_container().wait()["StatusCode"])
+
+    def close(self) -> None:
+        """Close its connections to the engine. Idempotent."""
+        self.get_docker_client().client.close()
+
     def end(self) -> str | None:
         """In words how it has ended; None while it runs."""
         if self.is_running:
@@ -201,7 +209,7 @@ class HostContainer(DockerContainer):
         client = self.get_docker_client()
         is_mapped = client.get_connection_mode().use_mapped_port
         return self.get_container_host_ip(), (
-            int(client.port(self.get_container_id(), port)) if is_mapped else port
+            int(client.port(str(self.get_wrapped_container().id), port)) if is_mapped else port
         )
 
     def run_in(self, command: Sequence[str]) -> tuple[int, str]:

@@ -35,6 +35,9 @@ class NotRunningError(ClusterInTestsError):
     """The cluster was not started, was stopped, or has ended by itself."""
 
 
+NOT_RUNNING = "the cluster is not running: start it, or use it in a with block"
+
+
 class NotHealthyError(ClusterInTestsError):
     """The cluster did not become whole, or has no primary, in the time that it was given."""
 

@@ -14,18 +14,16 @@ from contextlib import suppress
 from pathlib import Path
 
 PREFIX = "bascule-lab-"
-UNLOCKED_PREFIX = "bascule-new-"
-"""Until it is locked it goes by this name, which no sweep looks at."""
 
 
 class Folder:
     """A new folder below the directory for temporary files, with mode 0700."""
 
     def __init__(self) -> None:
-        made = Path(tempfile.mkdtemp(prefix=UNLOCKED_PREFIX))
-        self.lock_fd = os.open(made, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(self.lock_fd, fcntl.LOCK_EX)
-        self.path = made.rename(made.with_name(made.name.replace(UNLOCKED_PREFIX, PREFIX, 1)))
+        self.lock_fd = -1
+        while self.lock_fd < 0:
+            self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
+            self.lock_fd = _lock(self.path)
 
     def remove(self) -> None:
         """Delete it, with all that is in it. Idempotent."""
@@ -33,6 +31,19 @@ class Folder:
         if self.lock_fd >= 0:
             os.close(self.lock_fd)
             self.lock_fd = -1
+
+
+def _lock(path: Path) -> int:
+    """A descriptor that locks a new folder; -1 where another cluster has swept it before."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return -1
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    if path.exists():
+        return descriptor
+    os.close(descriptor)
+    return -1
 
 
 def sweep() -> list[Path]:

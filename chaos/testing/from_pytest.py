@@ -3,7 +3,9 @@ to ours, and back."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
@@ -26,7 +28,9 @@ def make_cluster(config: pytest.Config, options: Mapping[str, object]) -> Patron
         UsageError: they ask for what there is not.
     """
     mode = config.getoption("bascule_mode") or config.getini("bascule_mode")
-    sites = config.getoption("bascule_sites") or config.getini("bascule_sites")
+    sites = config.getoption("bascule_sites")
+    if sites is None:
+        sites = config.getini("bascule_sites")
     try:
         number = int(sites)
     except ValueError as error:
@@ -42,44 +46,68 @@ def make_cluster(config: pytest.Config, options: Mapping[str, object]) -> Patron
         raise pytest.UsageError(f"the cluster of the tests: {error}") from error
 
 
-def scenarios_of(marker: pytest.Mark) -> tuple[str, ...]:
-    """The names that a marker gives, each checked.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What a marker asks of one run of a test."""
+
+    scenario: str
+    within_s: float
+
+
+def trials_of(marks: Sequence[pytest.Mark], test: str, *, within_s: float) -> list[Trial]:
+    """What the markers of a test ask for, each name checked.
+
+    Args:
+        marks: one; several are refused, for their faults would strike at the same time.
+        test: its name, for the words of an error.
+        within_s: for a marker that does not say.
 
     Raises:
-        CollectError: there is none, or an unknown one; an argument is wrong.
+        CollectError: there are several, or none or an unknown scenario; an argument is wrong.
     """
+    mark = marks[0]
+    if len(marks) > 1:
+        names = ", ".join(repr(name) for one in marks for name in one.args)
+        raise pytest.Collector.CollectError(
+            f"{test} has {len(marks)} markers {mark.name}: of its function, class and module only"
+            f" one may have it. Write one with all scenarios: @pytest.mark.{mark.name}({names})"
+        )
     try:
-        _within_s(marker, 0.0)
-        for name in marker.args:
+        moment_s = _within_s(mark, within_s)
+        for name in mark.args:
             find_scenario(str(name))
     except (OptionError, ScenarioError) as error:
         raise pytest.Collector.CollectError(str(error)) from error
-    if not marker.args:
+    if not mark.args:
         words = "survives() names no scenario, as in survives('host-loss')"
         raise pytest.Collector.CollectError(words)
-    return tuple(str(name) for name in marker.args)
+    return [Trial(scenario=str(name), within_s=moment_s) for name in mark.args]
 
 
-def make_ordeal(
-    cluster: PatroniCluster, scenario: str, item: pytest.Item, *, marker: str, within_s: float
-) -> Ordeal:
-    """The ordeal of a test; not begun yet.
-
-    Args:
-        cluster: up.
-        scenario: its name or path.
-        item: the test.
-        marker: the name of the marker.
-        within_s: for a marker that does not say.
-    """
-    mark = item.get_closest_marker(marker)
-    assert mark is not None
+def make_ordeal(cluster: PatroniCluster, trial: Trial, item: pytest.Item) -> Ordeal:
+    """The ordeal of a test; not begun yet."""
     seed = cast(int, item.config.getoption("bascule_seed"))
-    moment_s = choose_moment(seed, item.nodeid, _within_s(mark, within_s))
+    moment_s = choose_moment(seed, item.nodeid, trial.within_s)
     try:
-        return Ordeal(cluster, find_scenario(scenario), moment_s)
+        return Ordeal(cluster, find_scenario(trial.scenario), moment_s)
     except OptionError as error:
         pytest.fail(str(error), pytrace=False)
+
+
+def need_anyio(item: pytest.Item) -> None:
+    """Refuse the fixture ``storage`` to a test that anyio does not run: it would stand in another
+    event loop than the test, or in one that does not run."""
+    is_async = inspect.iscoroutinefunction(getattr(item, "obj", None))
+    if is_async and item.get_closest_marker("asyncio") is None:
+        return
+    words = (
+        "pytest-asyncio runs it: mark it with @pytest.mark.anyio in place of asyncio, or open one"
+        " in it: async with patroni_cluster.storage() as storage"
+        if is_async
+        else "it is not async: write it as an async def with @pytest.mark.anyio, or open a"
+        " SyncStorage in it (docs/testing.md)"
+    )
+    pytest.fail(f"the fixture storage is of no use to this test: {words}", pytrace=False)
 
 
 def demand(ordeal: Ordeal) -> None:

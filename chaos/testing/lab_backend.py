@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from chaos.evidence.decode import encode
 from chaos.testing import control, lab_inside
-from chaos.testing.errors import ClusterInTestsError, NotRunningError, StartError
+from chaos.testing.errors import NOT_RUNNING, ClusterInTestsError, NotRunningError, StartError
 from chaos.testing.folders import Folder, sweep
 from chaos.testing.model import Place, Ready, Request
 from cluster.errors import PrerequisiteError
@@ -133,7 +133,7 @@ class LabBackend:
     def do(self, request: Request, answer: type[T], *, timeout_s: float) -> T:
         """Ask the process inside; see ``Backend.do``."""
         if self._folder is None or self._lab is None:
-            raise NotRunningError("the cluster is not running: start it, or use it in a with block")
+            raise NotRunningError(NOT_RUNNING)
         try:
             return control.ask(self._folder.path, request, answer, timeout_s=timeout_s)
         except NotRunningError as error:

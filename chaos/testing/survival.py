@@ -2,7 +2,7 @@
 
 The faults of a scenario strike from a thread of their own, the first at a moment of the test that
 the seed has chosen; the others keep their distance to it. They are healed as in a drill: each at
-its ``heal_at_s`` where it has one, the others once there is a primary again; and all of them when
+its ``heal_at_s`` where it has one, the others once the cluster serves again; and all of them when
 the test is over.
 """
 
@@ -11,12 +11,15 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Collection
 from typing import Literal
 
 from chaos.scenarios.load import builtin_scenarios, load_scenario
 from chaos.scenarios.model import FaultStep, Scenario
+from chaos.scenarios.rules import LASTING
 from chaos.testing.cluster import PatroniCluster
 from chaos.testing.errors import ClusterInTestsError, FaultError, OptionError, words_of
+from chaos.testing.model import State
 
 POLL_S = 0.1
 MOMENT_DIGITS = 3
@@ -50,6 +53,28 @@ def plan_of(scenario: Scenario) -> list[Entry]:
     ]
     first_s = min((at_s for at_s, _, _ in plan), default=0.0)
     return sorted(((at_s - first_s, act, step) for at_s, act, step in plan), key=lambda e: e[:2])
+
+
+def is_served(state: State, struck: Collection[str], *, synchronous: bool) -> bool:
+    """Whether clients everywhere can have writes acknowledged again, although faults last.
+
+    A host that a fault has struck serves nobody, whatever it says of itself: a primary whose link
+    is cut calls itself one until its lease is over, and its replicas believe to be streaming.
+
+    Args:
+        state: how the cluster is.
+        struck: the hosts that a fault has in force.
+        synchronous: a write needs a replica, too.
+    """
+    primary = None if state.primary is None else state.members[state.primary]
+    if primary is None or state.primary in struck:
+        return False
+    replicas = (
+        member
+        for node, member in state.members.items()
+        if node not in struck and member is not None and member.is_replica
+    )
+    return not synchronous or any(one.timeline == primary.timeline for one in replicas)
 
 
 class Ordeal:
@@ -163,10 +188,11 @@ class Ordeal:
             self._struck.set()
 
     def _heal(self, step: FaultStep) -> None:
-        for hit, hosts in self._hit:
+        for hit, hosts in list(self._hit):
             if hit is step:
                 for host in hosts:
                     self._note(self._cluster.undo(step.fault, host))
+                self._hit.remove((hit, hosts))
 
     def _wait_service(self) -> None:
         """Until the test is over, or a drill would heal what is still broken."""
@@ -180,7 +206,9 @@ class Ordeal:
     def _may_heal(self) -> bool:
         if not self.scenario.heal_when_service_is_back:
             return True
-        return self._cluster.primary is not None
+        struck = {host for step, hosts in self._hit if step.fault in LASTING for host in hosts}
+        is_quorum = self._cluster.topology.cluster.durability == "quorum"
+        return is_served(self._cluster.state(), struck, synchronous=is_quorum)
 
     def _note(self, words: str) -> None:
         self.happened.append(f"{time.monotonic() - self._begin_s:6.2f} s  {words}")

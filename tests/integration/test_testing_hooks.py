@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -136,6 +137,60 @@ def test_a_marker_stays_where_it_is(
         assert f"{name} PASSED" in output
 
 
+REPLACING = """
+import pytest
+
+@pytest.mark.survives("host-loss", within_s=0)
+class Base:
+    def test_inherited(self, chaos):
+        while not chaos.struck:
+            pass
+
+class TestAsItsBase(Base):
+    pass
+
+@pytest.mark.survives("switchover", within_s=0)
+class TestOfItsOwn(Base):
+    pass
+
+class TestAsTheNearest(TestOfItsOwn):
+    pass
+"""
+
+
+def test_the_marker_of_a_subclass_replaces_that_of_its_base(tmp_path: Path) -> None:
+    found, output = run_project(tmp_path, {"test_it.py": REPLACING}, "-v")
+    assert found == {"passed": 3}, output
+    for name in (
+        "TestAsItsBase::test_inherited[host-loss]",
+        "TestOfItsOwn::test_inherited[switchover]",
+        "TestAsTheNearest::test_inherited[switchover]",
+    ):
+        assert f"{name} PASSED" in output
+
+
+ONE = '@pytest.mark.survives("host-loss")'
+OTHER = '@pytest.mark.survives("switchover")'
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (f"{OTHER}\n{ONE}\ndef test_it(): pass", "test_it"),
+        (f"pytestmark = {OTHER[1:]}\n{ONE}\ndef test_it(): pass", "test_it"),
+        (f"{OTHER}\nclass TestIt:\n  {ONE}\n  def test_it(self): pass", "TestIt::test_it"),
+        (f"{OTHER}\n{ONE}\nclass TestIt:\n  def test_it(self): pass", "TestIt::test_it"),
+    ],
+    ids=["function", "module and function", "class and function", "class"],
+)
+def test_several_markers_are_refused(tmp_path: Path, text: str, name: str) -> None:
+    write(tmp_path, {"test_it.py": f"import pytest\n{text}\n"})
+    code, output = run(tmp_path)
+    assert code == 2, output
+    assert f"test_it.py::{name} has 2 markers survives" in output
+    assert re.search(r"survives\('(host-loss', 'switchover|switchover', 'host-loss)'\)", output)
+
+
 UNSTRUCK = """
 import unittest
 import pytest
@@ -166,6 +221,11 @@ def test_marked_by_a_fixture(marks):
 ])
 def test_marked_at_a_parameter(number):
     pass
+
+@pytest.mark.survives("steady")
+@pytest.mark.parametrize("number", [pytest.param(1, marks=pytest.mark.survives("host-loss"))])
+def test_marked_at_a_parameter_too(number):
+    pass
 """
 LATE = """
 import pytest
@@ -181,9 +241,9 @@ def test_a_marker_that_nothing_comes_of_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, {"conftest.py": LATE, "test_it.py": UNSTRUCK})
     code, output = run(tmp_path)
     assert code == 1
-    assert outcomes(output) == {"errors": 5, "passed": 1}, output
+    assert outcomes(output) == {"errors": 6, "passed": 1}, output
     words = "survives has no effect on this test: it must stand at a function, or at a class or"
-    assert output.count(f"E   Failed: {words}") + output.count(f"\n{words}") >= 5
+    assert output.count(f"E   Failed: {words}") + output.count(f"\n{words}") >= 6
 
 
 def test_what_looks_like_a_test_and_is_none_does_no_harm(tmp_path: Path) -> None:
@@ -229,16 +289,64 @@ def test_breaks_it_unnamed(request):
     request.getfixturevalue("patroni_cluster").kill_primary()
 
 def test_does_not_use_it(calls):
-    assert calls == ["start", "strike host-power-cut primary", "heal", "wait_healthy"]
+    assert calls == [
+        "start", "strike host-power-cut primary", *["heal", "wait_healthy"] * 2
+    ]
 
 def test_cost_nothing(calls):
-    assert len(calls) == 4
+    assert len(calls) == 6
 """
 
 
 def test_a_cluster_that_a_test_fetched_itself_is_healed_too(tmp_path: Path) -> None:
     found, output = run_project(tmp_path, {"test_it.py": DYNAMIC})
     assert found == {"passed": 3}, output
+
+
+FIXTURES = """
+import pytest
+
+@pytest.fixture
+def breaking(patroni_cluster):
+    yield
+    patroni_cluster.kill_primary()
+
+def test_is_broken_by_its_fixture(breaking):
+    pass
+
+def test_finds_it_whole(calls):
+    assert calls[-3:] == ["strike host-power-cut primary", "heal", "wait_healthy"]
+"""
+
+
+def test_a_cluster_that_a_fixture_has_broken_at_its_end_is_healed_too(tmp_path: Path) -> None:
+    found, output = run_project(tmp_path, {"test_it.py": FIXTURES})
+    assert found == {"passed": 2}, output
+
+
+UNFIT = """
+import pytest
+
+def test_is_not_async(storage):
+    pass
+
+@pytest.mark.asyncio
+async def test_runs_elsewhere(storage):
+    pass
+"""
+ASYNCIO = """
+def pytest_configure(config):
+    config.addinivalue_line("markers", "asyncio: as pytest-asyncio has it")
+"""
+
+
+def test_a_storage_is_refused_to_whom_it_is_of_no_use(tmp_path: Path) -> None:
+    files = {"test_it.py": UNFIT, "conftest.py": CONFTEST + ASYNCIO}
+    found, output = run_project(tmp_path, files)
+    assert found == {"errors": 2}, output
+    words = "the fixture storage is of no use to this test:"
+    assert f"{words} it is not async: write it as an async def" in output
+    assert f"{words} pytest-asyncio runs it: mark it with @pytest.mark.anyio" in output
 
 
 BROKEN = """
@@ -264,7 +372,9 @@ def test_breaks_it(patroni_cluster, own):
     CLUSTER.before = before
 
 def test_finds_a_new_one(patroni_cluster, own):
-    assert CLUSTER.calls == ["start", "stop", "start", "own teardown"]
+    assert CLUSTER.calls == [
+        "start", "stop", "start", "own teardown", "heal", "wait_healthy"
+    ]
 
 def test_breaks_it_and_itself(patroni_cluster, bad):
     CLUSTER.before = before

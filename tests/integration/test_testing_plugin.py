@@ -56,8 +56,7 @@ def test_leaves_it_broken(patroni_cluster):
     assert patroni_cluster.state().members["db-paris"] is None
 
 def test_finds_it_whole(patroni_cluster):
-    assert patroni_cluster.state().missing is None
-    assert patroni_cluster.state().broken == ()
+    assert patroni_cluster.wait_healthy().broken == ()
 """
 
 
@@ -81,7 +80,7 @@ def test_ends_the_cluster(patroni_cluster):
     patroni_cluster._backend._lab.end()
 
 def test_has_a_new_one(patroni_cluster):
-    assert patroni_cluster.state().missing is None
+    patroni_cluster.wait_healthy()
     with psycopg.connect(patroni_cluster.primary_url()) as connection:
         connection.execute("CREATE TABLE fresh (id int)")
 
@@ -120,9 +119,10 @@ def test_a_marker_that_says_nonsense_is_refused(tmp_path: Path, marker: str, wor
 
 def test_options_that_say_nonsense_are_refused(tmp_path: Path) -> None:
     text = "def test_it(patroni_cluster):\n    pass\n"
-    code, output = run_module(tmp_path, text, "--bascule-sites", "9")
-    assert code != 0
-    assert "sites=9: expected 2 or 3" in output
+    for sites in ("9", "0"):
+        code, output = run_module(tmp_path, text, "--bascule-sites", sites)
+        assert code != 0
+        assert f"sites={sites}: expected 2 or 3" in output
     code, output = run_module(tmp_path, text, "--bascule-mode", "cloud")
     assert code == 4
     assert "invalid choice: 'cloud'" in output

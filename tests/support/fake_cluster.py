@@ -6,12 +6,21 @@ import threading
 from collections.abc import Callable
 from typing import Self
 
-from chaos.testing.model import Done, State
+from chaos.testing.model import Done, MemberState, State
 from cluster.topology.load import find_topology
 from cluster.topology.model import Durability
 
 PRIMARY = "db-paris"
-WHOLE = State(primary=PRIMARY, missing=None, broken=(), members={})
+REPLICAS = ("db-orsay", "db-saint-cloud")
+WHOLE = State(
+    primary=PRIMARY,
+    missing=None,
+    broken=(),
+    members={
+        PRIMARY: MemberState(role="primary", state="running", timeline=1),
+        **dict.fromkeys(REPLICAS, MemberState(role="replica", state="running", timeline=1)),
+    },
+)
 
 
 class FakeCluster:
@@ -66,7 +75,7 @@ class FakeCluster:
 
     def strike(self, fault: str, target: str = "primary", *, process: str | None = None) -> Done:
         self._do(f"strike {fault} {target}")
-        return Done(hosts=(PRIMARY,) if target == "primary" else ("db-orsay", "db-saint-cloud"))
+        return Done(hosts=(PRIMARY,) if target == "primary" else REPLICAS)
 
     def kill_primary(self) -> str:
         return self.strike("host-power-cut").hosts[0]

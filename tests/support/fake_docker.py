@@ -83,6 +83,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.containers_there: list[FakeThing] = []
         self.networks_there: list[FakeThing] = []
+        self.closed = 0
         self.images_there: set[str] = set()
         self.listings: list[Mapping[str, object]] = []
         """The options of each listing of containers."""
@@ -118,7 +119,7 @@ class FakeEngine:
         """It is there."""
 
     def close(self) -> None:
-        """Nothing to close."""
+        self.closed += 1
 
     def get_connection_mode(self) -> ConnectionMode:
         return ConnectionMode.docker_host

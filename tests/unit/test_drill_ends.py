@@ -14,9 +14,11 @@ from typing import Any, cast
 import anyio
 import pytest
 
+from chaos.drill import listeners as listeners_module
 from chaos.drill.board import Board, FaultBoard
 from chaos.drill.display import LinesDisplay
 from chaos.drill.inside import Inside
+from chaos.drill.listeners import ListenPlace, listening
 from chaos.drill.recorder import Recorder
 from chaos.drill.schedule import Schedule
 from chaos.drill.show import Show
@@ -168,6 +170,29 @@ def test_a_drill_goes_on_when_its_metrics_cannot_be_shown(
     raw.close()
     assert "metrics are not shown any more: " in words(recorder)
     assert "the metrics are the drill's only: " in words(recorder)
+
+
+def test_a_drawn_port_that_is_taken_at_the_bridge_is_drawn_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken: list[socket.socket] = []
+
+    def listener(host: str, port: int) -> socket.socket:
+        if host == "127.0.0.2" and len(taken) < 2:
+            taken.append(socket.create_server((host, port)))
+        return real(host, port)
+
+    real = listeners_module._listener
+    monkeypatch.setattr(listeners_module, "bridge_addresses", lambda: ("127.0.0.2",))
+    monkeypatch.setattr(listeners_module, "_listener", listener)
+    try:
+        with listening(ListenPlace(port=0)) as listeners:
+            ports = {raw.getsockname()[1] for raw in listeners}
+        assert len(ports) == 1
+        assert ports.isdisjoint(raw.getsockname()[1] for raw in taken)
+    finally:
+        for raw in taken:
+            raw.close()
 
 
 def test_a_drill_goes_on_when_nobody_reads_what_it_says(

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from chaos.cli.main import bascule
 from chaos.drill.board import Board, FaultBoard, SiteBoard
-from chaos.drill.listeners import ListenPlace, parse_place
+from chaos.drill.listeners import ListenPlace, authority, parse_place
 from chaos.drill.metrics import DRILL_METRICS, PHASES, families
 from replication.monitoring.drill_panels import PHASES as DRAWN_PHASES
 
@@ -102,6 +102,8 @@ def test_the_dashboard_knows_every_phase() -> None:
 )
 def test_a_place_to_listen(text: str, place: ListenPlace) -> None:
     assert parse_place(text) == place
+    if place.host is not None:
+        assert authority(place.host, place.port) == text
 
 
 @pytest.mark.parametrize("text", ["", "host", "host:", ":9188", "70000", "a:b:1", "-1"])

@@ -99,6 +99,7 @@ def test_a_kept_cluster_that_does_not_get_whole_is_made_anew(
     backend.start(timeout_s=1.0)
     backend.stop()
     assert attempts.up == [True, False]
+    assert engine.closed == 1 + 6 + 6  # its own client, and one a container of each attempt
     assert not set(before.values()) & set(engine.containers_there)
     assert len(engine.containers_there) == 6
     assert "no answer from db-paris" in capsys.readouterr().err

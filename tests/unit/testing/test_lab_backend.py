@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from chaos.testing import PatroniCluster, lab_backend
 from chaos.testing.errors import NotRunningError, StartError
 from chaos.testing.lab_backend import LabBackend
-from chaos.testing.model import Ready
+from chaos.testing.model import Mode, Ready
 from cluster.topology.load import find_topology
 
 READY = Ready(superuser="postgres", superuser_password="secret")
@@ -59,6 +60,30 @@ def test_one_that_does_not_become_ready_leaves_nothing(
     with pytest.raises(raised):
         backend.start(timeout_s=1)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", ["lab", "docker"])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda cluster: cluster.state(),
+        lambda cluster: cluster.primary_url(),
+        lambda cluster: cluster.replica_urls(),
+        lambda cluster: cluster.cluster_url(),
+        lambda cluster: cluster.members(),
+        lambda cluster: cluster.members(site="orsay"),
+        lambda cluster: cluster.dcs(),
+        lambda cluster: cluster.superuser_credentials,
+        lambda cluster: cluster.logs("db-paris"),
+        lambda cluster: cluster.kill_primary(),
+        lambda cluster: cluster.heal(),
+    ],
+)
+def test_before_its_start_there_is_no_cluster(
+    mode: Mode, ask: Callable[[PatroniCluster], object]
+) -> None:
+    with pytest.raises(NotRunningError, match="is not running: start it, or use it in a with"):
+        ask(PatroniCluster(mode=mode))
 
 
 def test_a_storage_is_durable_as_its_cluster_is() -> None:

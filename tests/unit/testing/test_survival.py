@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from support.fake_cluster import FakeCluster
+from support.fake_cluster import PRIMARY, REPLICAS, WHOLE, FakeCluster
 
 from chaos.scenarios.load import load_scenario
 from chaos.scenarios.model import FaultStep, Scenario
 from chaos.testing.errors import FaultError, NotHealthyError
-from chaos.testing.survival import Ordeal, plan_of
+from chaos.testing.model import MemberState, State
+from chaos.testing.survival import Ordeal, is_served, plan_of
 
 HOST_LOSS = load_scenario("host-loss")
 STRIKE = "strike host-power-cut primary"
@@ -127,11 +128,67 @@ def test_a_test_that_ends_before_a_step_is_healed_has_it_healed_with_the_rest() 
 
 
 def test_the_rest_is_healed_beside_the_test_once_the_scenario_says() -> None:
-    ordeal, cluster = begun(replace(HOST_LOSS, fault_s=0))
+    crash = FaultStep(fault="process-kill", target="primary", at_s=0)
+    ordeal, cluster = begun(replace(HOST_LOSS, faults=(crash,), fault_s=0))
     cluster.wait_for("heal")
     assert ordeal.struck
     ordeal.end()
-    assert cluster.calls == [STRIKE, "heal"]
+    assert cluster.calls == ["strike process-kill primary", "heal"]
+
+
+PARIS = MemberState(role="primary", state="running", timeline=1)
+ORSAY = MemberState(role="primary", state="running", timeline=2)
+FOLLOWS = MemberState(role="replica", state="running", timeline=2)
+BEHIND = MemberState(role="replica", state="running", timeline=1)
+STOPPED = MemberState(role="replica", state="stopped")
+
+
+@pytest.mark.parametrize(
+    ("primary", "members", "struck", "is_quorum", "expected"),
+    [
+        # As it is a moment after the primary's link was cut: it has not heard of it.
+        ("db-paris", (PARIS, BEHIND, BEHIND), ["db-paris"], True, False),
+        ("db-paris", (PARIS, BEHIND, BEHIND), ["db-paris"], False, False),
+        # Both call themselves one.
+        (None, (PARIS, ORSAY, FOLLOWS), ["db-paris"], True, False),
+        ("db-orsay", (STOPPED, ORSAY, FOLLOWS), ["db-paris"], True, True),
+        # A new primary that nobody follows yet.
+        ("db-orsay", (None, ORSAY, BEHIND), ["db-paris"], True, False),
+        ("db-orsay", (None, ORSAY, STOPPED), ["db-paris"], True, False),
+        ("db-orsay", (None, ORSAY, STOPPED), ["db-paris"], False, True),
+        # The replicas are cut off, and the primary has not noticed.
+        ("db-paris", (PARIS, BEHIND, BEHIND), ["db-orsay", "db-saint-cloud"], True, False),
+        ("db-paris", (PARIS, BEHIND, BEHIND), ["db-orsay", "db-saint-cloud"], False, True),
+        ("db-paris", (PARIS, BEHIND, BEHIND), ["db-orsay"], True, True),
+    ],
+)
+def test_it_serves_when_whom_no_fault_has_struck_can_acknowledge_a_write(
+    primary: str | None,
+    members: tuple[MemberState | None, ...],
+    struck: list[str],
+    is_quorum: bool,
+    expected: bool,
+) -> None:
+    found = dict(zip((PRIMARY, *REPLICAS), members, strict=True))
+    state = State(primary=primary, missing=None, broken=(), members=found)
+    assert is_served(state, struck, synchronous=is_quorum) is expected
+
+
+def test_a_fault_that_lasts_is_not_healed_while_whom_it_struck_calls_itself_primary() -> None:
+    cut = FaultStep(fault="link-cut", target="primary", at_s=0)
+    looks = iter(range(3))
+    after = replace(WHOLE, primary="db-orsay", members=WHOLE.members | {"db-orsay": PARIS})
+
+    class TakenOver(FakeCluster):
+        def state(self) -> State:
+            return WHOLE if next(looks, None) is not None else after
+
+    cluster = TakenOver()
+    ordeal = Ordeal(cluster, replace(HOST_LOSS, faults=(cut,), fault_s=0), 0.0)
+    ordeal.begin()
+    cluster.wait_for("heal")
+    assert next(looks, None) is None
+    ordeal.end()
 
 
 def test_the_plan_keeps_the_distances_of_the_scenario() -> None:
