@@ -73,7 +73,6 @@ def test_one_that_does_not_become_ready_leaves_nothing(
         lambda cluster: cluster.members(),
         lambda cluster: cluster.members(site="orsay"),
         lambda cluster: cluster.dcs(),
-        lambda cluster: cluster.superuser_credentials,
         lambda cluster: cluster.logs("db-paris"),
         lambda cluster: cluster.kill_primary(),
         lambda cluster: cluster.heal(),
