@@ -77,9 +77,12 @@ class LabBackend:
             raise StartError(str(error)) from error
         sweep()
         self._owner = os.getpid()
-        self._folder = Folder()
         try:
+            self._folder = Folder()
             return self._raise(self._folder, timeout_s)
+        except OSError as error:
+            self.stop()
+            raise StartError(f"the cluster could not be raised: {error}") from error
         except BaseException:
             self.stop()
             raise

@@ -7,7 +7,8 @@ raised, and with which versions, is in the journal: the extension ``bascule`` of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -66,7 +67,8 @@ def before_experiment_control(
         arguments: as of the action ``raise_cluster``.
 
     Raises:
-        InterruptExecution: it could not be raised: the experiment must not go on.
+        InterruptExecution: it could not be raised, for whatever reason: the experiment must not go
+            on.
     """
     if context.get("dry") is Dry.ACTIVITIES:
         return
@@ -75,8 +77,10 @@ def before_experiment_control(
         cluster = make_cluster(arguments, configuration, group_of(secrets))
         logger.info(f"Raising the cluster {name} ({cluster.topology.name})")
         clusters.add(name, cluster, url_env=url_env)
-    except (ChaosError, ClusterError) as error:
-        words = words_of(error)
+    except InterruptExecution:
+        raise
+    except Exception as error:  # any other type chaoslib would log as debug, and go on
+        words = words_of(error) or type(error).__name__
         raise InterruptExecution(f"no cluster for this experiment: {words}") from error
 
 
@@ -102,12 +106,23 @@ def after_experiment_control(
             found["versions"] = _versions(arguments, configuration)
             set_extension(state["experiment"], found)
     finally:
-        clusters.close(name)
+        with _failure_told(f"The cluster {name} could not be ended"):
+            clusters.close(name)
 
 
 def cleanup_control() -> None:
     """Called at the very end, also where an interruption left out what comes after."""
-    clusters.close_all()
+    with _failure_told("Not every cluster could be ended"):
+        clusters.close_all()
+
+
+@contextmanager
+def _failure_told(what: str) -> Iterator[None]:
+    """Log an error as one: chaoslib would only as debug. What is still up is ended at exit."""
+    try:
+        yield
+    except (ChaosError, ClusterError, OSError) as error:
+        logger.error(f"{what}: {words_of(error)}")
 
 
 def _names_of(arguments: dict[str, object]) -> tuple[str, str | None]:
