@@ -82,7 +82,9 @@ class Composed:
     def things(self) -> list[str]:
         """The containers, networks and volumes of the project."""
         ours = f"label=com.docker.compose.project={self.project}"
-        listings = (("ps", "--all"), ("network", "ls"), ("volume", "ls"))
+        # The images have that label too, and with them what other tests run from them.
+        numbered = ("--filter", "label=com.docker.compose.container-number")
+        listings = (("ps", "--all", *numbered), ("network", "ls"), ("volume", "ls"))
         return [
             name
             for listing in listings
