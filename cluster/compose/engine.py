@@ -16,7 +16,7 @@ API_MIN = (1, 41)
 """Of Docker Engine 20.10, the oldest that this was tried with."""
 COMPOSE_MIN = (2, 20)
 COMPOSE_WITHOUT_BUILDER = (5,)
-"""From here on compose builds with buildx only (its release notes)."""
+"""From here on compose has no builder of its own, and asks buildx (docker/compose#13056)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

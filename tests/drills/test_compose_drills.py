@@ -19,7 +19,8 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow]
 Drill = Callable[..., Drilled]
 SCENARIOS = ("host-loss", "process-crash", "switchover", "steady", "async-loss")
 SITES = ("paris", "orsay", "saint-cloud")
-DRILL_TIMEOUT_S = 400.0
+DRILL_TIMEOUT_S = 900.0
+"""With the images, which the first drill builds."""
 
 
 @pytest.fixture(scope="module")

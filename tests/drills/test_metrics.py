@@ -139,8 +139,8 @@ def test_alerts_fire_on_the_drill_and_none_on_its_end(watched: Watched) -> None:
 def test_a_port_that_is_taken_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     port = free_port()
     place, first = f"127.0.0.1:{port}", tmp_path / "first"
-    with running("drill", "steady", "--metrics", place, "--out", str(first)):
-        wait_phase(first, "boot")
+    with running("drill", "steady", "--metrics", place, "--out", str(first)) as process:
+        wait_phase(process, first, "boot")
         second = tmp_path / "second"
         refused = bascule("drill", "steady", "--metrics", place, "--out", str(second))
     assert refused.returncode == USAGE

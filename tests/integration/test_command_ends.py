@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("own_temporary_folder")
 def test_success_leaves_nothing(tmp_path: Path) -> None:
     before = surroundings()
     with running("drill", "steady", "--out", str(tmp_path / "run")) as process:
-        wait_phase(tmp_path / "run", "fault")
+        wait_phase(process, tmp_path / "run", "fault")
         lab = descendants(process.pid)
         _, errors = process.communicate(timeout=END_TIMEOUT_S * 2)
     assert process.returncode == 0, errors
@@ -47,7 +47,7 @@ def test_a_signal_leaves_nothing_but_honest_evidence(tmp_path: Path, number: int
     before = surroundings()
     run = tmp_path / "run"
     with running("drill", "host-loss", "--out", str(run)) as process:
-        wait_phase(run, "fault")
+        wait_phase(process, run, "fault")
         lab = descendants(process.pid)
         process.send_signal(number)
         output, errors = process.communicate(timeout=END_TIMEOUT_S)
@@ -65,7 +65,7 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     before = surroundings()
     run = tmp_path / "run"
     with running("drill", "steady", "--out", str(run)) as process:
-        wait_phase(run, "steady")
+        wait_phase(process, run, "steady")
         lab = descendants(process.pid)
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
@@ -82,7 +82,7 @@ def test_kill_9_leaves_nothing(tmp_path: Path, phase: str) -> None:
     before = surroundings()
     run = tmp_path / "run"
     with running("drill", "steady", "--out", str(run)) as process:
-        wait_phase(run, phase)
+        wait_phase(process, run, phase)
         lab = descendants(process.pid)
         process.kill()
         process.communicate(timeout=END_TIMEOUT_S)
@@ -100,7 +100,7 @@ def test_kill_9_of_what_is_inside(tmp_path: Path) -> None:
     before = surroundings()
     run = tmp_path / "run"
     with running("drill", "steady", "--out", str(run)) as process:
-        wait_phase(run, "steady")
+        wait_phase(process, run, "steady")
         lab = descendants(process.pid)
         director = next(
             one for one in lab if "chaos.drill.inside" in one.cmdline() and is_lowest(one, lab)

@@ -24,7 +24,7 @@ def test_a_kept_lab_can_be_looked_into_and_ends_with_a_signal(tmp_path: Path) ->
     before = surroundings()
     run = tmp_path / "run"
     with running("drill", "steady", "--keep", "--out", str(run)) as process:
-        wait_phase(run, "done")
+        wait_phase(process, run, "done")
         lab = descendants(process.pid)
         for _ in range(100):  # the password file comes a moment after the last event
             query = ("psql", "-Atc", "SELECT count(*) > 100 FROM bascule.ledger")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def test_a_signal_leaves_nothing_but_honest_evidence(
 ) -> None:
     run = tmp_path / "run"
     with running(*DRILL, "host-loss", "--out", str(run)) as process:
-        wait_phase(run, phase)
+        wait_phase(process, run, phase)
         process.send_signal(number)
         output, errors = process.communicate(timeout=END_TIMEOUT_S)
     assert process.returncode == 130, errors
@@ -52,7 +53,7 @@ def test_a_signal_leaves_nothing_but_honest_evidence(
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     run = tmp_path / "run"
     with running(*DRILL, "steady", "--out", str(run)) as process:
-        wait_phase(run, "steady")
+        wait_phase(process, run, "steady")
         assert len(things_of(run)) >= THINGS_MIN
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
@@ -65,7 +66,7 @@ def test_kill_9_of_the_command_leaves_nothing(tmp_path: Path) -> None:
     """What keeps the project sees that the command is gone, and cleans up."""
     run = tmp_path / "run"
     with running(*DRILL, "steady", "--out", str(run)) as process:
-        wait_phase(run, "steady")
+        wait_phase(process, run, "steady")
         ours = descendants(process.pid)
         process.kill()
         process.communicate(timeout=END_TIMEOUT_S)
@@ -116,12 +117,12 @@ def test_what_was_left_by_kill_9_of_everything_is_swept(tmp_path: Path) -> None:
     network = "bascule-test-of-sweep"
     alive = f"--label=org.bascule.owner=drill --label=org.bascule.run={network}".split()
     with running(*DRILL, "steady", "--out", str(run)) as process:
-        wait_phase(run, "steady")
+        wait_phase(process, run, "steady")
         everything = [psutil.Process(process.pid), *descendants(process.pid)]
-        for one in everything:
-            one.suspend()  # so that none of them sees another's end
-        for one in everything:
-            one.kill()
+        for act in (psutil.Process.suspend, psutil.Process.kill):  # none sees another's end
+            for one in everything:
+                with suppress(psutil.NoSuchProcess):  # a docker client, which has done its work
+                    act(one)
         process.communicate(timeout=END_TIMEOUT_S)
     assert len(things_of(run)) >= THINGS_MIN
     docker("network", "create", *alive, f"--label=org.bascule.keeper={this_process()}", network)
@@ -143,7 +144,7 @@ def test_a_container_that_somebody_kills_is_a_finding(tmp_path: Path) -> None:
     assert "recovery_s_max = 60" in steady
     scenario.write_text(steady.replace("recovery_s_max = 60", "recovery_s_max = 5"))
     with running(*DRILL, str(scenario), "--out", str(run)) as process:
-        wait_phase(run, "steady")
+        wait_phase(process, run, "steady")
         primary = str(events(run, "leader-key")[-1]["holder"])
         replica = next(name for name in ("db-paris", "db-orsay") if name != primary)
         docker("kill", f"bascule-drill-{run_of(run)}-{replica}-patroni")
@@ -162,10 +163,13 @@ def test_a_kept_project_stays_until_a_signal_and_has_the_settings_asked_for(
     asked = ("--ttl", "30", "--loop-wait", "10", "--durability", "async")
     options = (*asked, "--workload", "transfers", "--keep", "--out", str(run))
     with running(*DRILL, "steady", *options) as process:
-        wait_phase(run, "done")
+        wait_phase(process, run, "done")
         name = f"bascule-drill-{run_of(run)}-db-orsay-patroni"
-        members = docker("exec", name, "patronictl", "list")
-        assert members.count("streaming") == 2, members
+        wait_until(
+            lambda: docker("exec", name, "patronictl", "list").count("streaming") == 2,
+            timeout_s=END_TIMEOUT_S,
+            what="two replicas that stream",
+        )
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=END_TIMEOUT_S)
     assert process.returncode == 0, errors
@@ -178,9 +182,11 @@ def test_a_kept_project_stays_until_a_signal_and_has_the_settings_asked_for(
 
 def keeper_of(pid: int) -> psutil.Process:
     """The process inside that has the project."""
-    return next(
-        child for child in psutil.Process(pid).children() if "chaos.drill.inside" in child.cmdline()
-    )
+    for child in psutil.Process(pid).children():
+        with suppress(psutil.Error):  # a docker client, which has done its work
+            if "chaos.drill.inside" in child.cmdline():
+                return child
+    raise AssertionError("nothing keeps the project")
 
 
 def wait_made(run: Path, number: int) -> None:

@@ -122,7 +122,9 @@ async def test_no_two_hosts_reach_each_other_over_a_console(tmp_path: Path) -> N
 
         # The controls: this machine reaches every console, and a host the others on the WAN.
         assert [host for host in hosts if not reaches(sites.plan.at_console[host])] == []
-        assert await reached(sites.plan.at_wan, names, pairs) == set(pairs)
+        with anyio.fail_after(DEADLINE_S):  # on a loaded machine a try may need more than its time
+            while await reached(sites.plan.at_wan, names, pairs) != set(pairs):
+                pass
         assert await reached(sites.plan.at_console, names, pairs) == set()
 
         for host in (*hosts, CLIENT):

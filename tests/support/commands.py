@@ -16,7 +16,8 @@ from pathlib import Path
 import psutil
 
 BASCULE = (sys.executable, "-m", "chaos")
-PHASE_TIMEOUT_S = 60.0
+PHASE_TIMEOUT_S = 300.0
+"""In containers the images are built before the first phase."""
 GONE_TIMEOUT_S = 15.0
 POLL_S = 0.05
 
@@ -68,13 +69,17 @@ def events(folder: Path, kind: str) -> list[dict[str, object]]:
     return found
 
 
-def wait_phase(folder: Path, phase: str) -> None:
-    """Wait until a drill is in a phase."""
-    wait_until(
-        lambda: any(event["phase"] == phase for event in events(folder, "phase")),
-        timeout_s=PHASE_TIMEOUT_S,
-        what=f"phase {phase} of {folder}",
-    )
+def wait_phase(process: subprocess.Popen[str], folder: Path, phase: str) -> None:
+    """Wait until a drill is in a phase; AssertionError, with its words, when it ends before."""
+
+    def reached() -> bool:
+        over = process.poll() is not None
+        if any(event["phase"] == phase for event in events(folder, "phase")):
+            return True
+        assert not over, f"it ended before {phase}: {process.communicate()}"
+        return False
+
+    wait_until(reached, timeout_s=PHASE_TIMEOUT_S, what=f"phase {phase} of {folder}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
