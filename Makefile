@@ -18,7 +18,8 @@ test: $(VENV)/dev.stamp  ## unit, integration, drills, report in a browser; cont
 	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(TEST)
 
 check: $(VENV)/dev.stamp  ## lint, format, types
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy \
+		&& MYPYPATH=tests $(BIN)/mypy benchmarks scripts
 
 bench: $(VENV)/dev.stamp  ## the measured claims again, without those about containers (about half an hour)
 	@$(BIN)/python benchmarks/all.py

@@ -115,9 +115,9 @@ def pages(options: argparse.Namespace, begin_s: float) -> dict[str, str]:
         chosen = {"filter": f'{{cluster="{cluster}"}}'}
         found["alertmanager"] = f"{options.alertmanager}/#/alerts?{urlencode(chosen)}"
     if page_text(options.grafana) is not None:
-        times = {"from": round(begin_s * 1000), "to": round(time.time() * 1000)}
-        chosen = {**times, "var-cluster": cluster, "kiosk": "true"}
-        found["grafana"] = f"{options.grafana}/d/bascule?{urlencode(chosen)}"
+        begin_ms, end_ms = round(begin_s * 1000), round(time.time() * 1000)
+        shown = {"from": begin_ms, "to": end_ms, "var-cluster": cluster, "kiosk": "true"}
+        found["grafana"] = f"{options.grafana}/d/bascule?{urlencode(shown)}"
     return found
 
 

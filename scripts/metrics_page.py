@@ -36,10 +36,8 @@ def with_tables(text: str) -> str:
     """The page with its tables written anew."""
     for name, metrics in TABLES.items():
         pattern = rf"(<!-- metrics:{name} -->\n).*?(\n<!-- /metrics -->)"
-        tables = table(metrics)
-        text, count = re.subn(
-            pattern, lambda found, t=tables: found[1] + t + found[2], text, flags=re.DOTALL
-        )
+        new = table(metrics).replace("\\", r"\\")
+        text, count = re.subn(pattern, rf"\g<1>{new}\g<2>", text, flags=re.DOTALL)
         if count != 1:
             raise ValueError(f"{PAGE} has {count} places for the metrics of {name}")
     return text

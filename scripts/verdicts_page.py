@@ -78,9 +78,8 @@ def with_tables(text: str) -> str:
     """The page with its tables written anew."""
     for name, rows in tables().items():
         pattern = rf"(<!-- table:{name} -->\n).*?(<!-- /table -->)"
-        text, count = re.subn(
-            pattern, lambda found, r=rows: f"{found[1]}{r}\n{found[2]}", text, flags=re.DOTALL
-        )
+        new = rows.replace("\\", r"\\")
+        text, count = re.subn(pattern, rf"\g<1>{new}\n\g<2>", text, flags=re.DOTALL)
         if count != 1:
             raise ValueError(f"{PAGE} has {count} places for the table {name}")
     return text
