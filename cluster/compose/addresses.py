@@ -67,14 +67,22 @@ def plan_addresses(topology: Topology, block: IPv4Network) -> AddressPlan:
     )
 
 
-def known_hosts(topology: Topology, plan: AddressPlan, viewer: str) -> dict[str, str]:
-    """What ``/etc/hosts`` of a host says of the others: a neighbour by the site's own network,
-    everybody else by the WAN. Names that never stop resolving, as with fixed addresses."""
+def hosts_file(topology: Topology, plan: AddressPlan, viewer: str) -> str:
+    """``/etc/hosts`` of a host: a neighbour by the site's own network, everybody else by the WAN.
+
+    Bound over the engine's own, from which a host that leaves a network loses the lines of all that
+    are on it, also those asked for with ``extra_hosts`` (moby, libnetwork: ``sbLeave`` deletes the
+    network's service records). Without a line the name of a dead host costs the resolver 10 s.
+    """
     site = topology.site_of(viewer)
-    return {
+    known = {
         host.name: plan.at_site[host.name] if host in site.hosts else plan.at_wan[host.name]
         for host in topology.hosts
     }
+    lines = ["127.0.0.1 localhost", "::1 localhost"]
+    return "".join(
+        f"{line}\n" for line in [*lines, *(f"{address} {name}" for name, address in known.items())]
+    )
 
 
 def draw_block(taken: Iterable[IPv4Network], random_source: random.Random) -> IPv4Network:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cluster import etcd, patroni
-from cluster.compose.addresses import WAN, AddressPlan, known_hosts
+from cluster.compose.addresses import WAN, AddressPlan
 from cluster.compose.images import image_name
 from cluster.problem import Problem
 from cluster.services import config_path
@@ -23,6 +23,7 @@ PG_BINDIR = Path("/opt/patroni/pgsql/bin")
 PYTHON = "/opt/bascule/bin/python"
 PATRONI_CONFIG = "/etc/patroni.yml"
 ETCD_CONFIG = "/etc/etcd.yml"
+HOSTS = "/etc/hosts"
 
 Document = dict[str, object]
 
@@ -65,6 +66,11 @@ def unit_of(host: Host) -> str:
     return {"etcd": etcd.UNIT, "postgres": patroni.UNIT}.get(host.roles[0], "")
 
 
+def hosts_path(folder: Path, host: str) -> Path:
+    """Where the ``/etc/hosts`` of a host is kept."""
+    return folder / f"{host}.hosts"
+
+
 def render_project(
     topology: Topology, plan: AddressPlan, *, run: str, labels: Mapping[str, str], config: Path
 ) -> Document:
@@ -75,7 +81,7 @@ def render_project(
         plan: its addresses.
         run: the id of the drill.
         labels: on everything that is made.
-        config: the folder with the members' configuration.
+        config: the folder with the members' configuration, and each one's ``hosts_path``.
     """
     hosts = [host for host in topology.hosts if unit_of(host)]
     networks: Document = {
@@ -138,16 +144,21 @@ def _service(
             WAN: {"ipv4_address": plan.at_wan[host.name]},
             console_of(host.name): {"ipv4_address": plan.at_console[host.name]},
         },
-        "extra_hosts": known_hosts(topology, plan, host.name),
         "volumes": [
             {"type": "volume", "source": host.name, "target": data},
-            {
-                "type": "bind",
-                # Compose takes $ for a variable, also here (Compose file reference, interpolation).
-                "source": str(config_path(config, unit, host.name)).replace("$", "$$"),
-                "target": target,
-                "read_only": True,
-                "bind": {"create_host_path": False},
-            },
+            _bound(config_path(config, unit, host.name), target),
+            _bound(hosts_path(config, host.name), HOSTS),
         ],
+    }
+
+
+def _bound(source: Path, target: str) -> Document:
+    """A file of this machine, which the container may read."""
+    return {
+        "type": "bind",
+        # Compose takes $ for a variable, also here (Compose file reference, interpolation).
+        "source": str(source).replace("$", "$$"),
+        "target": target,
+        "read_only": True,
+        "bind": {"create_host_path": False},
     }

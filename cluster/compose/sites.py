@@ -87,12 +87,9 @@ class ComposeSites:
 
     async def __aenter__(self) -> ComposeSites:
         (self._folder / "logs").mkdir(exist_ok=True)
-        config = self._folder / "config"
-        write_configs(self, project.PG_BINDIR, config)
-        for path in config.iterdir():
-            path.chmod(0o644)  # the containers' users are others; there is no secret in it
+        write_configs(self, project.PG_BINDIR, self._config)
         try:
-            await self._create(config)
+            await self._create()
         except BaseException:
             await self._remove(keeper.SETTLE_S)
             raise
@@ -102,7 +99,11 @@ class ComposeSites:
         await self._tasks.__aenter__()
         return self
 
-    async def _create(self, config: Path) -> None:
+    @property
+    def _config(self) -> Path:
+        return self._folder / "config"
+
+    async def _create(self) -> None:
         """Networks, volumes and containers, none of them started."""
         path = self._folder / PROJECT_FILE
         for attempt in range(1, CREATE_ATTEMPTS + 1):
@@ -114,8 +115,13 @@ class ComposeSites:
                 self._plan,
                 run=self.run,
                 labels=labels(self.run, self._keeper),
-                config=config,
+                config=self._config,
             )
+            for host in self.topology.hosts:
+                hosts = addresses.hosts_file(self.topology, self._plan, host.name)
+                project.hosts_path(self._config, host.name).write_text(hosts)
+            for one in self._config.iterdir():
+                one.chmod(0o644)  # the containers' users are others; there is no secret in it
             path.write_text(json.dumps(document, indent=1), encoding="utf-8")
             try:
                 await docker.run(
@@ -205,17 +211,17 @@ class ComposeSites:
         if project.unit_of(self.topology.host(host)) or unit.name in self._units[host]:
             raise HostError(f"{unit.name} cannot be started on {host}", host=host)
         site = self.topology.site_of(host).name
-        known = addresses.known_hosts(self.topology, self.plan, host)
+        hosts = project.hosts_path(self._config, host)
         plain = {"HOME": "/tmp", **unit.env}
         await docker.run(
             *("create", "--name", container.name, "--hostname", host, "--init", "--interactive"),
             *label_options(self.run, self._keeper),
             *("--user", f"{os.getuid()}:{os.getgid()}", "--read-only", "--tmpfs", "/tmp"),
             *("--cap-drop", "ALL", "--security-opt", "no-new-privileges:true"),
-            *("--mount", bind_mount(self._folder)),
+            *("--mount", bind_mount(self._folder, self._folder)),
+            *("--mount", f"{bind_mount(hosts, project.HOSTS)},readonly"),
             *("--network", project.network_name(self.run, site)),
             *("--ip", self.plan.at_site[host], "--no-healthcheck"),
-            *(f"--add-host={name}:{address}" for name, address in known.items()),
             *(f"--env={name}={value}" for name, value in plain.items()),
             *(f"--env={name}" for name in unit.secrets),  # the client takes the value from its own
             *("--entrypoint", unit.argv[0], image_name("bascule"), *unit.argv[1:]),
@@ -343,10 +349,10 @@ class ComposeSites:
                 raise
 
 
-def bind_mount(folder: Path) -> str:
-    """The value of ``--mount`` that binds a folder at its own path; the client reads it as a line
-    of CSV."""
+def bind_mount(source: Path, target: Path | str) -> str:
+    """The value of ``--mount`` that binds a path of this machine; the client reads it as a line of
+    CSV."""
     line = io.StringIO()
-    fields = ["type=bind", f"source={folder}", f"target={folder}"]
+    fields = ["type=bind", f"source={source}", f"target={target}"]
     csv.writer(line, lineterminator="").writerow(fields)
     return line.getvalue()

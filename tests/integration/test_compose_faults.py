@@ -97,6 +97,24 @@ async def test_a_cut_link_is_silence_and_the_connection_lives_on(tmp_path: Path)
         assert exits == []
 
 
+async def test_names_never_stop_resolving(tmp_path: Path) -> None:
+    """Neither that of a host which died while the one that asks was cut off, nor one's own."""
+    async with raised(tmp_path, []) as sites:
+        name = container_name(sites.run, "dcs-paris", "etcd")
+        for host in ("dcs-paris", "dcs-orsay"):
+            await sites.start_service(host, None)
+        await sites.cut_link("dcs-paris")
+        await sites.kill_host("dcs-orsay")
+        for joined in (False, True):
+            if joined:
+                await sites.heal_link("dcs-paris")
+            for host, addresses in (
+                ("dcs-orsay", sites.plan.at_wan),
+                ("dcs-paris", sites.plan.at_site),
+            ):
+                assert docker("exec", name, "getent", "hosts", host).split()[0] == addresses[host]
+
+
 async def test_the_console_reaches_a_host_that_is_cut_off(tmp_path: Path) -> None:
     async with raised(tmp_path, []) as sites:
         for host in ("dcs-paris", "dcs-orsay", "dcs-saint-cloud"):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cluster.compose.addresses import (
     BLOCKS,
     draw_block,
-    known_hosts,
+    hosts_file,
     plan_addresses,
     routed_networks,
     subnets_of,
@@ -73,7 +73,9 @@ def test_nobody_shares_an_address_and_no_two_networks_overlap(
 def test_a_neighbour_is_known_by_the_site_and_others_by_the_wan() -> None:
     what = load_builtin("three-sites")
     plan = plan_addresses(what, BLOCKS[0])
-    known = known_hosts(what, plan, "app-paris")
+    lines = hosts_file(what, plan, "app-paris").splitlines()
+    known = {name: address for address, name in (line.split() for line in lines)}
+    assert known.pop("localhost") == "::1"
     assert known["db-paris"] == plan.at_site["db-paris"]
     assert known["db-orsay"] == plan.at_wan["db-orsay"]
     assert set(known) == {host.name for host in what.hosts}

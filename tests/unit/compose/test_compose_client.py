@@ -243,6 +243,7 @@ def test_an_engine_that_does_not_answer_is_no_network_that_went(
 
 
 def test_a_folder_of_any_name_can_be_mounted() -> None:
-    assert bind_mount(Path("/runs/a b")) == "type=bind,source=/runs/a b,target=/runs/a b"
-    odd = bind_mount(Path('/runs/a,"b"'))
-    assert odd == 'type=bind,"source=/runs/a,""b""","target=/runs/a,""b"""'
+    plain = bind_mount(Path("/runs/a b"), Path("/runs/a b"))
+    assert plain == "type=bind,source=/runs/a b,target=/runs/a b"
+    odd = bind_mount(Path('/runs/a,"b"'), "/etc/hosts")
+    assert odd == 'type=bind,"source=/runs/a,""b""",target=/etc/hosts'
