@@ -29,6 +29,7 @@ from replication.engines import create_async_engine, create_engine
 from replication.orm import AsyncOrm, Orm
 
 BLOCKED = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+IN_TRANSACTION = "SELECT pid FROM pg_stat_activity WHERE state = 'idle in transaction'"
 
 
 class Base(DeclarativeBase):
@@ -201,6 +202,7 @@ def test_an_engine_through_a_promotion(tmp_path: Path) -> None:
                 between.scalars(select(Entry))
             pair.promote()
             wait_until(lambda: storage.primary == "db-b")
+            wait_until(lambda: not pair.old.query(IN_TRANSACTION))  # a COMMIT before is in doubt
             with pytest.raises(DBAPIError) as cut:
                 busy.commit()
             assert cut.value.connection_invalidated

@@ -111,6 +111,9 @@ async def power_cut(lab: Lab, exits: list[UnitExit]) -> None:
     assert time.monotonic() - begin_s < 2.0
     assert not marked("power-cut"), "a process outlived its host"
     assert is_silent(peer), "the dying host told its peer"
+    with anyio.fail_after(DEADLINE_S):
+        while not exits:
+            await anyio.sleep(0.02)
     assert [(end.unit, end.status, end.expected) for end in exits] == [("echo", -9, True)]
     with pytest.raises(HostError, match="down"):
         await lab.start_unit(A, echo_unit())
