@@ -7,8 +7,7 @@ raised, and with which versions, is in the journal: the extension ``bascule`` of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -106,23 +105,12 @@ def after_experiment_control(
             found["versions"] = _versions(arguments, configuration)
             set_extension(state["experiment"], found)
     finally:
-        with _failure_told(f"The cluster {name} could not be ended"):
-            clusters.close(name)
+        clusters.try_to_close(name)
 
 
 def cleanup_control() -> None:
     """Called at the very end, also where an interruption left out what comes after."""
-    with _failure_told("Not every cluster could be ended"):
-        clusters.close_all()
-
-
-@contextmanager
-def _failure_told(what: str) -> Iterator[None]:
-    """Log an error as one: chaoslib would only as debug. What is still up is ended at exit."""
-    try:
-        yield
-    except (ChaosError, ClusterError, OSError) as error:
-        logger.error(f"{what}: {words_of(error)}")
+    clusters.close_all()
 
 
 def _names_of(arguments: dict[str, object]) -> tuple[str, str | None]:
