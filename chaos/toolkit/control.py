@@ -2,7 +2,8 @@
 
 "Whatever" is a failure, a deviation, Ctrl-C and the signals of ``chaoslib.exit``. Should even the
 control not be called any more, the cluster ends with the process (``chaos.toolkit.held``). What was
-raised, and with which versions, is in the journal: the extension ``bascule`` of its experiment.
+raised, and with which versions, is in the journal: the extension ``bascule`` of its experiment, and
+``bascule-NAME`` for a cluster with another name than ``default``.
 """
 
 from __future__ import annotations
@@ -124,7 +125,8 @@ def _described(held: Held, journal: Mapping[str, Any]) -> dict[str, Any]:
     """What the journal keeps; the logs only where something is wrong."""
     cluster = held.cluster
     found: dict[str, Any] = {
-        "name": EXTENSION,
+        # One an extension: chaoslib has no two of the same name.
+        "name": EXTENSION if held.name == DEFAULT else f"{EXTENSION}-{held.name}",
         "cluster": held.name,
         "topology": cluster.topology.name,
         "outages_s": [round(one_s, 3) for one_s in held.outage.outages_s],

@@ -175,7 +175,7 @@ def test_a_second_cluster_by_the_control_goes_without_the_first() -> None:
     after_experiment_control({"title": "a"}, journal, cluster="second", sites=2)
     wait_gone(of_second)
     extension = journal["experiment"]["extensions"][0]  # type: ignore[index]
-    assert extension["topology"] == "two-sites-witness"
+    assert (extension["name"], extension["topology"]) == ("bascule-second", "two-sites-witness")
     assert extension["logs"]
     assert probes.is_whole(within_s=WHOLE_S)
 

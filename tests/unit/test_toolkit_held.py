@@ -1,4 +1,4 @@
-"""A cluster that cannot be ended is told in the log, does not keep others, and is tried again."""
+"""What becomes of clusters at an experiment's end: in the journal, in the log, one by one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WORDS = "The cluster stuck could not be ended: Docker refused: the disk is on fi
 
 
 class Stuck(FakeCluster):
-    """Cannot be ended at first."""
+    """Cannot be ended at first; is tried again, and does not keep others."""
 
     def __init__(self) -> None:
         super().__init__(self._refuse)
@@ -56,3 +56,21 @@ def test_at_the_very_end(clusters: Registry, caplog: pytest.LogCaptureFixture) -
     assert (clusters.is_up("stuck"), clusters.is_up("other")) == (True, False)
     control.cleanup_control()
     assert not clusters.is_up("stuck")
+
+
+def test_each_cluster_is_in_the_journal(clusters: Registry) -> None:
+    journal: dict[str, Any] = {"status": "completed", "experiment": {}}
+    for name in ("stuck", "other"):
+        control.after_experiment_control({}, journal, cluster=name)
+    found = {one["name"]: one["cluster"] for one in journal["experiment"]["extensions"]}
+    assert found == {"bascule-stuck": "stuck", "bascule-other": "other"}
+
+
+def test_what_the_storage_layer_logs_is_in_the_log_and_not_on_the_console(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "chaostoolkit")
+    logging.getLogger("replication").warning("%s is not used any more", "db-paris")
+    words = "db-paris is not used any more"
+    assert ("chaostoolkit", logging.DEBUG, words) in caplog.record_tuples
+    assert logging.getLogger("replication").handlers  # else Python prints it
