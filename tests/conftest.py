@@ -20,6 +20,7 @@ from xdist.workermanage import WorkerController
 from chaos.evidence.verdict_file import build_verdict
 from chaos.report import render_html, render_junit
 from cluster.compose.engine import check_engine
+from cluster.compose.images import prepare_images
 from cluster.errors import PrerequisiteError
 
 # A property is about values; how long a loaded machine takes for an example says nothing.
@@ -65,6 +66,13 @@ def pytest_terminal_summary(
     if LEFT_OUT in config.stash:
         terminalreporter.section("left out", yellow=True)
         terminalreporter.line(config.stash[LEFT_OUT])
+
+
+@pytest.fixture(scope="session")
+def images() -> None:
+    """The images of the containers, with the code of today: a drill that has to build none begins
+    at once."""
+    prepare_images()
 
 
 @pytest.fixture(scope="session")

@@ -135,8 +135,10 @@ class DockerBackend:
                 ready = self._take_over(client, name, folder, timeout_s)
                 return ready or self._make_anew(client, name, folder, timeout_s)
         except BaseException:
-            with suppress(ClusterInTestsError):
+            try:
                 self.stop()
+            except ClusterInTestsError as error:
+                engine.tell(f"what was made of it stays until the next start: {error}")
             raise
 
     def _choose_name(self) -> Name:
@@ -170,12 +172,20 @@ class DockerBackend:
     def _make_anew(self, client: DockerClient, name: Name, folder: Path, timeout_s: float) -> Ready:
         leftovers.remove(client, name.cluster)
         made = self._running.enter_context(ExitStack())
-        made.callback(leftovers.remove, client, name.cluster)
+        made.callback(self._remove, client, name.cluster)
         hosts = self._hosts_of(self._make(client, name), name, folder)
         ready = self._serve(self._running, hosts, folder, timeout_s, is_up=False)
         if name.kept:
             made.pop_all()  # from now on it stays
         return ready
+
+    def _remove(self, client: DockerClient, cluster: str) -> None:
+        """Remove all of a cluster; where that fails, the next ``stop`` tries again."""
+        try:
+            leftovers.remove(client, cluster)
+        except BaseException:
+            self._running.callback(self._remove, client, cluster)
+            raise
 
     def _hosts_of(
         self, machines: Mapping[str, HostContainer], name: Name, folder: Path
@@ -370,13 +380,17 @@ class DockerBackend:
         return "\n".join(text for text in texts if text)
 
     def stop(self) -> None:
-        """Remove everything, or leave it up to be used again."""
+        """Remove everything, or leave it up to be used again; may be called again where it fails.
+
+        Raises:
+            ClusterInTestsError: it could not; says why.
+        """
         if self._owner != os.getpid():  # a forked child does not own it
             return
         self._caretaker, self._hosts = None, None
         if self._client is not None:
             with engine.docker_words():
-                self._running.close()
+                self._running.pop_all().close()  # what fails is registered anew
             self._client.client.close()
             self._client = None
 

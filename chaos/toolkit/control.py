@@ -2,13 +2,13 @@
 
 "Whatever" is a failure, a deviation, Ctrl-C and the signals of ``chaoslib.exit``. Should even the
 control not be called any more, the cluster ends with the process (``chaos.toolkit.held``). What was
-raised, and with which versions, is in the journal: the extension ``bascule`` of its experiment.
+raised, and with which versions, is in the journal: the extension ``bascule`` of its experiment, and
+``bascule-NAME`` for a cluster with another name than ``default``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -106,23 +106,12 @@ def after_experiment_control(
             found["versions"] = _versions(arguments, configuration)
             set_extension(state["experiment"], found)
     finally:
-        with _failure_told(f"The cluster {name} could not be ended"):
-            clusters.close(name)
+        clusters.try_to_close(name)
 
 
 def cleanup_control() -> None:
     """Called at the very end, also where an interruption left out what comes after."""
-    with _failure_told("Not every cluster could be ended"):
-        clusters.close_all()
-
-
-@contextmanager
-def _failure_told(what: str) -> Iterator[None]:
-    """Log an error as one: chaoslib would only as debug. What is still up is ended at exit."""
-    try:
-        yield
-    except (ChaosError, ClusterError, OSError) as error:
-        logger.error(f"{what}: {words_of(error)}")
+    clusters.close_all()
 
 
 def _names_of(arguments: dict[str, object]) -> tuple[str, str | None]:
@@ -136,7 +125,8 @@ def _described(held: Held, journal: Mapping[str, Any]) -> dict[str, Any]:
     """What the journal keeps; the logs only where something is wrong."""
     cluster = held.cluster
     found: dict[str, Any] = {
-        "name": EXTENSION,
+        # One an extension: chaoslib has no two of the same name.
+        "name": EXTENSION if held.name == DEFAULT else f"{EXTENSION}-{held.name}",
         "cluster": held.name,
         "topology": cluster.topology.name,
         "outages_s": [round(one_s, 3) for one_s in held.outage.outages_s],

