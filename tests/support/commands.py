@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,13 +94,20 @@ def wait_while_running(
     wait_until(met, timeout_s=timeout_s, what=what)
 
 
+OF_DOCKER = re.compile(
+    r"docker0$|veth[0-9a-f]{7}$|br-[0-9a-f]{12}$"
+    r"|.*(/overlay2/|/containers/[0-9a-f]{64}/|/netns/[0-9a-f]{12} )"
+)
+"""Interfaces and mounts of an engine, which come and go with anybody's containers."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a command could leave behind on a machine."""
+    """What a command in the lab could leave behind on a machine."""
 
     temporary: frozenset[str]
     namespaces: frozenset[str]
-    mounts: str
+    mounts: tuple[str, ...]
     interfaces: frozenset[str]
 
 
@@ -111,9 +119,13 @@ def surroundings() -> Surroundings:
         namespaces=frozenset(path.name for path in netns.iterdir())
         if netns.exists()
         else frozenset(),
-        mounts=Path("/proc/self/mounts").read_text(),
-        interfaces=frozenset(os.listdir("/sys/class/net")),
+        mounts=tuple(_not_dockers(Path("/proc/self/mounts").read_text().splitlines())),
+        interfaces=frozenset(_not_dockers(os.listdir("/sys/class/net"))),
     )
+
+
+def _not_dockers(names: Iterable[str]) -> list[str]:
+    return [name for name in names if not OF_DOCKER.match(name)]
 
 
 def descendants(pid: int) -> list[psutil.Process]:

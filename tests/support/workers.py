@@ -1,7 +1,7 @@
 """Which tests run in one worker of pytest-xdist, one after another.
 
 A module stays together, for its fixtures; so do all modules that use the Docker engine, whose
-things are everybody's, or that compare what the whole machine has before and after.
+things are everybody's.
 """
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ from collections.abc import Sequence
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-WHOLE_MACHINE = frozenset(
+WITH_ENGINE = frozenset(
     {
         "tests/drills/test_compose_drills.py",
-        "tests/integration/test_command_ends.py",
-        "tests/integration/test_command_keep.py",
         "tests/integration/test_compose_ends.py",
         "tests/integration/test_compose_faults.py",
         "tests/integration/test_compose_file.py",
@@ -35,7 +33,7 @@ class Scheduling(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         module = module_of(nodeid)
-        return "whole machine" if module in WHOLE_MACHINE else module
+        return "with the engine" if module in WITH_ENGINE else module
 
 
 def check_modules(needing: Sequence[pytest.Item]) -> None:
@@ -44,5 +42,5 @@ def check_modules(needing: Sequence[pytest.Item]) -> None:
     Raises:
         UsageError: a module is missing.
     """
-    if missing := {module_of(item.nodeid) for item in needing} - WHOLE_MACHINE:
-        raise pytest.UsageError(f"WHOLE_MACHINE in {__name__} lacks {', '.join(sorted(missing))}")
+    if missing := {module_of(item.nodeid) for item in needing} - WITH_ENGINE:
+        raise pytest.UsageError(f"WITH_ENGINE in {__name__} lacks {', '.join(sorted(missing))}")
