@@ -43,7 +43,7 @@ def test_a_lab_that_is_started_while_an_error_is_handled_stays(
     [
         (NotRunningError("it ended"), StartError),
         (KeyboardInterrupt(), KeyboardInterrupt),
-        (OSError("no room"), OSError),
+        (OSError("no room"), StartError),
     ],
 )
 def test_one_that_does_not_become_ready_leaves_nothing(
