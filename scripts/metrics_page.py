@@ -6,10 +6,11 @@ around the tables is written by hand.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from page_tables import write_or_check
 
 from chaos.drill.metrics import DRILL_METRICS
 from replication.catalogue import STORAGE_METRICS, Metric
@@ -32,24 +33,5 @@ def table(metrics: Sequence[Metric]) -> str:
     return "\n".join(rows)
 
 
-def with_tables(text: str) -> str:
-    """The page with its tables written anew."""
-    for name, metrics in TABLES.items():
-        pattern = rf"(<!-- metrics:{name} -->\n).*?(\n<!-- /metrics -->)"
-        new = table(metrics).replace("\\", r"\\")
-        text, count = re.subn(pattern, rf"\g<1>{new}\g<2>", text, flags=re.DOTALL)
-        if count != 1:
-            raise ValueError(f"{PAGE} has {count} places for the metrics of {name}")
-    return text
-
-
-def main() -> int:
-    text = PAGE.read_text(encoding="utf-8")
-    if "--check" in sys.argv[1:]:
-        return 0 if text == with_tables(text) else 1
-    PAGE.write_text(with_tables(text), encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(PAGE, {name: table(metrics) for name, metrics in TABLES.items()}))

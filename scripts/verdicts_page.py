@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import griffe
+from page_tables import write_or_check
 
 from chaos import exit_codes
 from chaos.checkers.registry import CHECKERS
@@ -74,24 +75,5 @@ def tables() -> dict[str, str]:
     }
 
 
-def with_tables(text: str) -> str:
-    """The page with its tables written anew."""
-    for name, rows in tables().items():
-        pattern = rf"(<!-- table:{name} -->\n).*?(<!-- /table -->)"
-        new = rows.replace("\\", r"\\")
-        text, count = re.subn(pattern, rf"\g<1>{new}\n\g<2>", text, flags=re.DOTALL)
-        if count != 1:
-            raise ValueError(f"{PAGE} has {count} places for the table {name}")
-    return text
-
-
-def main() -> int:
-    text = PAGE.read_text(encoding="utf-8")
-    if "--check" in sys.argv[1:]:
-        return 0 if text == with_tables(text) else 1
-    PAGE.write_text(with_tables(text), encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(PAGE, tables()))
