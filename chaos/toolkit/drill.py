@@ -15,12 +15,13 @@ from chaos.drill.outside import default_folder
 from chaos.errors import ChaosError
 from chaos.evidence.folder import read_run
 from chaos.evidence.verdict_file import build_verdict
+from chaos.exit_codes import FINDINGS, INCONCLUSIVE, PASSED
 from chaos.report import REPORT
 from chaos.report.sentence import verdict_sentence
 from chaos.testing.errors import OptionError
 from chaos.toolkit.activity import logger
 
-JUDGED = (0, 1, 4)
+JUDGED = (PASSED, FINDINGS, INCONCLUSIVE)
 """How a drill exits that ran to its end: passed, findings, inconclusive."""
 STOPPED_WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
 """However ``chaos run`` ends, ``kill -9`` included, its drill is asked to stop (setpriv(1), of

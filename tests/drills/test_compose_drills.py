@@ -81,7 +81,7 @@ def test_what_is_counted_is_there(contained: Drill, scenario: str) -> None:
     reads = [lines(path) for path in run.folder.glob("final-*.jsonl")]
     primary = next(read for read in reads if read[0].get("is_primary"))
     there = {line["id"] for line in primary if line["type"] == "row"}
-    assert run.verdict["acknowledged"] == len(acknowledged) > 0
+    assert run.verdict["acknowledged"] == len(acknowledged) > 1000
     assert run.verdict["lost"] == len(acknowledged - there)
 
 
