@@ -135,6 +135,7 @@ def test_a_switchover_hands_over() -> None:
 def test_a_killed_process_comes_back() -> None:
     primary = cluster().wait_primary(timeout_s=SERVICE_S)
     assert actions.kill_process() == [primary]
+    assert probes.write_is_acknowledged(within_s=SERVICE_S)
     assert probes.is_whole(within_s=WHOLE_S)
     hit = actions.kill_process("postgres", "replicas")
     assert len(hit) == 2
