@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup drill test check bench clean
+.PHONY: help setup drill test suite check bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ drill: $(VENV)/run.stamp  ## raise three sites, lose the primary's host, say wha
 
 test: $(VENV)/dev.stamp  ## unit, integration, drills, report in a browser; containers where a Docker engine is
 	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(TEST)
+
+suite: $(VENV)/dev.stamp  ## SQLAlchemy's own suite for dialects, on our engines (a minute)
+	@$(BIN)/python tests/sqlalchemy_suite/run.py
 
 check: $(VENV)/dev.stamp  ## lint, format, types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy \

@@ -1,8 +1,8 @@
 """The pytest plugin: fixtures ``patroni_cluster``, ``storage``, ``chaos``; the marker ``survives``.
 
-pytest loads this module in every run of everybody, so it imports nothing but pytest: a project may
-have a package ``chaos`` of its own. What the plugin does is in ``chaos.testing.from_pytest``, and
-comes with the first fixture that is asked for (docs/testing.md).
+pytest loads this module in every run of every project, so it imports nothing but pytest: a project
+may have a package ``chaos`` of its own. What the plugin does is in ``chaos.testing.plugin``, and
+comes with the first fixture that is asked for (docs/use/testing.md).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from chaos.testing.cluster import PatroniCluster
     from chaos.testing.fixture_chaos import Chaos
-    from chaos.testing.from_pytest import Trial
+    from chaos.testing.plugin import Trial
     from chaos.testing.survival import Ordeal
     from replication import Storage
 
@@ -73,7 +73,7 @@ def patroni_cluster(
     request: pytest.FixtureRequest, patroni_cluster_options: Mapping[str, object]
 ) -> Iterator[PatroniCluster]:
     """A real Patroni cluster (``chaos.testing.PatroniCluster``), whole when a test begins."""
-    from chaos.testing.from_pytest import make_cluster  # noqa: PLC0415
+    from chaos.testing.plugin import make_cluster  # noqa: PLC0415
 
     with make_cluster(request.config, patroni_cluster_options) as cluster:
         request.config.stash[CLUSTER] = cluster
@@ -88,7 +88,7 @@ async def storage(
     patroni_cluster: PatroniCluster, anyio_backend: object, request: pytest.FixtureRequest
 ) -> AsyncIterator[Storage]:
     """A ``replication.Storage`` on the cluster, its tables installed; for tests that anyio runs."""
-    from chaos.testing.from_pytest import need_anyio  # noqa: PLC0415
+    from chaos.testing.plugin import need_anyio  # noqa: PLC0415
 
     need_anyio(request.node)
     async with patroni_cluster.storage() as ready:
@@ -109,7 +109,7 @@ def _bascule_ordeal(
     patroni_cluster: PatroniCluster, _bascule_scenario: Trial, request: pytest.FixtureRequest
 ) -> Ordeal:
     """What a test with the marker goes through, not begun yet."""
-    from chaos.testing.from_pytest import make_ordeal  # noqa: PLC0415
+    from chaos.testing.plugin import make_ordeal  # noqa: PLC0415
 
     return make_ordeal(patroni_cluster, _bascule_scenario, request.node)
 
@@ -125,7 +125,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """
     marks = _marks_on(metafunc.definition)
     if marks:
-        from chaos.testing.from_pytest import trials_of  # noqa: PLC0415
+        from chaos.testing.plugin import trials_of  # noqa: PLC0415
 
         trials = trials_of(marks, metafunc.definition.nodeid, within_s=WITHIN_S)
         metafunc.fixturenames.append(SCENARIO)
@@ -159,7 +159,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     """Run the test beside its ordeal."""
     if ORDEAL not in pyfuncitem.funcargs:
         return (yield)
-    from chaos.testing.from_pytest import demand  # noqa: PLC0415
+    from chaos.testing.plugin import demand  # noqa: PLC0415
 
     ordeal = cast("Ordeal", pyfuncitem.funcargs[ORDEAL])
     ordeal.begin()
@@ -200,7 +200,7 @@ def _made_whole(item: pytest.Item) -> str | None:
     cluster = _cluster_of(item)
     if cluster is None:
         return None
-    from chaos.testing.from_pytest import make_whole  # noqa: PLC0415
+    from chaos.testing.plugin import make_whole  # noqa: PLC0415
 
     return make_whole(cluster)
 
@@ -213,7 +213,7 @@ def pytest_runtest_makereport(
     report = yield
     cluster = _cluster_of(item)
     if cluster is not None and report.failed and report.when != "teardown":
-        from chaos.testing.from_pytest import sections_of  # noqa: PLC0415
+        from chaos.testing.plugin import sections_of  # noqa: PLC0415
 
         funcargs = getattr(item, "funcargs", {})
         report.sections += sections_of(cluster, funcargs.get(ORDEAL), item)

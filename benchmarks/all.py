@@ -1,7 +1,7 @@
 """The measured claims again, one benchmark after the other: ``make bench``.
 
 ``python benchmarks/all.py --docker`` runs those that need a Docker engine instead. The commands are
-those that the README has beside its figures; only ``sync_overhead.py`` is for docs/sqlalchemy.md.
+those that the README has beside its figures, and ``sync_overhead.py`` (docs/use/sqlalchemy.md).
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 
 BENCHMARKS = (
-    *("boot.py --runs 7", "load.py", "rto.py", "writes.py", "bulk.py --rounds 3", "exporter.py"),
-    *("reroute.py --runs 6", "testing.py", "sync_overhead.py", "soak.py"),
+    *("boot.py --runs 7", "boot.py --nodes 10 --runs 3", "boot.py --nodes 30 --runs 1"),
+    *("load.py", "rto.py", "writes.py", "bulk.py --rounds 3", "exporter.py"),
+    *("reroute.py --runs 6", "hung_replica.py", "testing.py", "sync_overhead.py", "soak.py"),
 )
 WITH_DOCKER = ("compose.py", "testing.py --mode docker --runs 3", "substrates.py")
 

@@ -32,8 +32,8 @@ import psycopg
 # The server and the answers of Patroni's REST API are those of the tests.
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from support.local_postgres import PASSWORD, SUPERUSER, LocalPostgres, local_postgres
-from support.patroni_answers import rest_api
+from support.postgres.local_postgres import PASSWORD, SUPERUSER, LocalPostgres, local_postgres
+from support.postgres.patroni_answers import rest_api
 
 from replication import Credentials, Storage, StorageSettings
 from replication.bulk import BulkLoad, FileFormat, Progress

@@ -16,6 +16,8 @@ from pathlib import Path
 import psycopg
 from figures import machine, spread, tell
 
+from chaos.wording import counted
+
 ROOT = Path(__file__).parents[1]
 PORTS = {"PRIMARY": 45000, "REPLICA": 45001, "HAPROXY": 47000}
 STANDBYS = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'quorum'"
@@ -80,7 +82,7 @@ def main() -> None:
         finally:
             compose(environment, "down", "--volumes", "--timeout", "3")
         tell(f"up {number + 1} of {options.runs}: protected after {found[-1][1]:.2f} s")
-    print(f"docker compose up of the cluster, {options.runs} runs; {machine()}")
+    print(f"docker compose up of the cluster, {counted(options.runs, 'run', 'runs')}; {machine()}")
     print(f"  up returned {spread([pair[0] for pair in found], 's')}")
     print(f"  protected   {spread([pair[1] for pair in found], 's')}")
 

@@ -7,7 +7,12 @@ so the server waits for the same standby. Each keeps as many connections as ther
 - ``pool``: ``psycopg_pool.AsyncConnectionPool`` as its documentation shows it;
 - ``pool+key``: the same, and an idempotency row beside the entry in the same transaction: what
   anybody needs who wants to find out later whether a commit in doubt took effect;
-- ``sqlalchemy``: SQLAlchemy's async engine, on psycopg.
+- ``sqlalchemy``: SQLAlchemy's async engine, on psycopg;
+- ``asyncpg``: ``asyncpg.Pool`` as its documentation shows it, in a ``transaction()`` block, which
+  is what the ways above have too. Its pool resets a connection that comes back, with a question of
+  its own; it prepares statements by itself;
+- ``asyncpg-1``: the same without the block: the statement is its own commit, a round trip instead
+  of three, and nothing else can be part of it.
 """
 
 from __future__ import annotations
@@ -16,14 +21,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal
 
+import asyncpg
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from support.local_postgres import PASSWORD, SUPERUSER, LocalPostgres
-from support.patroni_answers import rest_api
+from support.postgres.local_postgres import PASSWORD, SUPERUSER, LocalPostgres
+from support.postgres.patroni_answers import rest_api
 
-from chaos.workloads.prepare import prepare
+from chaos.load.prepare import prepare
 from replication import Credentials, Storage, StorageSettings, Transaction
 from replication.wire import session_to
 
@@ -72,6 +78,26 @@ def through_pool(pool: Pool, kind: Kind, *, with_key: bool = False) -> Operation
     return write if kind == "write" else read
 
 
+def through_asyncpg(pool: Any, kind: Kind, *, in_transaction: bool) -> Operation:  # noqa: ANN401
+    insert, select = INSERT.replace("%s", "$1"), SELECT.replace("%s", "$1")
+
+    async def run(connection: Any, unit_id: str) -> None:  # noqa: ANN401
+        if kind == "write":
+            await connection.execute(insert, unit_id)
+        else:
+            assert len(await connection.fetch(select, SEQ)) == 1
+
+    async def operation(unit_id: str) -> None:
+        async with pool.acquire() as connection:
+            if not in_transaction:
+                await run(connection, unit_id)
+                return
+            async with connection.transaction(readonly=kind == "read"):
+                await run(connection, unit_id)
+
+    return operation
+
+
 def through_sqlalchemy(engine: AsyncEngine, kind: Kind) -> Operation:
     insert = text("INSERT INTO bascule.ledger (id, site, worker, n) VALUES (:id, 'bench', 0, 0)")
     select = text("SELECT site, n FROM bascule.ledger WHERE seq = :seq")
@@ -109,6 +135,9 @@ async def contenders(
             "pool": through_pool(pool, kind),
             "sqlalchemy": through_sqlalchemy(_engine(open_ones, server, kind, workers), kind),
         }
+        theirs = await open_ones.enter_async_context(_asyncpg_pool(server, workers))
+        ways["asyncpg"] = through_asyncpg(theirs, kind, in_transaction=True)
+        ways["asyncpg-1"] = through_asyncpg(theirs, kind, in_transaction=False)
         if kind == "write":
             ways["pool+key"] = through_pool(pool, kind, with_key=True)
         yield ways
@@ -124,6 +153,18 @@ def _pool(server: LocalPostgres, kind: Kind, workers: int) -> Pool:
         max_size=workers,
         configure=configure,
         open=False,
+    )
+
+
+def _asyncpg_pool(server: LocalPostgres, workers: int) -> Any:  # noqa: ANN401 - it is not typed
+    return asyncpg.create_pool(
+        host="127.0.0.1",
+        port=server.port,
+        user=SUPERUSER,
+        password=PASSWORD,
+        database="postgres",
+        min_size=workers,
+        max_size=workers,
     )
 
 

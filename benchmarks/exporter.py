@@ -25,14 +25,16 @@ import psutil
 from anyio.streams.buffered import BufferedByteReceiveStream
 from psycopg import sql
 
+from chaos.wording import counted
+
 # The servers and the answers of Patroni's REST API are those of the tests.
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from support.local_postgres import PASSWORD, SUPERUSER, LocalPostgres, local_postgres
-from support.patroni_answers import rest_api
-from support.scrapes import get, parse, wait_scrape
+from support.monitoring.scrapes import get, parse, wait_scrape
+from support.postgres.local_postgres import PASSWORD, SUPERUSER, LocalPostgres, local_postgres
+from support.postgres.patroni_answers import rest_api
 
-from replication.lag import heartbeat_row
+from replication.monitoring.lag import heartbeat_row
 
 SCRAPES = 20
 """A round: enough for CPU time, which is counted in steps of 10 ms."""
@@ -57,7 +59,7 @@ class Figure:
 def servers(folder: Path) -> Iterator[list[LocalPostgres]]:
     """A primary and two replicas that stream under their own names."""
     with local_postgres(folder) as primary, ExitStack() as stack:
-        for statement in heartbeat_row.SCHEMA_STATEMENTS:
+        for statement in heartbeat_row.setup_statements(SUPERUSER):
             primary.query(statement)
         replicas = [LocalPostgres(folder, name=f"db-{n}") for n in "bc"]
         for replica in replicas:
@@ -169,7 +171,7 @@ def main() -> None:
     ):
         results = []
         for members in options.members:
-            figures.tell(f"{members} members, {options.rounds} rounds")
+            figures.tell(f"{members} members, {counted(options.rounds, 'round', 'rounds')}")
             results.append(anyio.run(measure, postgres, members, options.rounds))
     if options.json:
         print(json.dumps({"machine": figures.machine(), "figures": [asdict(f) for f in results]}))

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from chaos.exit_codes import COULD_NOT_RUN, INTERRUPTED, USAGE
+from chaos.judge.exit_codes import COULD_NOT_RUN, INTERRUPTED, USAGE
 
 DRILL_TIMEOUT_S = 300.0
 COULD_NOT = (USAGE, COULD_NOT_RUN, INTERRUPTED)
@@ -38,12 +38,15 @@ def spread(values: Sequence[float], unit: str, digits: int = 2) -> str:
     return f"{median:.{digits}f} {unit} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def drill(*arguments: str, out: Path | None = None) -> dict[str, Any]:
+def drill(
+    *arguments: str, out: Path | None = None, timeout_s: float = DRILL_TIMEOUT_S
+) -> dict[str, Any]:
     """Run ``bascule drill`` to its verdict; what ``verdict.json`` says.
 
     Args:
         arguments: of ``bascule drill``.
         out: the run folder; a temporary one if None.
+        timeout_s: after which it is killed.
 
     Raises:
         RuntimeError: it did not run.
@@ -52,7 +55,7 @@ def drill(*arguments: str, out: Path | None = None) -> dict[str, Any]:
         command = [sys.executable, "-m", "chaos", "drill", *arguments]
         command += ["--json", "--quiet", "--out", str(out or Path(folder) / "run")]
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=DRILL_TIMEOUT_S, check=False
+            command, capture_output=True, text=True, timeout=timeout_s, check=False
         )
         if not done.stdout.startswith("{") or done.returncode in COULD_NOT:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr}")

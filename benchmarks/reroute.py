@@ -25,16 +25,17 @@ from typing import Any
 import anyio
 import figures
 
-from chaos.drill import ground
+from chaos.drill import setup
 from chaos.drill.loads import DBNAME, ROLE
 from chaos.scenarios.model import WorkloadSpec
+from chaos.wording import counted
 from cluster.binaries import find_binaries
 from cluster.boot import raise_cluster
-from cluster.cluster import PatroniCluster
-from cluster.lab.enter import run_sealed
-from cluster.lab.lab import Lab
-from cluster.patroni import POSTGRES_PORT, REST_PORT
-from cluster.substrate import Unit
+from cluster.patroni.config import POSTGRES_PORT, REST_PORT
+from cluster.raised import RaisedCluster
+from cluster.substrates.base import Process
+from cluster.substrates.lab.enter import run_sealed
+from cluster.substrates.lab.lab import Lab
 from cluster.topology.load import load_builtin
 
 CLIENTS = ("prober", "storage", "pool")
@@ -100,10 +101,10 @@ async def wait_for(condition: Callable[[], object], timeout_s: float) -> bool:
     return bool(condition())
 
 
-async def failover(cluster: PatroniCluster, lab: Lab, folder: Path, number: int) -> Failover:
+async def failover(cluster: RaisedCluster, lab: Lab, folder: Path, number: int) -> Failover:
     """Lose the primary's host, watch, and make the cluster whole again."""
     password = secrets.token_urlsafe(18)
-    await ground.prepare(cluster, password, WorkloadSpec())
+    await setup.prepare(cluster, password, WorkloadSpec())
     lost = await cluster.primary()
     assert lost is not None, "the cluster is whole"
     topology = lab.topology
@@ -117,7 +118,7 @@ async def failover(cluster: PatroniCluster, lab: Lab, folder: Path, number: int)
     script = str(Path(__file__).with_name("reroute_client.py"))
     for client in clients:
         argv = (sys.executable, script, client.name)
-        unit = Unit(name=f"{client.name}-{number}", argv=argv, stdin=json.dumps(config) + "\n")
+        unit = Process(name=f"{client.name}-{number}", argv=argv, stdin=json.dumps(config) + "\n")
         await lab.start_unit(host, unit)
     for client in clients[1:]:
         if not await wait_for(partial(client.first_ok_s, 0.0), SERVED_TIMEOUT_S):
@@ -193,7 +194,8 @@ async def inside(folder: Path, runs: int) -> None:
 
 def show(found: list[dict[str, Any]]) -> None:
     """The table."""
-    print(f"{len(found)} losses of the primary's host (ttl 20, loop_wait 5, quorum commit)")
+    losses = counted(len(found), "loss", "losses")
+    print(f"{losses} of the primary's host (ttl 20, loop_wait 5, quorum commit)")
     accepts = [one["accepts_s"] for one in found]
     waited = [one["accepts_s"] - one["promoted_s"] for one in found]
     print(f"  the new primary accepts, after the loss   {figures.spread(accepts, 's')}")

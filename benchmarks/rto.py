@@ -11,6 +11,8 @@ from typing import Any
 
 from figures import drill, machine, spread, tell
 
+from chaos.wording import counted
+
 CASES = {
     "host-loss, Patroni's defaults (30/10/10)": (
         *("host-loss", "--ttl", "30", "--loop-wait", "10", "--retry-timeout", "10"),
@@ -25,7 +27,7 @@ CASES = {
 def show(name: str, runs: list[dict[str, Any]]) -> None:
     """One case."""
     verdicts = ", ".join(sorted({run["verdict"] for run in runs}))
-    print(f"{name}: {len(runs)} runs, {verdicts}")
+    print(f"{name}: {counted(len(runs), 'run', 'runs')}, {verdicts}")
     print(f"  RTO                          {spread([r['rto_s'] for r in runs if r['rto_s']], 's')}")
     phases: dict[str, list[float]] = {}
     for run in runs:

@@ -13,11 +13,12 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from figures import drill, machine, spread, tell
 
-from chaos.scenarios.model import WorkloadKind
+from chaos.wording import counted
+from chaos.workloads.registry import WORKLOADS
 
 RUNS = 20
 SEED = 1000
@@ -67,7 +68,7 @@ def summary(verdicts: Sequence[dict[str, Any]]) -> list[str]:
     """Medians and totals. A count that one run could not tell makes the total unknown."""
     words = [verdict["verdict"] for verdict in verdicts]
     kinds = ", ".join(f"{words.count(word)} {word}" for word in sorted(set(words)))
-    lines = [f"{len(verdicts)} runs: {kinds}"]
+    lines = [f"{counted(len(verdicts), 'run', 'runs')}: {kinds}"]
     rtos_s = [verdict["rto_s"] for verdict in verdicts if verdict["rto_s"] is not None]
     lines.append(f"  RTO              {spread(rtos_s, 's')}")
     found = [figures_of(verdict) for verdict in verdicts]
@@ -102,7 +103,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scenario", nargs="?", default="host-loss")
     parser.add_argument("--runs", type=int, default=RUNS)
-    parser.add_argument("--workload", choices=get_args(WorkloadKind), default="ledger")
+    parser.add_argument("--workload", choices=tuple(WORKLOADS), default="ledger")
     parser.add_argument("--seed", type=int, default=SEED, help="of the first run")
     parser.add_argument("--keep-failed", type=Path, metavar="DIR")
     parser.add_argument("--json", action="store_true")

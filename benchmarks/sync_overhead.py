@@ -24,12 +24,12 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 # The server and the answers of Patroni's REST API are those of the tests.
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from support.local_postgres import local_postgres
-from support.synchronous import CREDENTIALS, create_tables, rest_apis
+from support.postgres.local_postgres import local_postgres
+from support.postgres.synchronous import CREDENTIALS, create_tables, rest_apis
 
 from replication import Storage, StorageSettings, SyncStorage
-from replication.engines import create_engine
-from replication.orm import Orm
+from replication.sqlalchemy.engines import create_engine
+from replication.sqlalchemy.orm import Orm
 
 OPERATIONS, ROUNDS = 200, 5
 

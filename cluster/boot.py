@@ -4,7 +4,7 @@ Patroni looks at its cluster every ``loop_wait`` seconds, and needs several look
 commit is in force: with the default of 10 s that alone takes half a minute. So the cluster is
 raised with ``loop_wait`` 1, and the primary is asked to look at once (``PATCH /config`` has that
 effect, changed or not). When everything is in force, the settings that were asked for are set, the
-ordinary way, and read back. Nothing is done that Patroni would not do by itself
+ordinary way, and read back. Every step is one that Patroni takes by itself
 (docs/decisions/0005-quick-boot.md).
 """
 
@@ -13,24 +13,32 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 
-from cluster import patroni
 from cluster.binaries import Binaries
-from cluster.cluster import POLL_S, SYNC_STATES, PatroniCluster, missing_of_members
 from cluster.errors import BootError
-from cluster.patroni import BOOT_LOOP_WAIT_S
+from cluster.logs import log_causes, log_tail
+from cluster.patroni import config
+from cluster.patroni.config import BOOT_LOOP_WAIT_S
+from cluster.raised import POLL_S, RaisedCluster
 from cluster.services import Services, StepReport, UnitServices
-from cluster.substrate import Substrate
+from cluster.substrates.base import ProcessExit, Substrate
+from cluster.whole import (
+    STREAMING,
+    SYNC_STATES,
+    find_primary,
+    missing_of_members,
+    standbys_needed,
+)
 
 STEP_TIMEOUT_S = 60.0
-"""Each step takes seconds; more means that it hangs."""
+STEP_TIMEOUT_S_OF_NODE = 6.0
+"""Each step takes seconds (measured: 0.5 s a server on two cores); more means that it hangs."""
 NUDGE_S = 0.1
-LOG_TAIL_LINES = 8
-TRACEBACK = ("  ", "Traceback", "During handling", "multiprocessing.")
-"""How the lines of a Python traceback begin: nothing that an operator needs."""
 
 
 async def raise_cluster(
@@ -40,7 +48,7 @@ async def raise_cluster(
     config_folder: Path,
     logs: Path,
     done: StepReport,
-) -> PatroniCluster:
+) -> RaisedCluster:
     """Raise a cluster of processes: ``raise_services`` with ``UnitServices``.
 
     Args:
@@ -51,8 +59,8 @@ async def raise_cluster(
         done: told of each finished step.
 
     Raises:
-        BootError: a step did not end in ``STEP_TIMEOUT_S``; says what was missing, and what the
-            logs say.
+        BootError: a step did not end in time; says what was missing, and what the
+            logs give as its cause.
     """
     services = UnitServices(substrate, binaries, config_folder)
     return await raise_services(substrate, services, logs=logs, done=done)
@@ -60,7 +68,7 @@ async def raise_cluster(
 
 async def raise_services(
     substrate: Substrate, services: Services, *, logs: Path, done: StepReport
-) -> PatroniCluster:
+) -> RaisedCluster:
     """Start etcd and Patroni on the substrate's hosts and wait until the data is protected.
 
     Args:
@@ -70,32 +78,33 @@ async def raise_services(
         done: told of each finished step.
 
     Raises:
-        BootError: a step did not end in ``STEP_TIMEOUT_S``; says what was missing, and what the
-            logs say.
+        BootError: a step did not end in time; says what was missing, and what the
+            logs give as its cause.
     """
-    cluster = PatroniCluster(substrate, services)
-    with _step("the DCS has no quorum", logs):
+    cluster = RaisedCluster(substrate, services)
+    timeout_s = max(STEP_TIMEOUT_S, STEP_TIMEOUT_S_OF_NODE * len(substrate.topology.nodes))
+    step = partial(_step, logs, timeout_s)
+    with step("the DCS has no quorum"):
         # Patroni loads while etcd elects; it waits for etcd by itself.
         async with anyio.create_task_group() as starts:
             for host in substrate.topology.hosts_with("postgres"):
                 starts.start_soon(cluster.start_services, host.name, "postgres")
             await _start_etcd(cluster)
     done("dcs")
-    with _step("no primary came up", logs):
-        while (primary := await cluster.primary()) is None:
-            await anyio.sleep(POLL_S / 2)
+    with step("no primary came up"):
+        primary = await _wait_primary(cluster)
     done("primary")
-    with _step("the replicas do not stream", logs):
-        await _nudge_until(cluster, primary, lambda: _streaming(cluster))
+    with step("the replicas do not stream"):
+        await _nudge_until(cluster, primary, lambda: _streaming(cluster, primary))
     done("replicas")
-    with _step("the durability asked for is not in force", logs):
+    with step("the durability asked for is not in force"):
         await _nudge_until(cluster, primary, lambda: _counts_replicas(cluster, primary))
         await _set_loop_wait(cluster, primary)
     done("protected")
     return cluster
 
 
-async def _start_etcd(cluster: PatroniCluster) -> None:
+async def _start_etcd(cluster: RaisedCluster) -> None:
     """Start etcd's members, and wait until each says that it is healthy (it knows a leader).
 
     The first one goes ahead: a new member asks its peers whether the cluster exists already, and
@@ -113,27 +122,51 @@ async def _start_etcd(cluster: PatroniCluster) -> None:
             await anyio.sleep(POLL_S / 2)
 
 
-async def _streaming(cluster: PatroniCluster) -> bool:
-    return missing_of_members(await cluster.members(), synchronous=False) is None
+async def _wait_primary(cluster: RaisedCluster) -> str:
+    """Ask etcd for the holder of the leader key, and only that member for its role.
+
+    The others are still starting: an answer costs each of them a query, 20 times a second.
+    """
+    topology = cluster.substrate.topology
+    key = config.leader_key(topology.cluster.scope)
+    witness = topology.hosts_with("etcd")[0].name
+    while True:
+        holder = await cluster.etcd.value(witness, key)
+        if holder is not None and holder in cluster.rest:
+            member = await cluster.rest[holder].member()
+            if find_primary({holder: member}) is not None:
+                return holder
+        await anyio.sleep(POLL_S / 2)
 
 
-async def _counts_replicas(cluster: PatroniCluster, primary: str) -> bool:
-    """The primary counts all its replicas as synchronous, if it is to count them at all.
+async def _streaming(cluster: RaisedCluster, primary: str) -> bool:
+    """Every replica streams, says the primary; only then are they asked themselves."""
+    member = await cluster.rest[primary].member()
+    rows = () if member is None else member.replication
+    streaming = {row.application_name for row in rows if row.state == STREAMING}
+    if not streaming >= set(cluster.rest) - {primary}:
+        return False
+    return missing_of_members(await cluster.members(), standbys=0) is None
+
+
+async def _counts_replicas(cluster: RaisedCluster, primary: str) -> bool:
+    """The primary counts its replicas as synchronous, as many of them as it must.
 
     Patroni begins to name them ``loop_wait`` seconds after a promotion (``patroni/ha.py``,
     ``process_sync_replication``): up to here that has to be the second of the boot.
     """
     topology = cluster.substrate.topology
-    if topology.cluster.durability != "quorum":
+    needed = standbys_needed(topology.cluster, len(topology.nodes) - 1)
+    if not needed:
         return True
     member = await cluster.rest[primary].member()
     rows = () if member is None else member.replication
     counted = {row.application_name for row in rows if row.sync_state in SYNC_STATES}
-    return counted == set(topology.nodes) - {primary}
+    return len(counted & (set(topology.nodes) - {primary})) >= needed
 
 
 async def _nudge_until(
-    cluster: PatroniCluster,
+    cluster: RaisedCluster,
     primary: str,
     condition: Callable[[], Awaitable[bool]],
     settings: Mapping[str, object] | None = None,
@@ -152,9 +185,9 @@ async def _nudge_until(
         await anyio.sleep(POLL_S / 4)
 
 
-async def _set_loop_wait(cluster: PatroniCluster, primary: str) -> None:
+async def _set_loop_wait(cluster: RaisedCluster, primary: str) -> None:
     """Put the topology's own settings in force, and read them back when the cluster is whole."""
-    wanted = patroni.dynamic_settings(cluster.substrate.topology.cluster)
+    wanted = config.dynamic_settings(cluster.substrate.topology.cluster)
 
     async def is_whole() -> bool:
         found = await cluster.rest[primary].configuration()
@@ -165,18 +198,51 @@ async def _set_loop_wait(cluster: PatroniCluster, primary: str) -> None:
 
 
 @contextmanager
-def _step(failure: str, logs: Path) -> Iterator[None]:
+def _step(logs: Path, timeout_s: float, failure: str) -> Iterator[None]:
     """Give a step its deadline, and its failure the words of the logs."""
     try:
-        with anyio.fail_after(STEP_TIMEOUT_S):
+        with anyio.fail_after(timeout_s):
             yield
     except TimeoutError as error:
-        tails = "\n".join(log_tail(path) for path in sorted(logs.glob("*.log")))
-        raise BootError(f"{failure} after {STEP_TIMEOUT_S:.0f} s\n{tails}") from error
+        words = f"{failure} after {timeout_s:.0f} s; the logs say:"
+        raise BootError(f"{words}\n{log_causes(sorted(logs.glob('*.log')))}") from error
 
 
-def log_tail(path: Path) -> str:
-    """The last lines of a log that say something, indented below its path."""
-    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-    telling = [line for line in lines if line.strip() and not line.startswith(TRACEBACK)]
-    return "\n".join([f"  {path}:", *(f"    {line}" for line in telling[-LOG_TAIL_LINES:])])
+class BootWatch:
+    """Ends a boot as soon as a process of the cluster dies: it cannot succeed.
+
+    Made and used in one event loop.
+
+    Args:
+        logs: where the substrate writes the processes' logs, for the words of the error.
+    """
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._booting = anyio.CancelScope()
+        self._died: ProcessExit | None = None
+        self._is_over = False
+
+    def unit_exited(self, unit: ProcessExit) -> None:
+        """Call this for every process that ends; no effect once the boot is over."""
+        if not self._is_over and not unit.expected:
+            self._died = unit
+            self._booting.cancel()
+
+    async def boot(self, raising: Awaitable[RaisedCluster]) -> RaisedCluster:
+        """The cluster that ``raising`` raises.
+
+        Raises:
+            BootError: of ``raising``; or a process died meanwhile, with the tail of its log.
+        """
+        with self._booting:
+            cluster = await raising
+            self._is_over = True
+            return cluster
+        # A stop of the whole drill takes the processes down with it: then that is the reason.
+        await anyio.lowlevel.checkpoint()
+        died = self._died
+        assert died is not None
+        tail = log_tail(self._logs / f"{died.host}.{died.unit}.log")
+        words = f"{died.unit} on {died.host} ended with {died.status} while the cluster was raised"
+        raise BootError(f"{words}\n{tail}", host=died.host)

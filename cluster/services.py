@@ -8,25 +8,28 @@ from typing import Protocol
 
 import yaml
 
-from cluster import etcd, patroni
 from cluster.binaries import Binaries
-from cluster.patroni import Credentials
-from cluster.substrate import Substrate
-from cluster.topology.model import Role
+from cluster.etcd import member
+from cluster.patroni import config
+from cluster.patroni.config import Passwords
+from cluster.substrates.base import Substrate
+from cluster.topology.model import HostRole
 
 StepReport = Callable[[str], None]
 """Called with the name of each step of a boot that is done: dcs, primary, replicas, protected."""
+ROLE_OF_UNIT: Mapping[str, HostRole] = {config.UNIT: "postgres", member.UNIT: "etcd"}
+"""For whose role each service is started."""
 
 
 class Services(Protocol):
     """Starts etcd and Patroni on hosts, from a configuration that is made once and kept."""
 
     @property
-    def credentials(self) -> Credentials:
+    def credentials(self) -> Passwords:
         """The cluster's passwords."""
         ...
 
-    async def start(self, host: str, only: Role | None = None) -> tuple[str, ...]:
+    async def start(self, host: str, only: HostRole | None = None) -> tuple[str, ...]:
         """Start what belongs on a host, etcd before Patroni.
 
         Args:
@@ -54,24 +57,30 @@ class UnitServices:
         substrate: Substrate,
         binaries: Binaries,
         config_folder: Path,
-        credentials: Credentials | None = None,
+        credentials: Passwords | None = None,
     ) -> None:
-        self.credentials = credentials or Credentials()
+        self.credentials = credentials or Passwords()
         self._substrate = substrate
         self._binaries = binaries
         self._folder = config_folder
+        self._began = set[str]()
         write_configs(substrate, binaries.pg_bindir, config_folder)
 
-    async def start(self, host: str, only: Role | None = None) -> tuple[str, ...]:
+    async def start(self, host: str, only: HostRole | None = None) -> tuple[str, ...]:
         """Start what belongs on a host."""
         roles = [role for role in self._substrate.topology.host(host).roles if only in (None, role)]
         units = []
         if "etcd" in roles:
-            config = config_path(self._folder, etcd.UNIT, host)
-            units.append(etcd.etcd_unit(self._binaries.etcd.path, config))
+            path = config_path(self._folder, member.UNIT, host)
+            units.append(member.etcd_unit(self._binaries.etcd.path, path))
+            if host in self._began:
+                # Only a member that has lost its data heeds this: the others have a cluster by now.
+                found = member.render_config(self._substrate, host)
+                path.write_text(to_yaml({**found, member.STATE_KEY: "existing"}))
+            self._began.add(host)
         if "postgres" in roles:
-            config = config_path(self._folder, patroni.UNIT, host)
-            units.append(patroni.patroni_unit(config, self.credentials))
+            path = config_path(self._folder, config.UNIT, host)
+            units.append(config.patroni_unit(path, self.credentials))
         for unit in units:
             await self._substrate.start_unit(host, unit)
         return tuple(unit.name for unit in units)
@@ -92,11 +101,11 @@ def write_configs(substrate: Substrate, pg_bindir: Path, folder: Path) -> None:
     """
     folder.mkdir(exist_ok=True)
     for host in substrate.topology.hosts_with("etcd"):
-        path = config_path(folder, etcd.UNIT, host.name)
-        path.write_text(to_yaml(etcd.render_config(substrate, host.name)))
+        path = config_path(folder, member.UNIT, host.name)
+        path.write_text(to_yaml(member.render_config(substrate, host.name)))
     for host in substrate.topology.hosts_with("postgres"):
-        path = config_path(folder, patroni.UNIT, host.name)
-        path.write_text(to_yaml(patroni.render_config(substrate, host.name, pg_bindir)))
+        path = config_path(folder, config.UNIT, host.name)
+        path.write_text(to_yaml(config.render_config(substrate, host.name, pg_bindir)))
 
 
 def to_yaml(config: Mapping[str, object]) -> str:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import anyio
 import psycopg
-from psycopg import sql
 
-from chaos.cli.exporter import setup_statements
-from chaos.workloads.prepare import prepare
+from chaos.load.prepare import prepare
 from replication import Credentials
+from replication.monitoring.lag import heartbeat_row
+from replication.schema.own import make_role
 from replication.wire import Address, Session, connect
 
 SECRETS = Path("/run/secrets")
@@ -51,13 +51,8 @@ async def main() -> None:
     """Roles, tables and rights."""
     session = await primary()
     try:
-        if not await session.fetch("SELECT FROM pg_roles WHERE rolname = %s", (EXPORTER,)):
-            await session.fetch(sql.SQL("CREATE ROLE {}").format(sql.Identifier(EXPORTER)))
-        verifier = session.scram_verifier(EXPORTER, secret("monitor"))
-        alter = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}")
-        await session.fetch(alter.format(sql.Identifier(EXPORTER), sql.Literal(verifier)))
-        for statement in setup_statements(EXPORTER).split(";\n"):
-            await session.fetch(sql.SQL(statement.rstrip(";")))  # type: ignore[arg-type]
+        await make_role(session, EXPORTER, secret("monitor"))
+        await heartbeat_row.install(session, EXPORTER)
         await prepare(session, role=APP, password=secret("app"))
     finally:
         await session.close()

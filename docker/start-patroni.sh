@@ -1,11 +1,30 @@
 #!/bin/sh
 # Reads the passwords and becomes Patroni. They are files of the volume "secrets", or, with
 # --secrets-from-stdin, three lines: superuser, replication, rewind (a drill keeps them nowhere).
+# The configuration is /etc/patroni.yml, or in BASCULE_CONFIG (of a drill).
 set -eu
+if [ -n "${BASCULE_CONFIG:-}" ]; then
+    printf '%s\n' "$BASCULE_CONFIG" >"$PATRONICTL_CONFIG_FILE"
+    unset BASCULE_CONFIG
+fi
 if [ "${1:-}" = --secrets-from-stdin ]; then
+    # A cluster for tests keeps them in its volume: then anybody can start the container again.
+    kept=${BASCULE_SECRETS:-/dev/null}
+    unset BASCULE_SECRETS
+    if [ -s "$kept" ]; then
+        exec <"$kept"
+    fi
     IFS= read -r PATRONI_SUPERUSER_PASSWORD
     IFS= read -r PATRONI_REPLICATION_PASSWORD
     IFS= read -r PATRONI_REWIND_PASSWORD
+    if [ "$kept" != /dev/null ] && [ ! -s "$kept" ]; then
+        (
+            umask 077
+            printf '%s\n' "$PATRONI_SUPERUSER_PASSWORD" "$PATRONI_REPLICATION_PASSWORD" \
+                "$PATRONI_REWIND_PASSWORD" >"$kept.new"
+        )
+        mv "$kept.new" "$kept"
+    fi
 else
     secret() { cat "/run/secrets/$1"; }
     PATRONI_SUPERUSER_PASSWORD=$(secret superuser)
@@ -15,4 +34,4 @@ else
     export PATRONI_POSTGRESQL_CONNECT_ADDRESS="$PATRONI_NAME:5432"
 fi
 export PATRONI_SUPERUSER_PASSWORD PATRONI_REPLICATION_PASSWORD PATRONI_REWIND_PASSWORD
-exec python /opt/patroni/patroni_daemon.py /etc/patroni.yml </dev/null
+exec python /opt/patroni/daemon.py "$PATRONICTL_CONFIG_FILE" </dev/null

@@ -34,8 +34,8 @@ def parse_member(text: str) -> Member:
 
 
 def columns_of(path: Path) -> list[str]:
-    """The names in the first line."""
-    with path.open(newline="", encoding="utf-8") as file:
+    """The names in the first line, without a byte order mark before them."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
         return next(csv.reader(file))
 
 
@@ -76,7 +76,11 @@ def main() -> None:
     parser.add_argument("--install", action="store_true")
     options = parser.parse_args()
     try:
-        print(anyio.run(load, options, columns_of(options.path)))
+        columns = columns_of(options.path)
+    except OSError as error:
+        sys.exit(f"{options.path} cannot be read: {error.strerror}")
+    try:
+        print(anyio.run(load, options, columns))
     except StorageError as error:
         sys.exit(f"{type(error).__name__}: {error}")
 

@@ -1,6 +1,7 @@
-"""The quick start of docs/storage.md: one write that survives a failover, and a read that sees it.
+"""The quick start of docs/use/storage.md: a write that survives a failover, a read that sees it.
 
-Needs ``bascule.toml`` in the current folder (docs/settings.md) and the tables of ``schema.sql``.
+Needs ``bascule.toml`` in the current folder (docs/reference/settings.md) and the tables of
+``schema.sql``.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ async def main() -> None:
     async with open_storage(load_config("bascule.toml")) as storage:
         done = await storage.run(admit)
         seen = await storage.read(lambda tx: tx.execute("SELECT * FROM visit"), after=done.token)
-        print(f"applied on {done.node} at {done.lsn}; {seen.node} shows {seen.value.rowcount} rows")
+        print(f"applied on {done.node} at {done.lsn}; rows on {seen.node}: {seen.value.rowcount}")
 
 
 asyncio.run(main())

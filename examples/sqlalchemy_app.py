@@ -1,6 +1,7 @@
 """SQLAlchemy's ORM on a cluster: units of work that come through a failover, and a plain engine.
 
-Needs ``bascule.toml`` in the current folder (docs/settings.md) and the tables of ``schema.sql``.
+Needs ``bascule.toml`` in the current folder (docs/reference/settings.md) and the tables of
+``schema.sql``.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from replication import SyncStorage, load_config
-from replication.engines import create_engine
-from replication.orm import Orm
+from replication.sqlalchemy.engines import create_engine
+from replication.sqlalchemy.orm import Orm
 
 
 class Base(DeclarativeBase):

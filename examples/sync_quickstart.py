@@ -1,6 +1,7 @@
 """The storage layer from ordinary, synchronous code: units of work, a read, an outcome.
 
-Needs ``bascule.toml`` in the current folder (docs/settings.md) and the tables of ``schema.sql``.
+Needs ``bascule.toml`` in the current folder (docs/reference/settings.md) and the tables of
+``schema.sql``.
 """
 
 from __future__ import annotations

@@ -3,12 +3,12 @@
 Speaks SQL to any Patroni cluster; knows no processes and no sites' internals.
 """
 
-from replication.config_file import load_config
-from replication.credentials import Credentials
-from replication.decorated import UnitOfWork
-from replication.discovery import DiscoveryError
-from replication.dsn import from_dsn
-from replication.durability import Durability, Isolation
+from replication.access.credentials import Credentials
+from replication.access.problems import ConfigError
+from replication.access.tls import Tls
+from replication.config.dsn import from_dsn
+from replication.config.file import load_config
+from replication.config.settings import Dcs, StorageConfig, StorageSettings
 from replication.errors import (
     AlreadyApplied,
     CircuitOpen,
@@ -19,28 +19,30 @@ from replication.errors import (
     NotAdmitted,
     NotApplied,
     NotDurable,
+    NotInstalled,
     NotOpen,
     NotRepeated,
     NotSynchronous,
     PoolExhausted,
     ReadFailed,
+    ReadOnly,
     ServerFull,
+    StartRefused,
     StatementTimeout,
     StorageError,
     TokenLost,
     Unknown,
 )
-from replication.members import Member
-from replication.opening import open_storage
-from replication.problems import ConfigError
-from replication.reader import Read
-from replication.settings import Dcs, StorageConfig, StorageSettings
+from replication.open import open_storage
+from replication.patroni.discovery import DiscoveryError
+from replication.patroni.members import Member
+from replication.reads.reader import Read
 from replication.storage import Storage
-from replication.sync import SyncStorage, SyncTransaction
-from replication.sync_decorated import SyncUnitOfWork
-from replication.tls import Tls
-from replication.tokens import Token
-from replication.units import Applied, Outcome, Result, Transaction
+from replication.sync.storage import SyncStorage, SyncTransaction
+from replication.units.decorator import SyncUnitOfWork, UnitOfWork
+from replication.units.durability import Durability, Isolation
+from replication.units.token import Token
+from replication.units.unit import Applied, Outcome, Result, Transaction
 
 __all__ = [
     "AlreadyApplied",
@@ -60,6 +62,7 @@ __all__ = [
     "NotAdmitted",
     "NotApplied",
     "NotDurable",
+    "NotInstalled",
     "NotOpen",
     "NotRepeated",
     "NotSynchronous",
@@ -67,8 +70,10 @@ __all__ = [
     "PoolExhausted",
     "Read",
     "ReadFailed",
+    "ReadOnly",
     "Result",
     "ServerFull",
+    "StartRefused",
     "StatementTimeout",
     "Storage",
     "StorageConfig",

@@ -2,23 +2,24 @@
 
 The class answers the question that matters to the caller: did it take effect?
 
-- ``NotApplied``: certainly not; it may be given again. Its kinds say why, and what would help.
-- ``Unknown``: nobody could be asked before the deadline. ``Storage.outcome`` asks later; calling
+- ``NotApplied``: certainly not; it may be run again. Its kinds say why, and what would help.
+- ``Unknown``: no server could be asked before the deadline. ``Storage.outcome`` asks later; calling
   ``Storage.run`` again with the same ``unit_id`` asks first, and applies the unit only if it was
   not applied.
 - ``NotDurable``: yes, but not yet as safely as was asked for.
-- ``AlreadyApplied``: yes, by an earlier call with the same ``unit_id``.
+- ``AlreadyApplied``: yes, by another call with the same ``unit_id``.
 - ``ReadFailed``: it was only a read.
-- ``NotOpen``: nothing was asked of anybody.
+- ``NotOpen``: no server was asked anything.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar, TypedDict, Unpack
+from uuid import UUID
 
 
 class Facts(TypedDict):
-    """What every error carries, by name."""
+    """The fields of every error, by name."""
 
     unit_id: str | None
     node: str | None
@@ -36,7 +37,7 @@ class StorageError(Exception):
         node: the member that was last spoken to, if any.
         sqlstate: the last SQLSTATE (PostgreSQL manual, appendix A), if a server gave one.
         elapsed_s: seconds since the call.
-        attempts: transactions that were begun (0 when no connection was ever had).
+        attempts: transactions that were begun (0 when there never was a connection).
     """
 
     remedy: ClassVar[str | None] = None
@@ -73,9 +74,33 @@ class PoolExhausted(DeadlineExceeded):
 
 
 class NotAdmitted(NotApplied):
-    """The server does not let us in: user, password, database or method (SQLSTATE 28..., 3D000)."""
+    """The server does not let us in: user, password, database or method (SQLSTATE 28..., 3D000,
+    42501, 55000)."""
 
-    remedy = "Check user, password and database, and the server's pg_hba.conf"
+    remedy = (
+        "Check user, password and database, whether the role may connect to it, and the server's"
+        " pg_hba.conf"
+    )
+
+
+class StartRefused(NotAdmitted):
+    """What takes our connections is not PostgreSQL itself, or an old one: it refuses what every
+    session asks for at its start, or drops it (SQLSTATE 08P01, 0A000, 22..., 42...)."""
+
+    remedy = (
+        "Connect to PostgreSQL itself (15 or later), not to a pooler such as PgBouncer: what keeps"
+        " the promises is set in the start packet (options), and a storage pools by itself"
+    )
+
+
+class NotInstalled(NotApplied):
+    """The table of id rows is not there, or is that of an earlier version, or those of bulk loads
+    are not there (42703, 42P01, 3F000)."""
+
+    remedy = (
+        "The owner of the tables runs replication.schema.install; other processes, those of earlier"
+        " versions too, may work meanwhile"
+    )
 
 
 class ServerFull(NotApplied):
@@ -90,20 +115,30 @@ class DiskFull(NotApplied):
     remedy = "Free space on the primary: look at slots that hold back WAL first"
 
 
+class ReadOnly(NotApplied):
+    """The primary takes no writes: ``default_transaction_read_only`` is on for the database, the
+    role or the server (SQLSTATE 25006), as it is for maintenance. Reads are served."""
+
+    remedy = (
+        "It was set with ALTER DATABASE, ROLE or SYSTEM; when it is reset, writes go on by"
+        " themselves: try again later"
+    )
+
+
 class StatementTimeout(NotApplied):
-    """A statement was cancelled, by its timeout or by somebody (SQLSTATE 57014)."""
+    """A statement was cancelled, by its timeout or on request (SQLSTATE 57014)."""
 
     remedy = "Make the statement quicker, or give it more with statement_timeout_s"
 
 
 class NotRepeated(NotApplied):
-    """It failed in a way that another try may mend, but its function may not be run twice."""
+    """Another try might succeed, but its function may not be run twice."""
 
     remedy = "Whether what it did outside of the transaction can be repeated is for you to say"
 
 
 class NotSynchronous(NotApplied):
-    """The durability asked for cannot be had: the primary replicates to nobody synchronously."""
+    """The durability asked for is not available: the primary has no synchronous standby."""
 
     remedy = (
         "Set Patroni's synchronous_mode (best with synchronous_mode_strict), or ask for"
@@ -123,9 +158,19 @@ class CircuitOpen(NotApplied):
 
 
 class Unknown(StorageError):
-    """The commit was in doubt and its id row could not be asked before the deadline."""
+    """The commit was in doubt and its id row could not be asked before the deadline.
+
+    ``attempt_key``: the key of the attempt in doubt, None if this call has sent no COMMIT. If
+    ``storage.outcome(unit_id)`` later says ``applied`` with the same key, it was this call's.
+    """
 
     remedy = "Ask later with storage.outcome(unit_id), or run it again with the same unit_id"
+
+    def __init__(
+        self, message: str, *, attempt_key: UUID | None = None, **facts: Unpack[Facts]
+    ) -> None:
+        super().__init__(message, **facts)
+        self.attempt_key = attempt_key
 
 
 class CommitInDoubt(Unknown):
@@ -150,7 +195,17 @@ class NotDurable(StorageError):
 
 
 class AlreadyApplied(StorageError):
-    """An earlier call with this ``unit_id`` took effect; what its function returned is unknown."""
+    """Another call with this ``unit_id`` took effect; what its function returned is unknown.
+
+    ``attempt_key``: the key of the attempt that was applied; that of an earlier ``Unknown`` if it
+    was that call's. None if a process of an earlier version applied it.
+    """
+
+    def __init__(
+        self, message: str, *, attempt_key: UUID | None = None, **facts: Unpack[Facts]
+    ) -> None:
+        super().__init__(message, **facts)
+        self.attempt_key = attempt_key
 
 
 class ReadFailed(StorageError):
@@ -158,4 +213,4 @@ class ReadFailed(StorageError):
 
 
 class TokenLost(ReadFailed):
-    """What the token stands for is not in the cluster any more: a failover took it away."""
+    """The token's write is not in the cluster any more: a failover took it away."""

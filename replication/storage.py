@@ -1,8 +1,7 @@
-"""The cluster, as an application sees it: units of work and reads, whoever is the primary.
+"""The cluster, as an application sees it: units of work and reads, whichever member is the primary.
 
-``Storage`` owns the parts and their tasks, and does nothing itself: ``runner`` takes units of work
-to their end, ``reader`` serves reads, ``watch`` knows who is the primary, ``gate`` refuses when
-nothing works.
+``Storage`` owns the parts and their tasks, and does nothing itself: ``runner`` runs units of work,
+``reader`` serves reads, ``watch`` finds the primary, ``admission`` refuses when nothing works.
 """
 
 from __future__ import annotations
@@ -18,25 +17,30 @@ import anyio
 import psycopg
 from psycopg.rows import TupleRow
 
-from replication.connections import Lender
-from replication.credentials import Credentials
-from replication.dcs import LeaderWatch
-from replication.decorated import UnitOfWork
-from replication.durability import Durability, Isolation, plan
+from replication.access.credentials import Credentials
+from replication.config.settings import Dcs, StorageSettings
 from replication.errors import StorageError
-from replication.gate import Gate
-from replication.inquiry import ask_outcome
-from replication.members import Ask, Member, RestClient
-from replication.observe import Observer, Observers, ReadEnded
-from replication.outcomes import Action, Phase, decide
-from replication.reader import Demand, Read, Reader
-from replication.routing import Router
-from replication.runner import UnitRunner
-from replication.settings import Dcs, StorageSettings
-from replication.talks import Talks
-from replication.tokens import Token
-from replication.units import Applied, Outcome, Transaction, Unit
-from replication.watch import Watch
+from replication.observability.events import MemberChanged, Observer, Observers, ReadEnded
+from replication.patroni.answers import Ask
+from replication.patroni.client import RestClient
+from replication.patroni.members import Member
+from replication.patroni.membership import Membership
+from replication.primary import read_only
+from replication.primary.etcd_watch import LeaderWatch
+from replication.primary.lender import Lender
+from replication.primary.pacing import ROLL_INTERVALS
+from replication.primary.router import Router
+from replication.primary.waits import Talks
+from replication.primary.watch import Watch
+from replication.reads.promises import Demand
+from replication.reads.reader import Read, Reader
+from replication.units.admission import Gate
+from replication.units.decorator import UnitOfWork
+from replication.units.durability import Durability, Isolation, plan
+from replication.units.outcome import ask_outcome
+from replication.units.runner import UnitRunner
+from replication.units.token import Token
+from replication.units.unit import Applied, Outcome, Transaction, Unit
 from replication.wire import Session, failure_of
 
 T = TypeVar("T")
@@ -49,13 +53,16 @@ class Storage:
     Enter and leave it in the same task: it owns a task group.
 
     Args:
-        members: every PostgreSQL of the cluster.
+        members: every PostgreSQL of the cluster, as far as they are known now.
         credentials: who connects to what.
         settings: everything that has a default.
-        observers: told of what happens (``observe``), beside the log.
+        observers: get every event (``events``), beside the log.
         dcs: where etcd has the leader key; without it a failover is noticed a little later.
         rest: asks the members' Patroni; one without client certificate if None.
         ask: how a member is asked for its role; ``rest`` if None.
+        listed: those that are members for good, whatever Patroni says (``membership``); all of
+            ``members`` if None.
+        patroni: addresses of Patroni's REST API that are asked who the members are, beside theirs.
         clock: monotonic seconds; what ``attempt_s`` and ``elapsed_s`` are measured with.
     """
 
@@ -69,10 +76,11 @@ class Storage:
         dcs: Dcs | None = None,
         rest: RestClient | None = None,
         ask: Ask | None = None,
+        listed: Sequence[Member] | None = None,
+        patroni: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings or StorageSettings()
-        self.members = tuple(members)
         self._clock = clock
         self._observers = Observers(observers)
         self._dcs = dcs
@@ -88,21 +96,39 @@ class Storage:
             self._observers,
             size=self.settings.sessions_max,
             replica_size=self.settings.replica_sessions_max,
+            connect_deadline_s=self.settings.connect_deadline_s,
             clock=clock,
         )
         self._runner = UnitRunner(self._router, self._talks, self._observers, clock)
         self._reader = Reader(
-            self._router, self._rest.history, prefer_site=self.settings.prefer_site, clock=clock
+            self._router,
+            self._talks,
+            self._rest.history,
+            prefer_site=self.settings.prefer_site,
+            clock=clock,
         )
         self._gate = Gate(
             after=self.settings.circuit_after,
             open_s=self.settings.circuit_open_s,
             observers=self._observers,
             clock=clock,
+            is_searching=lambda: self._watch.is_searching,
+        )
+        self._membership = Membership(
+            self._watch,
+            self._watch.ask,
+            self._rest.cluster,
+            self._member_changed,
+            listed=members if listed is None else listed,
+            endpoints=patroni,
+            interval_s=ROLL_INTERVALS * self.settings.watch_interval_s,
+            clock=clock,
         )
         self._watch.listen(self._gate)
+        self._watch.listen(self._membership)
+        self._opened_with = frozenset(member.name for member in members)
         self.lender = Lender(self._router, clock)
-        """For what keeps connections of its own (``engines``)."""
+        """For code that keeps connections of its own (``engines``)."""
         self._owned = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -110,9 +136,13 @@ class Storage:
         self._owned.push_async_callback(self._rest.aclose)
         self._owned.callback(self._router.close)
         self._owned.callback(group.cancel_scope.cancel)
+        await group.start(self._router.run)
         group.start_soon(self._watch.run)
+        group.start_soon(self._reader.run)
+        if self.settings.membership == "followed":
+            group.start_soon(self._membership.run)
         if self._dcs is not None:
-            group.start_soon(LeaderWatch(self._dcs).follow, self._watch.hurry)
+            group.start_soon(LeaderWatch(self._dcs).follow, self._leader_changed)
         group.start_soon(self._talks.watch_overdue, self._watch.doubt)
         return self
 
@@ -123,11 +153,16 @@ class Storage:
         traceback: TracebackType | None,
     ) -> None:
         # The task group must see a cancellation, but an ordinary error of the caller's block would
-        # come out of it wrapped in an ExceptionGroup, for no reason that the caller could know.
+        # come out of it wrapped in an ExceptionGroup, which the caller would not expect.
         if isinstance(exc, Exception):
             await self._owned.aclose()
         else:
             await self._owned.__aexit__(exc_type, exc, traceback)
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Every PostgreSQL of the cluster, as far as they are known now."""
+        return tuple(self._watch.members.values())
 
     @property
     def primary(self) -> str | None:
@@ -135,7 +170,7 @@ class Storage:
         return self._router.primary
 
     def observe(self, observer: Observer) -> None:
-        """Tell ``observer`` of everything from now on."""
+        """Send every event to ``observer`` from now on."""
         self._observers.add(observer)
 
     async def run(  # noqa: PLR0913 (one a promise)
@@ -152,10 +187,10 @@ class Storage:
         """Apply ``fn`` in one transaction, exactly once.
 
         Args:
-            fn: may be called several times, always in a fresh transaction; what it does outside
-                of the transaction (a mail) is its own affair, see ``repeatable``.
+            fn: may be called several times, always in a fresh transaction; what it does outside of
+                the transaction (a mail) may happen several times, see ``repeatable``.
             unit_id: the idempotency key, unique among all units of work of the database; drawn
-                if None, and then nobody but the caller of this call can ask about it.
+                if None, and then only the caller of this call can ask about it.
             deadline_s: for everything together, all attempts and questions included; the
                 settings' if None.
             durability: what must hold before this returns; the settings' if None.
@@ -172,7 +207,7 @@ class Storage:
             NotApplied: it did not take effect; its kinds say why, and what would help.
             Unknown: the commit was in doubt and could not be resolved before the deadline.
             NotDurable: it took effect, but not every site confirmed it in time.
-            AlreadyApplied: an earlier call with this ``unit_id`` took effect.
+            AlreadyApplied: another call with this ``unit_id`` took effect.
             ValueError: no such durability or isolation; or durability ``all_sites`` with members
                 whose site is not known.
             Exception: what ``fn`` itself raised; the transaction was rolled back.
@@ -217,8 +252,8 @@ class Storage:
         """A decorator: the function becomes one that runs itself as a unit of work.
 
         The arguments are those of ``run``. The function gets the transaction as its first
-        argument; who calls it does not pass that. ``await fn.run("order-17", ...)`` gives the unit
-        an id and returns ``Applied``; ``await fn(...)`` draws one and returns only the value.
+        argument; its callers do not pass that. ``await fn.run("order-17", ...)`` gives the unit an
+        id and returns ``Applied``; ``await fn(...)`` draws one and returns only the value.
         """
 
         def decorate(
@@ -266,7 +301,7 @@ class Storage:
             What ``fn`` returned, who served it, and how old it may be.
 
         Raises:
-            ReadFailed: nobody could serve it in time, or the statement was wrong.
+            ReadFailed: no member could serve it in time, or the statement was wrong.
             TokenLost: the token's write was taken away by a failover.
             NotAdmitted: the server does not let us in.
             Exception: what ``fn`` itself raised.
@@ -303,8 +338,9 @@ class Storage:
     ) -> Outcome:
         """What became of a unit of work, for good: the answer is a fence as well.
 
-        If it was not applied, no attempt that is still on its way can commit any more; who is
-        running it at this moment finds that out and begins another attempt.
+        If it was not applied, no attempt that is still on its way can commit any more; a call that
+        is running it at this moment finds that out and begins another attempt. If it was, its
+        ``attempt_key`` says by which call: that of ``Unknown`` or ``Applied``, or another.
 
         Args:
             unit_id: of a unit that is not older than the retention of id rows; of an older one
@@ -313,7 +349,7 @@ class Storage:
             durability: that of the unit; the settings' if None.
 
         Raises:
-            Unknown: nobody could be asked in time.
+            Unknown: no server could be asked in time.
         """
         return await ask_outcome(
             self.session,
@@ -324,22 +360,31 @@ class Storage:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
-        """A session to the primary, for what brings its own proof of what was done (a migration).
+        """A session to the primary, for code with its own proof of what was done (a migration).
 
         Waits without limit until there is a primary: the caller sets the deadline. Nothing is
-        retried, nothing resolved; a session that was lost makes the primary be looked for again.
+        retried, nothing resolved; a session that was lost starts a new search for the primary.
 
         Raises:
+            ReadOnly: the primary takes no writes. What was done in the session before is undone,
+                except what was committed.
             psycopg.Error: whatever was done in it may or may not have taken effect.
         """
-        session = await self._router.borrow()
+        with read_only.told():
+            session = await self._router.borrow()
         try:
             with self._talks.with_node(session.node):
+                if session.is_read_only:
+                    with read_only.told():
+                        await self._router.require_writable(session)
                 yield session
         except psycopg.Error as error:
-            failure = failure_of(error)
-            if failure.kind == "lost" or decide(failure, Phase.BODY) is Action.REROUTE:
-                self._router.lost(session, failure.message)
+            failure = failure_of(error, session)
+            self._router.note_failure(session, failure)
+            if failure.is_read_only:
+                await session.rollback()
+                with read_only.told():
+                    await self._router.require_writable(session)
             raise
         finally:
             with anyio.CancelScope(shield=True):
@@ -358,21 +403,40 @@ class Storage:
             deadline_s: for getting it, not for what is done with it; the settings' if None.
 
         Raises:
-            NoPrimary: there was none in time; ``PoolExhausted``, ``NotAdmitted``: as for ``run``.
-            CommitInDoubt: nobody knows whether the transaction was committed.
+            NoPrimary: there was none in time; ``PoolExhausted``, ``NotAdmitted``, ``ReadOnly``: as
+                for ``run``.
+            CommitInDoubt: it is unknown whether the transaction was committed. It is not a
+                ``psycopg.Error``, so that code that tries again after those does not commit twice.
             psycopg.Error: as always. When another member becomes the primary, the connection is
                 cut at once, whatever it is doing.
         """
         return self.lender.lend(self.settings.deadline_s if deadline_s is None else deadline_s)
 
+    def _leader_changed(self, holder: str | None) -> None:
+        """The leader key has another holder, which may be a member that is not known yet."""
+        self._watch.hurry(holder)
+        if holder is not None and holder not in self._watch.members:
+            self._membership.wake()
+
+    def _member_changed(self, change: MemberChanged) -> None:
+        if change.change != "added":
+            self._router.replicas.drop(change.node)
+        self._observers.tell(change)
+
     def _require_sites(self) -> None:
-        """Durability ``all_sites`` means something here.
+        """Check that every member at the opening has a site, for durability ``all_sites``.
+
+        One that came later without a site confirms for none: it makes no unit of work fail.
 
         Raises:
-            ValueError: a member's site is not known.
+            ValueError: the site of a member is not known that was there at the opening.
         """
-        homeless = [member.name for member in self.members if member.site is None]
-        if homeless:
+        without_site = [
+            member.name
+            for member in self.members
+            if member.site is None and member.name in self._opened_with
+        ]
+        if without_site:
             raise ValueError(
-                f"durability all_sites: the site of {', '.join(homeless)} is not known"
+                f"durability all_sites: the site of {', '.join(without_site)} is not known"
             )

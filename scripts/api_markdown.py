@@ -1,4 +1,4 @@
-"""Signatures, fields and tables of ``docs/api.md``, as Markdown. Pure."""
+"""Signatures, fields and tables of ``docs/reference/api.md``, as Markdown. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes ``docs/api.md``: every public name of ``replication``, from signatures and docstrings.
+"""Writes docs/reference/api.md: the public names of ``replication``, signatures and docstrings.
 
 ``python scripts/api_reference.py`` writes it, ``--check`` says whether it is fresh. A public name
 that is in no group here, or that has no docstring, is an error: the page is whole or not written.
@@ -17,7 +17,7 @@ import griffe
 from api_markdown import call, called, default, field_meanings, sections_of, table
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "api.md"
+PAGE = ROOT / "docs" / "reference" / "api.md"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +40,9 @@ GROUPS = (
     Group(
         title="Running",
         words=(
-            "What these promise, failure by failure: [transactions.md](transactions.md). `Query` is"
-            " a literal, or made with `psycopg.sql`; `Params` are those of psycopg. What each"
-            " `Durability` promises: [there](transactions.md#durability)."
+            "What these promise, failure by failure: [transactions.md](../use/transactions.md)."
+            " `Query` is a literal, or made with `psycopg.sql`; `Params` are those of psycopg. What"
+            " each `Durability` promises: [there](../use/transactions.md#durability)."
         ),
         names=(
             *("Storage.run", "Storage.unit_of_work", "UnitOfWork"),
@@ -58,7 +58,9 @@ GROUPS = (
     ),
     Group(
         title="Reading",
-        words="Why no clock of a server is trusted: [0009](decisions/0009-reads-and-staleness.md).",
+        words=(
+            "Why no clock of a server is trusted: [0009](../decisions/0009-reads-and-staleness.md)."
+        ),
         names=("Storage.read", "Read", "Token"),
     ),
     Group(title="Results", words="", names=("Applied", "Outcome")),
@@ -66,7 +68,7 @@ GROUPS = (
         title="From synchronous code",
         words=(
             "The same from threads: the function runs in the thread that calls. With SQLAlchemy:"
-            " [sqlalchemy.md](sqlalchemy.md)."
+            " [sqlalchemy.md](../use/sqlalchemy.md)."
         ),
         names=("SyncStorage", "SyncTransaction", "SyncUnitOfWork"),
     ),
@@ -90,7 +92,7 @@ GROUPS = (
 HEAD = """# API reference of `replication`
 
 The names that `from replication import ...` has. Written by `scripts/api_reference.py` from the
-signatures and docstrings; a test holds it fresh. First time here? [storage.md](storage.md).
+signatures and docstrings; a test holds it fresh. First time here? [storage.md](../use/storage.md).
 """
 
 ERRORS_HEAD = """
@@ -104,7 +106,7 @@ EFFECT = {
     "NotApplied": "no",
     "Unknown": "nobody knows",
     "NotDurable": "yes",
-    "AlreadyApplied": "yes, by an earlier call",
+    "AlreadyApplied": "yes, by another call",
     "ReadFailed": "it was a read",
 }
 """Did it take effect? What is not here answers as its base does."""
@@ -112,7 +114,7 @@ EFFECT = {
 EVENTS_HEAD = """
 ### Events
 
-Import them from `replication.observe`. None carries SQL, parameters or secrets.
+Import them from `replication.observability.events`. None carries SQL, parameters or secrets.
 
 """
 
@@ -362,7 +364,7 @@ class Reference:
 
     def _event_lines(self) -> Iterator[str]:
         rows = []
-        for name, member in self._package["observe"].members.items():
+        for name, member in self._package["observability.events"].members.items():
             if isinstance(member, griffe.Class) and "dataclass" in member.labels:
                 fields = [f"`{one.name}`" for one in member.parameters if one.name != "self"]
                 words = str(sections_of(member, name)[0].value)

@@ -3,7 +3,7 @@
 Needs a running ``docker compose up``, chromium, and port 9188. It runs a drill with
 ``--metrics 9188 --keep`` and takes pictures while its sites are still up: of Prometheus with the
 dashboard's own queries, of its alerts, of HAProxy, and of Alertmanager and Grafana where they have
-a page. They go to ``docs/pictures``.
+a page. They go to ``docs/operate/pictures``.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from playwright.sync_api import Browser, sync_playwright
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support.queries import filled_in  # noqa: E402
-from support.screenshot import CHROMIUM_FLAGS, find_chromium  # noqa: E402
+from support.evidence.screenshot import CHROMIUM_FLAGS, find_chromium  # noqa: E402
+from support.monitoring.queries import filled_in  # noqa: E402
 
-from replication.monitoring.dashboard_file import panels  # noqa: E402
+from replication.monitoring.dashboard.file import panels  # noqa: E402
 
 PANELS = (
     "Phase",
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--haproxy", default="http://127.0.0.1:7000")
     parser.add_argument("--grafana", default="http://127.0.0.1:3000")
     parser.add_argument("--scenario", default="host-loss")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "operate" / "pictures")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     begin_s = time.time()

@@ -1,4 +1,4 @@
-"""Writes the tables of ``docs/metrics.md`` from the catalogues of metrics.
+"""Writes the tables of ``docs/reference/metrics.md`` from the catalogues of metrics.
 
 ``python scripts/metrics_page.py`` writes them, ``--check`` says whether they are fresh. The text
 around the tables is written by hand.
@@ -12,11 +12,11 @@ from pathlib import Path
 
 from page_tables import write_or_check
 
-from chaos.drill.metrics import DRILL_METRICS
-from replication.catalogue import STORAGE_METRICS, Metric
-from replication.exporter.catalogue import EXPORTER_METRICS
+from chaos.live.metrics import DRILL_METRICS
+from replication.monitoring.exporter.metrics import EXPORTER_METRICS
+from replication.observability.metric_names import STORAGE_METRICS, Metric
 
-PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "metrics.md"
 TABLES = {"exporter": EXPORTER_METRICS, "storage": STORAGE_METRICS, "drill": DRILL_METRICS}
 
 

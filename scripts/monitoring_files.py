@@ -1,7 +1,7 @@
 """Writes what is generated from ``replication/monitoring``: rules, dashboard, the table of alerts.
 
 ``python scripts/monitoring_files.py`` writes them, ``--check`` says whether they are fresh. The
-text around the table in ``docs/monitoring.md`` is written by hand.
+text around the table in ``docs/operate/monitoring.md`` is written by hand.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 
 from replication.monitoring import ALERTS, AlertRule
-from replication.monitoring.dashboard_build import build_dashboard
-from replication.monitoring.dashboard_file import DASHBOARD_FILE
-from replication.monitoring.rule import duration, number
-from replication.monitoring.rules_file import RULES_FILE, render_rules
+from replication.monitoring.alerts.rule import duration, number
+from replication.monitoring.alerts.rules_file import RULES_FILE, render_rules
+from replication.monitoring.dashboard.build import build_dashboard
+from replication.monitoring.dashboard.file import DASHBOARD_FILE
 
-PAGE = Path(__file__).parents[1] / "docs" / "monitoring.md"
+PAGE = Path(__file__).parents[1] / "docs" / "operate" / "monitoring.md"
 BYTES_UNITS = (("GiB", 1024**3), ("MiB", 1024**2))
 
 

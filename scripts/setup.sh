@@ -22,6 +22,8 @@ command -v "$python" >/dev/null 2>&1 || need "Python 3.11 or later is needed; th
     need "$python has no venv module." "$("$python" -c 'import sys; print("python3.%d-venv" % sys.version_info[1])')"
 command -v ip >/dev/null 2>&1 || [ -x /usr/sbin/ip ] || [ -x /sbin/ip ] ||
     need "the lab needs the program ip." iproute2
+command -v nft >/dev/null 2>&1 || [ -x /usr/sbin/nft ] || [ -x /sbin/nft ] ||
+    need "the lab needs the program nft." nftables
 command -v unshare >/dev/null 2>&1 || need "the lab needs the program unshare." util-linux
 
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"

@@ -1,7 +1,8 @@
-"""Writes the tables of ``docs/verdicts.md``: exit codes, verdicts, checkers, kinds of findings.
+"""Writes the tables of docs/reference/verdicts.md: exit codes, verdicts, checkers, findings.
 
 ``python scripts/verdicts_page.py`` writes them, ``--check`` says whether they are fresh. The
-meanings are the docstrings of the constants; the text around the tables is written by hand.
+meanings of codes and verdicts are the docstrings of the constants; the text around the tables is
+written by hand.
 """
 
 from __future__ import annotations
@@ -14,14 +15,13 @@ from pathlib import Path
 import griffe
 from page_tables import write_or_check
 
-from chaos import exit_codes
-from chaos.checkers.registry import CHECKERS
-from chaos.exit_codes import of_verdict
-from chaos.report.words import kind_words
-from chaos.verdict import FindingKind, Verdict
+from chaos.checkers.registry import CHECKERS, FINDINGS
+from chaos.findings import Verdict
+from chaos.judge import exit_codes
+from chaos.judge.exit_codes import of_verdict
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "verdicts.md"
+PAGE = ROOT / "docs" / "reference" / "verdicts.md"
 
 
 def meanings(module: str, path: str = "") -> dict[str, str]:
@@ -43,13 +43,13 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def tables() -> dict[str, str]:
     """Name to table."""
-    verdicts, kinds = (meanings("chaos.verdict", name) for name in ("Verdict", "FindingKind"))
+    verdicts = meanings("chaos.findings", "Verdict")
     return {
         "codes": table(
             ("code", "meaning"),
             (
                 (f"`{getattr(exit_codes, name)}`", words)
-                for name, words in meanings("chaos.exit_codes").items()
+                for name, words in meanings("chaos.judge.exit_codes").items()
             ),
         ),
         "verdicts": table(
@@ -70,7 +70,7 @@ def tables() -> dict[str, str]:
         ),
         "findings": table(
             ("finding", "heading in the report", "verdict and when"),
-            ((f"`{kind}`", kind_words(kind), kinds[kind.name]) for kind in FindingKind),
+            ((f"`{kind}`", kind.heading, kind.meaning.replace("``", "`")) for kind in FINDINGS),
         ),
     }
 

@@ -10,23 +10,25 @@ import os
 
 import pytest
 from hypothesis import settings
-from support.reported import Reported, reported
-from support.stories import ASYNC_LOSS, HOST_LOSS, INTERRUPTED, STEADY, SWITCHOVER
-from support.transferred import transferred
-from support.workers import Scheduling, check_modules
+from support.evidence.reported import Reported, reported
+from support.evidence.stories import ASYNC_LOSS, HOST_LOSS, INTERRUPTED, STEADY, SWITCHOVER
+from support.evidence.transferred import transferred
+from support.house.workers import Scheduling, check_modules
 from xdist.remote import Producer
 from xdist.workermanage import WorkerController
 
-from chaos.evidence.verdict_file import build_verdict
+from chaos.judge.judging import build_verdict
 from chaos.report import render_html, render_junit
-from cluster.compose.engine import check_engine
-from cluster.compose.images import prepare_images
 from cluster.errors import PrerequisiteError
+from cluster.substrates.docker.images import prepare_images
+from cluster.substrates.docker.prerequisites import check_engine
 
 # A property is about values; how long a loaded machine takes for an example says nothing.
 settings.register_profile("bascule", deadline=None)
 settings.load_profile("bascule")
 
+collect_ignore = ["sqlalchemy_suite"]
+"""It takes a process for itself: ``make suite``."""
 
 LEFT_OUT = pytest.StashKey[str]()
 

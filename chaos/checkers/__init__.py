@@ -1,5 +1,5 @@
 """Checkers: pure functions from a run's evidence to findings.
 
-One module a checker, each with ``check(run) -> list[Finding]``, and one line in ``registry.py``.
-``judge`` runs them all.
+A checker (``base.py``) is one file here and one line in ``registry.py``; one that judges a single
+workload stands beside that (``chaos/workloads``). ``judge`` runs them all.
 """

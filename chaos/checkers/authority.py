@@ -1,17 +1,17 @@
-"""Who has the last word on what survived: the primary's final read. Used by several checkers."""
+"""What survived and what did not, as the primary's final read decides it."""
 
 from __future__ import annotations
 
-from chaos.evidence.records import FinalRead
+from chaos.evidence.records import FinalRead, Operation
 from chaos.evidence.run import Run
-from chaos.verdict import Finding, FindingKind, Verdict
+from chaos.findings import INCOMPLETE_EVIDENCE, Finding, Verdict
 
 
 def authority(run: Run) -> FinalRead | None:
     """The final read of the one node that was primary after quiesce.
 
     None when no primary could be read, or when several nodes said that they are the primary: then
-    nobody has the last word.
+    no node has the last word.
     """
     primaries = [read for read in run.final_reads if read.is_primary and read.error is None]
     return primaries[0] if len(primaries) == 1 else None
@@ -30,7 +30,7 @@ def no_authority(run: Run, undecided: str) -> Finding:
         else "no node could be read as the primary"
     )
     return Finding(
-        kind=FindingKind.INCOMPLETE_EVIDENCE,
+        kind=INCOMPLETE_EVIDENCE,
         verdict=Verdict.UNKNOWN,
         summary=f"After quiesce {reason}: it cannot be told {undecided}.",
         evidence=tuple(
@@ -40,6 +40,16 @@ def no_authority(run: Run, undecided: str) -> Finding:
     )
 
 
-def count(number: int, singular: str, plural: str | None = None) -> str:
-    """A number with its noun: ``1 entry``, ``1,234 entries``."""
-    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+def lost_operations(run: Run) -> list[Operation] | None:
+    """The lost entries, in the order of their acknowledgement; None: no node has the last word."""
+    primary = authority(run)
+    if primary is None:
+        return None
+    survived = {row.id for row in primary.rows}
+    lost = [
+        operation
+        for history in run.histories
+        for operation in history.operations
+        if operation.outcome == "ok" and operation.leaves_entry and operation.id not in survived
+    ]
+    return sorted(lost, key=lambda op: (op.ended_s or op.invoked_s, op.id))

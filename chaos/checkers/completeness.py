@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from chaos.checkers import needs
-from chaos.checkers.authority import count
-from chaos.checkers.judgement import Gap, Need
+from chaos.checkers.base import Checker, Gap, Need
+from chaos.evidence.events import Interrupted
 from chaos.evidence.run import Run
-from chaos.verdict import Finding, FindingKind, Verdict
+from chaos.findings import INCOMPLETE_EVIDENCE, Finding, Verdict
+from chaos.wording import counted
 
 EVERYTHING: tuple[Need, ...] = (
     needs.undamaged,
@@ -28,20 +29,20 @@ def check(run: Run) -> list[Finding]:
     if missing:
         findings.append(
             Finding(
-                kind=FindingKind.INCOMPLETE_EVIDENCE,
+                kind=INCOMPLETE_EVIDENCE,
                 verdict=Verdict.UNKNOWN,
-                summary=f"The evidence is not whole: {count(len(missing), 'gap')}. First: "
+                summary=f"The evidence is not whole: {counted(len(missing), 'gap')}. First: "
                 f"{missing[0].what}.",
                 evidence=tuple({"what": gap.what, "part": gap.part} for gap in missing),
             )
         )
-    for event in run.events_of("interrupted"):
+    for event in run.events_of(Interrupted):
         findings.append(
             Finding(
-                kind=FindingKind.INCOMPLETE_EVIDENCE,
+                kind=INCOMPLETE_EVIDENCE,
                 verdict=Verdict.UNKNOWN,
-                summary=f"The drill was interrupted: {event.fields.get('reason')}",
-                evidence=({"t_s": event.t_s, **event.fields},),
+                summary=f"The drill was interrupted: {event.reason}",
+                evidence=({"t_s": event.t_s, **event.said()},),
             )
         )
     return findings
@@ -52,3 +53,11 @@ def _missing(run: Run) -> tuple[Gap, ...]:
     failed = {f"final-{read.node}.jsonl" for read in run.final_reads if read.error is not None}
     gaps = dict.fromkeys(gap for need in EVERYTHING for gap in need(run))
     return tuple(gap for gap in gaps if gap.part not in failed)
+
+
+CHECKER = Checker(
+    name="completeness",
+    question="The evidence is whole.",
+    check=check,
+    finds=(INCOMPLETE_EVIDENCE,),
+)

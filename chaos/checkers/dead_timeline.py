@@ -1,14 +1,13 @@
 """Entries that were acknowledged on WAL which did not survive.
 
 A promotion ends the old timeline at a point of the WAL and begins a new one there. What a primary
-wrote on the old timeline from that point on is on a dead branch: whoever was told ``ok`` there was
-told wrong, even if the entry should have been written again since (PostgreSQL manual, 26.3.6
-Timelines).
+wrote on the old timeline from that point on is on a dead branch: an ``ok`` from there was wrong,
+even if the entry was written again since (PostgreSQL manual, 26.3.6 Timelines).
 
-Every lost entry is named once, by the checker for lost entries. Here stands what they have in
-common: the branch, its fork, who acknowledged on it, how much. Entries that were acknowledged on a
-dead branch and are nevertheless in the ledger (written again since) are named here, because nobody
-else names them.
+The checker for lost entries names every lost entry once. This one gives what they have in common:
+the branch, its fork, the nodes that acknowledged on it, how much. It also names the entries that
+were acknowledged on a dead branch and are nevertheless in the ledger (written again since), because
+no other checker does.
 """
 
 from __future__ import annotations
@@ -16,16 +15,29 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from chaos.checkers.authority import count
-from chaos.checkers.lost import lost_operations
-from chaos.evidence.records import Operation, Scalar, format_lsn
+from chaos.checkers import needs
+from chaos.checkers.authority import lost_operations
+from chaos.checkers.base import Checker
+from chaos.evidence.events import ClusterSettled, TimelineEnded
+from chaos.evidence.records import Operation, Scalar
 from chaos.evidence.run import Run
+from chaos.findings import INCOMPLETE_EVIDENCE, Finding, FindingKind, Verdict
 from chaos.timing.measure import surviving_timeline
-from chaos.verdict import Finding, FindingKind, Verdict
+from chaos.wording import counted
+from replication.wire.wal import format_lsn
+
+DEAD_TIMELINE = FindingKind(
+    word="acknowledged-on-dead-timeline",
+    meaning="INVALID: entries were acknowledged on WAL that is not in the history of the timeline "
+    "that survived.",
+    heading="Acknowledged on a timeline that did not survive",
+    proved="writes were acknowledged on a timeline that did not survive",
+    undecided="it is not known whether the WAL of some writes survived",
+)
 
 
 def check(run: Run) -> list[Finding]:
-    """Holds every acknowledged operation against the history of the surviving timeline.
+    """Compares every acknowledged operation with the history of the surviving timeline.
 
     An operation's LSN is read before its commit record is written, so that an operation close below
     the fork may have been committed beyond it: it counts where it is lost and nothing proves that
@@ -39,7 +51,7 @@ def check(run: Run) -> list[Finding]:
     ]
     timelines = {operation.timeline for operation in acknowledged}
     surviving = surviving_timeline(run)
-    ends = {end.timeline: end.lsn for end in run.timeline_ends}
+    ends = {end.timeline: end.lsn for end in run.events_of(TimelineEnded)}
     lost = {operation.id for operation in lost_operations(run) or ()}
     proved_s = _committed_before(acknowledged, ends)
     if surviving is None:
@@ -79,7 +91,7 @@ def _ancestry_is_whole(run: Run, surviving: int, ends: dict[int, int]) -> bool:
     The ancestors are read when the cluster has settled; if it moved on to yet another timeline
     after that, or the record is damaged, some may be missing.
     """
-    settled = [event.fields.get("timeline") for event in run.events_of("settled")]
+    settled = [event.timeline for event in run.events_of(ClusterSettled)]
     damaged = any("events.jsonl" in damage for damage in run.damage)
     return bool(ends) and not damaged and (not settled or settled[-1] in {None, surviving})
 
@@ -113,7 +125,7 @@ def _finding(
         branches[operation.timeline or 0, operation.node or "?"].append(operation)
     unnamed = [operation for operation in dead if lost is None or operation.id not in lost]
     summary = (
-        f"{count(len(dead), 'entry was', 'entries were')} acknowledged on WAL that is not in the "
+        f"{counted(len(dead), 'entry was', 'entries were')} acknowledged on WAL that is not in the "
         f"history of the surviving timeline {surviving}"
     )
     if lost is None:
@@ -126,7 +138,7 @@ def _finding(
             f"{len(unnamed):,} are in the ledger all the same."
         )
     return Finding(
-        kind=FindingKind.DEAD_TIMELINE,
+        kind=DEAD_TIMELINE,
         verdict=Verdict.INVALID,
         summary=summary,
         evidence=(
@@ -164,10 +176,10 @@ def _branch(
 
 def _undecided(operations: list[Operation], why: str) -> Finding:
     return Finding(
-        kind=FindingKind.INCOMPLETE_EVIDENCE,
+        kind=INCOMPLETE_EVIDENCE,
         verdict=Verdict.UNKNOWN,
-        summary=f"{count(len(operations), 'acknowledged entry', 'acknowledged entries')} cannot be "
-        f"held against the surviving timeline: {why}.",
+        summary=f"{counted(len(operations), 'acknowledged entry', 'acknowledged entries')} cannot "
+        f"be held against the surviving timeline: {why}.",
         evidence=tuple(_evidence(operation) for operation in operations),
     )
 
@@ -185,3 +197,12 @@ def _evidence(operation: Operation) -> dict[str, Scalar]:
 
 def _lsn(lsn: int | None) -> str | None:
     return None if lsn is None else format_lsn(lsn)
+
+
+CHECKER = Checker(
+    name="dead-timeline",
+    question="Nothing was acknowledged on WAL that did not survive.",
+    check=check,
+    finds=(DEAD_TIMELINE, INCOMPLETE_EVIDENCE),
+    needs=(needs.histories, needs.which_timeline_survived, needs.whole_events),
+)

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 
-from chaos.checkers.authority import count
+from chaos.checkers import needs
+from chaos.checkers.base import Checker
 from chaos.evidence.records import Scalar
 from chaos.evidence.run import Run
-from chaos.verdict import Finding, FindingKind, Verdict
+from chaos.findings import Finding, FindingKind, Verdict
+from chaos.wording import counted
+
+DUPLICATE = FindingKind(
+    word="duplicate",
+    meaning="INVALID: one operation took effect more than once.",
+    heading="Entries written more than once",
+    proved="entries were written more than once",
+    undecided="it is not known whether entries were written more than once",
+)
 
 
 def check(run: Run) -> list[Finding]:
-    """Names every id that stands more than once in a node's final read."""
+    """Names every id that occurs more than once in a node's final read."""
     found = duplicated(run)
     if not found:
         return []
@@ -21,9 +31,9 @@ def check(run: Run) -> list[Finding]:
     ]
     return [
         Finding(
-            kind=FindingKind.DUPLICATE,
+            kind=DUPLICATE,
             verdict=Verdict.INVALID,
-            summary=f"{count(len(ids), 'entry', 'entries')} in the ledger more than once.",
+            summary=f"{counted(len(ids), 'entry', 'entries')} in the ledger more than once.",
             evidence=tuple(evidence),
         )
     ]
@@ -40,3 +50,12 @@ def duplicated(run: Run) -> dict[tuple[str, str], int]:
         for id_, rows in Counter(row.id for row in read.rows).items()
         if rows > 1
     }
+
+
+CHECKER = Checker(
+    name="duplicates",
+    question="Every entry took effect once.",
+    check=check,
+    finds=(DUPLICATE,),
+    needs=(needs.final_reads,),
+)

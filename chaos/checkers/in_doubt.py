@@ -1,10 +1,11 @@
 """Operations that were left in doubt though they could have been resolved.
 
-An operation that ends ``info`` is honest, and useless to whoever asked. It is excused where nobody
-could have been asked: there was no primary until its time was over, its load process died, or the
-load was stopped while it was still open (what is open then gets some seconds, not its deadline).
+An operation that ends ``info`` is honest, but does not answer its caller. It is excused where no
+node could have been asked: there was no primary until its time was over, its load process died, or
+the load was stopped while it was still open (what is open then gets some seconds, not its
+deadline).
 
-It is a finding where somebody could have been asked. That takes two things:
+It is a finding where a primary could have been asked. That takes two things:
 
 - **time**: from its invocation to its end, or to its deadline where it gave up before that (but
   not beyond the end of the load);
@@ -23,12 +24,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from chaos.checkers.authority import count
+from chaos.checkers import needs
+from chaos.checkers.base import Checker
+from chaos.evidence.events import Phase
 from chaos.evidence.records import Operation, Scalar
 from chaos.evidence.run import Run
+from chaos.findings import Finding, FindingKind, Verdict
 from chaos.timing.load import phase_window, unserved_s_min
 from chaos.timing.settings import number_in_force
-from chaos.verdict import Finding, FindingKind, Verdict
+from chaos.wording import counted
+
+IN_DOUBT_UNRESOLVED = FindingKind(
+    word="in-doubt-unresolved",
+    meaning="INVALID: an operation was left in doubt while a primary acknowledged others of its "
+    "site. UNKNOWN: others were of other sites.",
+    heading="Left in doubt though it could have been resolved",
+    proved="operations were left in doubt that could have been resolved",
+    undecided="it is not known whether operations left in doubt could have been resolved",
+)
 
 RESOLVE_S = 5.0
 """So long a primary must have acknowledged others. To find the new primary, connect and ask the id
@@ -85,10 +98,9 @@ def acknowledgements(run: Run, operation: Operation) -> Acknowledgements:
     found: dict[bool, list[float]] = {True: [], False: []}
     for history in run.histories:
         for other in history.operations:
-            begun_s = other.invoked_s if other.attempt_s is None else other.attempt_s
-            if other.outcome != "ok" or other.ended_s is None or begun_s < operation.invoked_s:
+            if other.outcome != "ok" or other.ended_s is None:
                 continue
-            if other.ended_s <= until_s:
+            if other.begin_s >= operation.invoked_s and other.ended_s <= until_s:
                 found[history.site == operation.site].append(other.ended_s)
     return Acknowledgements(own=sorted(found[True]), elsewhere=sorted(found[False]))
 
@@ -97,14 +109,14 @@ def time_until_s(run: Run, operation: Operation) -> float:
     """Until when it could have been resolved: its end, or later where it gave up too early."""
     ended_s = operation.invoked_s if operation.ended_s is None else operation.ended_s
     deadline_s = number_in_force(run, "deadline_s")
-    quiesce = phase_window(run, "quiesce")
+    quiesce = phase_window(run, Phase.QUIESCE)
     if deadline_s is None or quiesce is None:
         return ended_s
     return max(ended_s, min(operation.invoked_s + deadline_s, quiesce.begin_s))
 
 
 def could_be_resolved(run: Run, operation: Operation, moments_s: Sequence[float]) -> Service | None:
-    """The service that would have been enough; None where there was no such.
+    """The service that would have been enough; None if there was none.
 
     Args:
         run: The evidence.
@@ -150,8 +162,17 @@ def _evidence(run: Run, operation: Operation, service: Service) -> dict[str, Sca
 
 def _finding(evidence: list[dict[str, Scalar]], verdict: Verdict, words: str) -> Finding:
     return Finding(
-        kind=FindingKind.IN_DOUBT_UNRESOLVED,
+        kind=IN_DOUBT_UNRESOLVED,
         verdict=verdict,
-        summary=f"{count(len(evidence), 'operation was', 'operations were')} {words}.",
+        summary=f"{counted(len(evidence), 'operation was', 'operations were')} {words}.",
         evidence=tuple(evidence),
     )
+
+
+CHECKER = Checker(
+    name="in-doubt",
+    question="No operation was left in doubt that could have been resolved.",
+    check=check,
+    finds=(IN_DOUBT_UNRESOLVED,),
+    needs=(needs.histories, needs.load_to_its_end),
+)

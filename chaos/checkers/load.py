@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from chaos.checkers import needs
+from chaos.checkers.base import Checker
 from chaos.evidence.run import Run
-from chaos.timing import measure
+from chaos.findings import Finding, FindingKind, Verdict
+from chaos.timing.model import Timing
 from chaos.timing.settings import number_in_force
-from chaos.verdict import Finding, FindingKind, Verdict
+
+LOAD_TOO_LOW = FindingKind(
+    word="load-too-low",
+    meaning="UNKNOWN: a site had less than four fifths of the asked rate acknowledged in steady "
+    "state.",
+    heading="Load below what was asked",
+    undecided="the load was too low to prove anything",
+)
 
 LOAD_SHARE_MIN = 0.8
 """The share of the asked rate that must be acknowledged in steady state. Less than that, and the
 cluster was tested under another load than the report says."""
 
 
-def check(run: Run) -> list[Finding]:
+def check(run: Run, timing: Timing) -> list[Finding]:
     """One UNKNOWN finding for every site whose load stayed too low in the steady phase.
 
     A site with nothing acknowledged at all is left to the checker for service.
@@ -22,7 +32,7 @@ def check(run: Run) -> list[Finding]:
         return []
     return [
         Finding(
-            kind=FindingKind.LOAD_TOO_LOW,
+            kind=LOAD_TOO_LOW,
             verdict=Verdict.UNKNOWN,
             summary=f"{site.site} had {site.steady_rate_per_s:.1f} writes a second acknowledged in "
             f"steady state; {asked_per_s:g} were asked for.",
@@ -34,6 +44,15 @@ def check(run: Run) -> list[Finding]:
                 },
             ),
         )
-        for site in measure(run).sites
+        for site in timing.sites
         if site.steady_rate_per_s and site.steady_rate_per_s < LOAD_SHARE_MIN * asked_per_s
     ]
+
+
+CHECKER = Checker(
+    name="load",
+    question="The load that was asked for was there.",
+    check_timing=check,
+    finds=(LOAD_TOO_LOW,),
+    needs=(needs.histories, needs.steady_state),
+)

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from chaos.checkers.authority import authority, count, no_authority
-from chaos.evidence.records import Operation, Scalar, format_lsn
+from chaos.checkers import needs
+from chaos.checkers.authority import authority, lost_operations, no_authority
+from chaos.checkers.base import Checker
+from chaos.evidence.records import Operation, Scalar
 from chaos.evidence.run import Run
-from chaos.verdict import Finding, FindingKind, Verdict
+from chaos.findings import INCOMPLETE_EVIDENCE, Finding, FindingKind, Verdict
+from chaos.wording import counted
+from replication.wire.wal import format_lsn
+
+LOST_WRITE = FindingKind(
+    word="lost-acknowledged-write",
+    meaning="INVALID: more acknowledged entries than the scenario's ``lost_max`` are missing from "
+    "the primary after recovery. VALID: some are, and the scenario allows as many.",
+    heading="Acknowledged entries lost",
+    proved="acknowledged entries were lost",
+    undecided="it is not known whether entries were lost",
+)
 
 
 def check(run: Run) -> list[Finding]:
@@ -17,7 +30,7 @@ def check(run: Run) -> list[Finding]:
     primary = authority(run)
     lost = lost_operations(run)
     if not run.final_reads:
-        return []  # nothing to look at, which is for the registry to say
+        return []  # nothing to look at; the registry reports that
     if primary is None or lost is None:
         return [no_authority(run, "which acknowledged entries were lost")]
     if not lost:
@@ -26,28 +39,13 @@ def check(run: Run) -> list[Finding]:
     allowed = run.info.scenario.expect.lost_max
     return [
         Finding(
-            kind=FindingKind.LOST_WRITE,
+            kind=LOST_WRITE,
             verdict=Verdict.INVALID if len(lost) > allowed else Verdict.VALID,
-            summary=f"{count(len(lost), 'acknowledged entry is', 'acknowledged entries are')} "
+            summary=f"{counted(len(lost), 'acknowledged entry is', 'acknowledged entries are')} "
             f"missing from the primary {primary.node} after recovery (allowed: {allowed}).",
             evidence=tuple(_evidence(operation, holders) for operation in lost),
         )
     ]
-
-
-def lost_operations(run: Run) -> list[Operation] | None:
-    """The lost entries, in the order of their acknowledgement; None: nobody has the last word."""
-    primary = authority(run)
-    if primary is None:
-        return None
-    survived = {row.id for row in primary.rows}
-    lost = [
-        operation
-        for history in run.histories
-        for operation in history.operations
-        if operation.outcome == "ok" and operation.leaves_entry and operation.id not in survived
-    ]
-    return sorted(lost, key=lambda op: (op.ended_s or op.invoked_s, op.id))
 
 
 def _holders(run: Run, lost: list[Operation]) -> dict[str, str]:
@@ -70,3 +68,12 @@ def _evidence(operation: Operation, holders: dict[str, str]) -> dict[str, Scalar
         "acknowledged_s": operation.ended_s,
         "still_on": holders.get(operation.id),
     }
+
+
+CHECKER = Checker(
+    name="lost-entries",
+    question="Every acknowledged entry survived.",
+    check=check,
+    finds=(LOST_WRITE, INCOMPLETE_EVIDENCE),
+    needs=(needs.histories, needs.one_primary),
+)

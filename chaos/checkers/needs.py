@@ -1,8 +1,8 @@
 """What a checker has to see before its silence means anything.
 
-A checker that finds nothing in evidence that is not there has not looked. So each names what it
-needs (``Checker.needs``); where some of that is missing, its answer is UNKNOWN whatever it found,
-unless it found something worse. Pure functions from a run to what is missing, in words.
+A checker finds nothing in evidence that is missing. So each names what it needs
+(``Checker.needs``); where some of that is missing, its answer is UNKNOWN, or worse if it found
+something worse. Pure functions from a run to what is missing, in words.
 """
 
 from __future__ import annotations
@@ -10,12 +10,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaos.checkers.authority import authority
-from chaos.checkers.judgement import Gap
+from chaos.checkers.base import Gap
+from chaos.evidence.events import (
+    EVENTS,
+    ClusterNotWhole,
+    ClusterSettled,
+    FaultStruck,
+    LeaderSeen,
+    Phase,
+    PhaseBegan,
+    RoleSeen,
+    SettingsFound,
+)
 from chaos.evidence.run import Run
 from chaos.timing.load import phase_window
 from chaos.timing.measure import surviving_timeline
 
-_EVENTS = "events.jsonl"
+AFTER_RECOVERY = frozenset({Phase.FINAL_READ, Phase.DONE})
+"""Phases that begin when recovery has ended, well or not. The quiesce phase is none of them: by
+hand the load can be ended before."""
 
 
 def histories(run: Run) -> Iterator[Gap]:
@@ -43,6 +56,7 @@ def final_reads(run: Run) -> Iterator[Gap]:
             yield Gap(what=f"no final read of {node}", part=f"final-{node}.jsonl")
         elif known[node].error is not None:
             yield Gap(what=f"{node} could not be read", part=f"final-{node}.jsonl")
+    yield from _damage(run, "final-")
     if not run.info.nodes and not run.final_reads:
         yield Gap(what="no final read at all", part="run folder")
 
@@ -51,52 +65,54 @@ def one_primary(run: Run) -> Iterator[Gap]:
     """The ledger of the one node that is the primary at the end: it has the last word."""
     if authority(run) is None:
         yield Gap(what="no final read of one primary", part="final-*.jsonl")
+    yield from _damage(run, "final-")
 
 
 def whole_events(run: Run) -> Iterator[Gap]:
     """No event is lost: the file is whole and goes to the end of the drill."""
-    if phase_window(run, "done") is None:
-        yield Gap(what="the drill did not come to its end (no phase done)", part=_EVENTS)
-    yield from _damage(run, _EVENTS)
+    if phase_window(run, Phase.DONE) is None:
+        yield Gap(what="the drill did not come to its end (no phase done)", part=EVENTS)
+    yield from _damage(run, EVENTS)
 
 
 def steady_state(run: Run) -> Iterator[Gap]:
     """The steady phase, with which everything later is compared."""
-    if phase_window(run, "steady") is None:
-        yield Gap(what="no steady phase", part=_EVENTS)
+    if phase_window(run, Phase.STEADY) is None:
+        yield Gap(what="no steady phase", part=EVENTS)
 
 
 def load_to_its_end(run: Run) -> Iterator[Gap]:
     """The load went on until the drill ended it."""
-    if phase_window(run, "quiesce") is None:
-        yield Gap(what="the load was not brought to its end (no phase quiesce)", part=_EVENTS)
+    if phase_window(run, Phase.QUIESCE) is None:
+        yield Gap(what="the load was not brought to its end (no phase quiesce)", part=EVENTS)
 
 
 def recovery_over(run: Run) -> Iterator[Gap]:
     """The drill came past its recovery, well or not."""
-    phases = {event.fields.get("phase") for event in run.events_of("phase")}
-    if not run.events_of("settled") and not phases & {"quiesce", "final-read", "done"}:
-        yield Gap(what="the drill ended before the cluster had recovered", part=_EVENTS)
+    phases = {event.phase for event in run.events_of(PhaseBegan)}
+    settled, not_whole = run.events_of(ClusterSettled), run.events_of(ClusterNotWhole)
+    if not settled and not not_whole and not phases & AFTER_RECOVERY:
+        yield Gap(what="the drill ended before the cluster had recovered", part=EVENTS)
 
 
 def faults_struck(run: Run) -> Iterator[Gap]:
     """Everything that the scenario breaks was broken."""
-    struck = {event.fields.get("fault") for event in run.events_of("fault")}
+    struck = {event.fault for event in run.events_of(FaultStruck)}
     for fault in dict.fromkeys(step.fault for step in run.info.scenario.faults):
         if fault not in struck:
-            yield Gap(what=f"the fault {fault} of the scenario never struck", part=_EVENTS)
+            yield Gap(what=f"the fault {fault} of the scenario never struck", part=EVENTS)
 
 
 def who_led(run: Run) -> Iterator[Gap]:
     """The leader key, or who was seen as primary, from the observers."""
-    if not run.events_of("leader-key") and not run.events_of("role"):
-        yield Gap(what="nobody noted who had the lead", part=_EVENTS)
+    if not run.events_of(LeaderSeen) and not run.events_of(RoleSeen):
+        yield Gap(what="nobody noted who had the lead", part=EVENTS)
 
 
 def settings_found(run: Run) -> Iterator[Gap]:
     """The settings that were in force."""
-    if not run.events_of("settings"):
-        yield Gap(what="the settings in force are not on record", part=_EVENTS)
+    if not run.events_of(SettingsFound):
+        yield Gap(what="the settings in force are not on record", part=EVENTS)
 
 
 def which_timeline_survived(run: Run) -> Iterator[Gap]:

@@ -1,19 +1,30 @@
-"""Phantom entries: rows that nobody wrote, or whose writer was told that they did not happen."""
+"""Phantom entries: rows that no operation wrote, or whose writer was told that it failed."""
 
 from __future__ import annotations
 
-from chaos.checkers.authority import count
+from chaos.checkers import needs
+from chaos.checkers.base import Checker
 from chaos.evidence.records import Scalar
 from chaos.evidence.run import Run
-from chaos.verdict import Finding, FindingKind, Verdict
+from chaos.findings import Finding, FindingKind, Verdict
+from chaos.wording import counted
+
+PHANTOM_WRITE = FindingKind(
+    word="phantom-write",
+    meaning="INVALID: an entry is there that was reported failed, or that nobody wrote. UNKNOWN: "
+    "nobody is known to have written it, but a history was cut short.",
+    heading="Entries that nobody wrote",
+    proved="entries were found that nobody wrote",
+    undecided="it is not known who wrote some entries",
+)
 
 
 def check(run: Run) -> list[Finding]:
     """Looks at the rows of every node that could be read.
 
-    A row whose operation ended ``fail`` is a phantom whatever else is known. A row that no history
-    invoked is one too, unless a history is cut short or missing: then its invocation may be what is
-    missing, and the finding is UNKNOWN.
+    A row whose operation ended ``fail`` is always a phantom. A row that no history invoked is one
+    too, unless a history is cut short or missing: then its invocation may be what is missing, and
+    the finding is UNKNOWN.
     """
     outcomes = {
         operation.id: operation.outcome
@@ -52,8 +63,17 @@ def _finding(holders: dict[str, list[str]], verdict: Verdict, what: str) -> Find
         {"id": id_, "nodes": ", ".join(nodes)} for id_, nodes in sorted(holders.items())
     ]
     return Finding(
-        kind=FindingKind.PHANTOM_WRITE,
+        kind=PHANTOM_WRITE,
         verdict=verdict,
-        summary=f"{count(len(holders), 'entry', 'entries')} {what}.",
+        summary=f"{counted(len(holders), 'entry', 'entries')} {what}.",
         evidence=tuple(evidence),
     )
+
+
+CHECKER = Checker(
+    name="phantom-entries",
+    question="Every entry in the ledger was written, and none was reported failed.",
+    check=check,
+    finds=(PHANTOM_WRITE,),
+    needs=(needs.histories, needs.final_reads),
+)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from chaos.checkers import needs
+from chaos.checkers.base import Checker
+from chaos.evidence.events import ClusterNotWhole, ClusterSettled, FaultHealed, Phase, PhaseBegan
 from chaos.evidence.run import Run
-from chaos.verdict import Finding, FindingKind, Verdict
+from chaos.findings import Finding, FindingKind, Verdict
 
-AFTER_RECOVERY = frozenset({"quiesce", "final-read", "done"})
-"""Phases that begin when recovery has ended, well or not."""
+STUCK_CLUSTER = FindingKind(
+    word="stuck-cluster",
+    meaning="INVALID: the cluster was not whole, every replica caught up, within the scenario's "
+    "``recovery_s_max`` after heal.",
+    heading="Cluster not whole again in time",
+    proved="the cluster was not whole again in time",
+    undecided="it is not known whether the cluster became whole again",
+)
 
 NOTICE_S_MAX = 1.0
 """How much later than its limit a recovery in time may be noted: members are polled."""
@@ -15,19 +24,19 @@ NOTICE_S_MAX = 1.0
 def check(run: Run) -> list[Finding]:
     """Demands the ``settled`` event, in time, of every run that got past recovery.
 
-    A run that was stopped before says nothing about recovery; the checker for completeness does.
+    The checker for completeness reports a run that was stopped before that.
     """
     limit_s = run.info.scenario.recovery_s_max
-    phases = {str(event.fields.get("phase")): event.t_s for event in run.events_of("phase")}
-    heals = [event.t_s for event in run.events_of("heal")]
-    settled = run.events_of("settled")
+    phases = {event.phase: event.t_s for event in run.events_of(PhaseBegan)}
+    heals = [event.t_s for event in run.events_of(FaultHealed)]
+    settled = run.events_of(ClusterSettled)
     if not settled:
-        if not AFTER_RECOVERY & phases.keys():
+        missing = [str(event.missing) for event in run.events_of(ClusterNotWhole)]
+        if not missing and not needs.AFTER_RECOVERY & phases.keys():
             return []
-        missing = [str(event.fields.get("missing")) for event in run.events_of("not-whole")]
         summary = f"The cluster was not whole again within {limit_s:g} s"
         return [_finding(f"{': '.join([summary, *missing[-1:]])}.", None, limit_s)]
-    begin_s = max([*heals, phases.get("recovery", settled[-1].t_s)])
+    begin_s = max([*heals, phases.get(Phase.RECOVERY, settled[-1].t_s)])
     took_s = settled[-1].t_s - begin_s
     if took_s <= limit_s + NOTICE_S_MAX:
         return []
@@ -37,8 +46,17 @@ def check(run: Run) -> list[Finding]:
 
 def _finding(summary: str, took_s: float | None, limit_s: float) -> Finding:
     return Finding(
-        kind=FindingKind.STUCK_CLUSTER,
+        kind=STUCK_CLUSTER,
         verdict=Verdict.INVALID,
         summary=summary,
         evidence=({"recovery_s": took_s, "recovery_s_max": limit_s},),
     )
+
+
+CHECKER = Checker(
+    name="recovery",
+    question="The cluster became whole again in time.",
+    check=check,
+    finds=(STUCK_CLUSTER,),
+    needs=(needs.recovery_over,),
+)

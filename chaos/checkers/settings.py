@@ -13,21 +13,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chaos.evidence.records import Event, Scalar
+from chaos.checkers import needs
+from chaos.checkers.base import Checker
+from chaos.evidence.events import SettingsFound
+from chaos.evidence.records import Scalar
 from chaos.evidence.run import Run
-from chaos.verdict import Finding, FindingKind, Verdict
+from chaos.findings import Evidence, Finding, FindingKind, Verdict
+
+SETTINGS_NOT_IN_FORCE = FindingKind(
+    word="settings-not-in-force",
+    meaning="INVALID: quorum commit was asked for, and commits waited for no replica. UNKNOWN: "
+    "other settings were in force than were asked for, but none that protects less.",
+    heading="Settings that were not in force",
+    proved="commits were not protected as was asked for",
+    undecided="other settings were in force than were asked for",
+)
 
 TIMINGS = ("ttl_s", "loop_wait_s", "retry_timeout_s")
 
 _OFF = frozenset({"off", "false", "none", "null", ""})
 """How ``synchronous_mode`` is written when it is off: YAML's, Python's and Patroni's ways."""
 
-Evidence = dict[str, Scalar]
-
 
 def check(run: Run) -> list[Finding]:
-    """Holds what was found just before the steady state against what ``run.json`` asks."""
-    events = run.events_of("settings")
+    """Compares what was found just before the steady state with what ``run.json`` asks."""
+    events = run.events_of(SettingsFound)
     if not events:
         return []
     found = events[-1]
@@ -37,7 +47,7 @@ def check(run: Run) -> list[Finding]:
     if weaker:
         findings.append(
             Finding(
-                kind=FindingKind.SETTINGS_NOT_IN_FORCE,
+                kind=SETTINGS_NOT_IN_FORCE,
                 verdict=Verdict.INVALID,
                 summary="Quorum commit was asked for and was not in force: commits waited for no "
                 "replica.",
@@ -47,7 +57,7 @@ def check(run: Run) -> list[Finding]:
     if others:
         findings.append(
             Finding(
-                kind=FindingKind.SETTINGS_NOT_IN_FORCE,
+                kind=SETTINGS_NOT_IN_FORCE,
                 verdict=Verdict.UNKNOWN,
                 summary="Other settings were in force than were asked for: "
                 + ", ".join(f"{one['setting']} {one['in_force']}" for one in others)
@@ -58,21 +68,21 @@ def check(run: Run) -> list[Finding]:
     return findings
 
 
-def _timings(run: Run, found: Event) -> Iterator[Evidence]:
+def _timings(run: Run, found: SettingsFound) -> Iterator[Evidence]:
     """The timings that were asked for and are not what ruled."""
     for name in TIMINGS:
         asked = run.info.settings.get(name)
-        if asked is not None and found.fields.get(name) != asked:
-            yield _evidence(name, asked, found.fields.get(name))
+        if asked is not None and found.in_force.get(name) != asked:
+            yield _evidence(name, asked, found.in_force.get(name))
 
 
-def _durability(run: Run, found: Event) -> tuple[list[Evidence], list[Evidence]]:
+def _durability(run: Run, found: SettingsFound) -> tuple[list[Evidence], list[Evidence]]:
     """What is weaker than asked, and what is merely other than asked."""
     asked = run.info.settings.get("durability")
     if asked is None:
         return [], []
-    names = str(found.fields.get("synchronous_standby_names") or "")
-    mode = str(found.fields.get("synchronous_mode") or "").lower()
+    names = found.synchronous_standby_names or ""
+    mode = (found.synchronous_mode or "").lower()
     both = [
         _evidence("synchronous_mode", asked, mode or None),
         _evidence("synchronous_standby_names", asked, names or None),
@@ -80,8 +90,9 @@ def _durability(run: Run, found: Event) -> tuple[list[Evidence], list[Evidence]]
     if asked == "quorum":
         if mode in _OFF or not names:
             return both, []
-        return [], [] if mode == "quorum" else both[:1]
-    # Asynchronous was asked for: a commit that waits all the same was measured with other latency,
+        wanted = run.info.settings.get("synchronous_mode", "quorum")
+        return [], [] if mode in ({"on", "true"} if wanted == "on" else {"quorum"}) else both[:1]
+    # Asynchronous was asked for: a commit that waits anyway was measured with other latency,
     # and lost less than it would have.
     return [], [] if mode in _OFF and not names else both
 
@@ -92,3 +103,12 @@ def _evidence(setting: str, asked: Scalar, in_force: Scalar) -> Evidence:
         "asked": asked,
         "in_force": "not on record" if in_force is None else in_force,
     }
+
+
+CHECKER = Checker(
+    name="settings",
+    question="What was asked for was in force.",
+    check=check,
+    finds=(SETTINGS_NOT_IN_FORCE,),
+    needs=(needs.settings_found,),
+)

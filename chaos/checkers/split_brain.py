@@ -18,10 +18,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import combinations
 
-from chaos.checkers.authority import count
+from chaos.checkers import needs
+from chaos.checkers.base import Checker
 from chaos.evidence.records import Operation, Scalar
 from chaos.evidence.run import Run
-from chaos.verdict import Finding, FindingKind, Verdict
+from chaos.findings import INCOMPLETE_EVIDENCE, Finding, FindingKind, Verdict
+from chaos.wording import counted
+
+SPLIT_BRAIN = FindingKind(
+    word="split-brain",
+    meaning="INVALID: two nodes acknowledged writes as primary at the same time.",
+    heading="Two primaries at the same time",
+    proved="two primaries acknowledged writes at the same time",
+    undecided="two primaries at the same time cannot be ruled out",
+)
 
 
 @dataclass(slots=True)
@@ -37,24 +47,14 @@ class Reign:
 
     def take(self, operation: Operation) -> None:
         """Widens the reign by an operation of its node and timeline."""
-        if end_s(operation) < end_s(self.first):
+        if operation.end_s < self.first.end_s:
             self.first = operation
-        if begin_s(operation) > begin_s(self.last):
+        if operation.begin_s > self.last.begin_s:
             self.last = operation
 
 
-def begin_s(operation: Operation) -> float:
-    """The earliest moment at which it can have taken effect."""
-    return operation.invoked_s if operation.attempt_s is None else operation.attempt_s
-
-
-def end_s(operation: Operation) -> float:
-    """The latest moment at which it can have taken effect."""
-    return float("inf") if operation.ended_s is None else operation.ended_s
-
-
 def check(run: Run) -> list[Finding]:
-    """One finding for every pair of reigns of different nodes that overlap for certain."""
+    """One finding for every pair of reigns of different nodes that certainly overlap."""
     findings = [
         _finding(one, other)
         for one, other in combinations(reigns(run), 2)
@@ -66,8 +66,8 @@ def check(run: Run) -> list[Finding]:
 def reigns(run: Run) -> list[Reign]:
     """The reigns on record, by their first acknowledgement.
 
-    Resolved operations are left out: their answer came from whoever was asked later. So are those
-    without node or timeline.
+    Resolved operations are left out: their answer came from the node that was asked later. So are
+    those without node or timeline.
     """
     known: dict[tuple[str, int], Reign] = {}
     for history in run.histories:
@@ -86,12 +86,12 @@ def reigns(run: Run) -> list[Reign]:
                     first=operation,
                     last=operation,
                 )
-    return sorted(known.values(), key=lambda reign: (end_s(reign.first), reign.node))
+    return sorted(known.values(), key=lambda reign: (reign.first.end_s, reign.node))
 
 
 def overlap(one: Reign, other: Reign) -> bool:
     """Whether neither can have ended before the other began (the module says why)."""
-    return begin_s(one.last) > end_s(other.first) and begin_s(other.last) > end_s(one.first)
+    return one.last.begin_s > other.first.end_s and other.last.begin_s > one.first.end_s
 
 
 def _finding(one: Reign, other: Reign) -> Finding:
@@ -101,7 +101,7 @@ def _finding(one: Reign, other: Reign) -> Finding:
         for operation, role in ((reign.first, "first to end"), (reign.last, "last to begin"))
     ]
     return Finding(
-        kind=FindingKind.SPLIT_BRAIN,
+        kind=SPLIT_BRAIN,
         verdict=Verdict.INVALID,
         summary=f"{one.node} (timeline {one.timeline}) and {other.node} (timeline "
         f"{other.timeline}) both acknowledged writes as primary at the same time.",
@@ -116,7 +116,7 @@ def _evidence(operation: Operation, reign: Reign, role: str) -> dict[str, Scalar
         "proof": role,
         "id": operation.id,
         "site": operation.site,
-        "begin_s": begin_s(operation),
+        "begin_s": operation.begin_s,
         "acknowledged_s": operation.ended_s,
     }
 
@@ -135,10 +135,19 @@ def _undecided(run: Run) -> list[Finding]:
         return []
     return [
         Finding(
-            kind=FindingKind.INCOMPLETE_EVIDENCE,
+            kind=INCOMPLETE_EVIDENCE,
             verdict=Verdict.UNKNOWN,
-            summary=f"{count(len(unassigned), 'acknowledged entry', 'acknowledged entries')} "
+            summary=f"{counted(len(unassigned), 'acknowledged entry', 'acknowledged entries')} "
             "without node or timeline: a second primary cannot be excluded.",
             evidence=tuple({"id": op.id, "site": op.site, "node": op.node} for op in unassigned),
         )
     ]
+
+
+CHECKER = Checker(
+    name="split-brain",
+    question="Never did two primaries acknowledge writes at the same time.",
+    check=check,
+    finds=(SPLIT_BRAIN, INCOMPLETE_EVIDENCE),
+    needs=(needs.histories,),
+)

@@ -10,7 +10,9 @@ import click
 
 from chaos.cli.main import bascule
 from chaos.errors import ChaosError
-from chaos.exit_codes import COULD_NOT_RUN, INTERRUPTED, USAGE
+from chaos.gameday.errors import ClusterInTestsError
+from chaos.gameday.labs import LabDiedError
+from chaos.judge.exit_codes import COULD_NOT_RUN, INTERRUPTED, USAGE
 from cluster.errors import ClusterError, EngineError, PrerequisiteError
 
 NO_SPACE = (
@@ -29,7 +31,7 @@ def main() -> None:
     except click.Abort:  # Ctrl-C: click's own code for it is that of findings
         print("bascule: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
-    except (PrerequisiteError, EngineError) as error:
+    except (PrerequisiteError, EngineError, ClusterInTestsError, LabDiedError) as error:
         fail(error, COULD_NOT_RUN)
     except (ChaosError, ClusterError) as error:
         fail(error, USAGE)
@@ -38,12 +40,12 @@ def main() -> None:
         remedy = NO_SPACE if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         print(f"bascule: {where}{error.strerror or error}{remedy}", file=sys.stderr)
         sys.exit(COULD_NOT_RUN)
-    except Exception:  # a bug of ours: seen in full, and never taken for a finding (exit code 1)
+    except Exception:  # our bug: shown in full, and with another exit code than a finding (1)
         traceback.print_exc()
         sys.exit(COULD_NOT_RUN)
 
 
 def fail(error: Exception, code: int) -> None:
-    """Say what is wrong and leave."""
+    """Print what is wrong, and exit."""
     print(f"bascule: {error}", file=sys.stderr)
     sys.exit(code)

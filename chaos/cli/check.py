@@ -8,9 +8,12 @@ from pathlib import Path
 
 import click
 
+from chaos.cli.enter import lab_pid
 from chaos.cli.verdict_text import print_verdict, shown
-from chaos.drill.judge import judge_folder
-from chaos.exit_codes import of_verdict
+from chaos.evidence.folder import read_run
+from chaos.judge.exit_codes import of_verdict
+from chaos.judge.folder import judge_folder
+from chaos.judge.judging import build_verdict
 from chaos.report import JUNIT, REPORT, write_reports
 
 RUN = click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
@@ -18,15 +21,17 @@ RUN = click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
 
 @click.command()
 @RUN
-@click.option("--json", "as_json", is_flag=True, help="Print verdict.json instead of words.")
+@click.option("--json", "as_json", is_flag=True, help="Print verdict.json instead of text.")
 def check(*, run: Path, as_json: bool) -> None:
     """Judge the evidence in a run folder again.
 
-    Needs no cluster: the folder is enough, on any machine. Rewrites verdict.json, report.html and
-    junit.xml. The exit code is the verdict's, also where the drill broke off or was interrupted:
-    0 VALID, 1 INVALID, 4 UNKNOWN.
+    It needs only the folder, on any machine, and no cluster. It compares the folder with its
+    manifest: if anything differs from what the drill left, the verdict is at least UNKNOWN. It
+    rewrites verdict.json, report.html and junit.xml. The exit code is the verdict's, also when the
+    drill broke off or was interrupted: 0 VALID, 1 INVALID, 4 UNKNOWN.
     """
-    judged = judge_folder(run)
+    judged = judge_folder(run, is_over=_is_over(run))
+    write_reports(run, judged.run, judged.verdict)
     if as_json:
         print(json.dumps(judged.verdict.to_json(), indent=2, ensure_ascii=False))
     else:
@@ -38,6 +43,12 @@ def check(*, run: Path, as_json: bool) -> None:
 @RUN
 def report(*, run: Path) -> None:
     """Draw report.html and junit.xml of a run folder again."""
-    write_reports(run)
+    evidence = read_run(run, is_over=_is_over(run))
+    write_reports(run, evidence, build_verdict(evidence))
     for name in (REPORT, JUNIT):
         print(shown(run / name))
+
+
+def _is_over(run: Path) -> bool:
+    """Whether its drill has ended; the manifest of a lab that is kept is written when it ends."""
+    return lab_pid(run) is None

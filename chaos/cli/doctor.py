@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from cluster.binaries import find_binaries
-from cluster.lab.prerequisites import check_prerequisites
+from cluster.substrates.lab.disk.prerequisites import missing
+from cluster.substrates.lab.prerequisites import check_prerequisites
 
 
 @click.command()
@@ -18,11 +19,13 @@ from cluster.lab.prerequisites import check_prerequisites
     help="PostgreSQL's programs. [default: the newest found]",
 )
 def doctor(*, pg_bindir: Path | None) -> None:
-    """Say whether this machine can run drills, and what it would run them with."""
+    """Say whether this machine can run drills, and which PostgreSQL and etcd they would use."""
     check_prerequisites()
     print("namespaces   allowed")
     binaries = find_binaries(pg_bindir)
     print(f"PostgreSQL   {binaries.postgres.version} in {binaries.pg_bindir}")
     print(f"etcd         {binaries.etcd.version} at {binaries.etcd.path}")
+    lack = missing()
+    print(f"disk faults  {'possible' if lack is None else lack}")
     for warning in binaries.warnings:
         print(f"warning      {warning}")

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import json
 import random
-import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from chaos.cli.replay import replay_command
 from chaos.cli.verdict_text import print_verdict
-from chaos.drill.listeners import ListenPlace, parse_place
-from chaos.drill.outside import DrillEnd, DrillRequest, default_folder, run_drill
-from chaos.drill.places import SubstrateName
+from chaos.drill.launch import DrillEnd, DrillRequest, default_folder, run_drill
 from chaos.errors import ScenarioError
-from chaos.exit_codes import COULD_NOT_RUN, INTERRUPTED, of_verdict
-from chaos.scenarios.load import WORKLOADS as WORKLOAD_NAMES
-from chaos.scenarios.load import load_scenario
-from chaos.scenarios.model import RATES_PER_S, WorkloadKind
+from chaos.judge.exit_codes import COULD_NOT_RUN, INTERRUPTED, of_verdict
+from chaos.live.listeners import ListenPlace, parse_place
+from chaos.scenarios.fitting import fitted
+from chaos.scenarios.load import builtin_scenarios, load_scenario
+from chaos.scenarios.model import WorkloadSpec
 from chaos.scenarios.rules import problems_of_pair
-from cluster.compose.project import problems_of_containers
-from cluster.errors import TopologyError
-from cluster.topology.load import find_topology
-from cluster.topology.model import Durability, Topology
+from chaos.workloads.registry import WORKLOADS
+from cluster.substrates.registry import DEFAULT, SUBSTRATES
+from cluster.topology.load import DEFAULT as DEFAULT_TOPOLOGY
+from cluster.topology.load import builtin_topologies, find_topology
+from cluster.topology.model import SyncMode
 
 SEED_BITS = 31
 RATE_MAX = 5000.0
@@ -36,17 +36,16 @@ WORKERS_MAX = 200
 @click.option(
     "--topology",
     "topology_name",
-    default="three-sites",
-    show_default=True,
     metavar="NAME|FILE",
-    help="A built-in topology (bascule topologies) or a TOML file.",
+    help="A built-in topology (bascule topologies) or a TOML file. [default: the one that the "
+    f"scenario is made for, else {DEFAULT_TOPOLOGY}]",
 )
 @click.option(
     "--substrate",
-    type=click.Choice(["lab", "compose"]),
-    default="lab",
+    type=click.Choice(list(SUBSTRATES)),
+    default=DEFAULT,
     show_default=True,
-    help="What the sites are made of: namespaces of this machine, or containers (docs/compose.md).",
+    help=f"What the sites are made of: {', or '.join(kind.sites for kind in SUBSTRATES.values())}.",
 )
 @click.option(
     "--durability",
@@ -56,8 +55,8 @@ WORKERS_MAX = 200
 )
 @click.option(
     "--workload",
-    type=click.Choice(WORKLOAD_NAMES),
-    help="What the load does (docs/scenarios.md). [default: the scenario's]",
+    type=click.Choice(tuple(WORKLOADS)),
+    help="What the load does (docs/use/scenarios.md). [default: the scenario's]",
 )
 @click.option("--ttl", "ttl_s", type=int, metavar="S", help="Patroni's ttl, at least 20.")
 @click.option("--loop-wait", "loop_wait_s", type=int, metavar="S", help="Patroni's loop_wait.")
@@ -70,7 +69,7 @@ WORKERS_MAX = 200
     type=click.FloatRange(0, RATE_MAX, min_open=True),
     metavar="N",
     help="Operations a second and site. [default: the workload's: "
-    f"{', '.join(f'{name} {rate:g}' for name, rate in RATES_PER_S.items())}]",
+    f"{', '.join(f'{kind.key} {kind.rate_per_s:g}' for kind in WORKLOADS.values())}]",
 )
 @click.option(
     "--workers",
@@ -87,13 +86,13 @@ WORKERS_MAX = 200
     default=90.0,
     show_default=True,
     metavar="S",
-    help="How long an operation may try.",
+    help="Time limit of one operation, all its attempts included.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Varies the load's timing. [default: drawn, and reported]",
+    help="Varies the load's timing. [default: random, and reported]",
 )
 @click.option(
     "--out",
@@ -111,8 +110,8 @@ WORKERS_MAX = 200
     "--metrics",
     metavar="[HOST:]PORT",
     callback=lambda context, option, value: listen_place(value),
-    help="While the drill runs, show Prometheus the drill and its cluster on this port "
-    "(docs/monitoring.md). Without HOST: to this machine, and to its containers as "
+    help="While the drill runs, serve metrics of the drill and its cluster on this port "
+    "(docs/operate/monitoring.md). Without HOST: to this machine, and to its containers as "
     "host.docker.internal.",
 )
 @click.option("--keep", is_flag=True, help="Keep the lab after the verdict, until Ctrl-C.")
@@ -120,16 +119,18 @@ WORKERS_MAX = 200
     "--json",
     "as_json",
     is_flag=True,
-    help="Print verdict.json to standard output instead of words.",
+    help="Print verdict.json to standard output instead of text.",
 )
 @click.option("--quiet", is_flag=True, help="Show no progress.")
+@click.pass_context
 def drill(  # noqa: PLR0913 (one argument an option)
+    context: click.Context,
     *,
     scenario: str,
-    topology_name: str,
-    substrate: SubstrateName,
-    durability: Durability | None,
-    workload: WorkloadKind | None,
+    topology_name: str | None,
+    substrate: str,
+    durability: SyncMode | None,
+    workload: str | None,
     ttl_s: int | None,
     loop_wait_s: int | None,
     retry_timeout_s: int | None,
@@ -152,16 +153,18 @@ def drill(  # noqa: PLR0913 (one argument an option)
     error, the verdict to standard output.
     """
     what = load_scenario(scenario)
-    if workload is not None:
-        what = replace(what, workload=replace(what.workload, kind=workload))
-    topology = find_topology(topology_name).with_settings(
+    if workload is not None and workload != what.workload.kind:
+        what = replace(what, workload=WorkloadSpec(options=WORKLOADS[workload].options()))
+    chosen = topology_name or what.topology or DEFAULT_TOPOLOGY
+    topology = find_topology(chosen).with_settings(
         durability=durability or what.durability,
         ttl_s=ttl_s,
         loop_wait_s=loop_wait_s,
         retry_timeout_s=retry_timeout_s,
     )
-    if substrate == "compose":
-        require_containers(topology, pg_bindir)
+    topology = fitted(topology, what)
+    refuse_postgres(substrate, pg_bindir)
+    SUBSTRATES[substrate].check_topology(topology)
     problems = tuple(problems_of_pair(what, topology))
     if problems:
         raise ScenarioError(what.name, problems)
@@ -170,11 +173,11 @@ def drill(  # noqa: PLR0913 (one argument an option)
         scenario=what,
         topology=topology,
         seed=drawn,
-        rate_per_s=RATES_PER_S[what.workload.kind] if rate_per_s is None else rate_per_s,
+        rate_per_s=WORKLOADS[what.workload.kind].rate_per_s if rate_per_s is None else rate_per_s,
         workers=workers,
         deadline_s=deadline_s,
         out=out or default_folder(what.name),
-        command=replay_command(sys.argv[1:], scenario, drawn),
+        command=replay_command(context.command, context.params, drawn, _built_in()),
         substrate=substrate,
         pg_bindir=pg_bindir,
         keep=keep,
@@ -192,10 +195,10 @@ def drill(  # noqa: PLR0913 (one argument an option)
 
 
 def listen_place(text: str | None) -> ListenPlace | None:
-    """What ``--metrics`` says.
+    """The address in ``--metrics``.
 
     Raises:
-        BadParameter: it is no place to listen.
+        BadParameter: it is not an address to listen on.
     """
     try:
         return None if text is None else parse_place(text)
@@ -203,33 +206,24 @@ def listen_place(text: str | None) -> ListenPlace | None:
         raise click.BadParameter(str(error)) from error
 
 
-def require_containers(topology: Topology, pg_bindir: Path | None) -> None:
-    """Refuse what containers cannot be.
+def refuse_postgres(substrate: str, pg_bindir: Path | None) -> None:
+    """Refuse PostgreSQL from a folder where the substrate has its own.
 
     Raises:
-        TopologyError: a host would be more than one container.
-        UsageError: PostgreSQL was asked for from a folder; containers have it in their image.
+        UsageError: it was asked for.
     """
-    if pg_bindir is not None:
-        words = "--pg-bindir is for --substrate lab; containers have PostgreSQL in their image"
-        raise click.UsageError(words)
-    if problems := tuple(problems_of_containers(topology)):
-        raise TopologyError(f"{topology.name} on containers", problems)
+    if pg_bindir is None or not (why := SUBSTRATES[substrate].own_postgres):
+        return
+    choosing = " or ".join(key for key, kind in SUBSTRATES.items() if not kind.own_postgres)
+    raise click.UsageError(f"--pg-bindir is for --substrate {choosing}; {why}")
 
 
-def replay_command(arguments: list[str], scenario: str, seed: int) -> str:
-    """The command that runs the same drill again: same words, same seed, its own folder."""
-    kept, skip = [], False
-    if scenario not in arguments:
-        arguments = ["drill", scenario, *arguments[1:]]
-    for word in arguments:
-        if skip or word in {"--keep", "--json", "--quiet", "--"}:
-            skip = False
-        elif word in {"--seed", "--out", "--metrics"}:
-            skip = True
-        elif not word.startswith(("--seed=", "--out=", "--metrics=")):
-            kept.append(word)
-    return shlex.join(["bascule", *kept, "--seed", str(seed)])
+def _built_in() -> dict[str, list[str]]:
+    """By parameter, the names of built-in ones, which are not files."""
+    return {
+        "scenario": [scenario.name for scenario in builtin_scenarios()],
+        "topology_name": [topology.name for topology in builtin_topologies()],
+    }
 
 
 def end_code(end: DrillEnd) -> int:

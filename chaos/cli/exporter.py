@@ -1,4 +1,4 @@
-"""``bascule exporter``: the metrics of a cluster, for Prometheus (docs/metrics.md)."""
+"""``bascule exporter``: the metrics of a cluster, for Prometheus (docs/reference/metrics.md)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import anyio
 import click
 
 from chaos.cli.exporter_settings import Words, settings_of
-from chaos.exit_codes import COULD_NOT_RUN, INTERRUPTED
-from replication.config_file import SECTION
-from replication.discovery import DiscoveryError
-from replication.exporter.service import exporter as exporter_service
-from replication.exporter.settings import PORT_MAX
-from replication.lag import heartbeat_row
+from chaos.judge.exit_codes import COULD_NOT_RUN, INTERRUPTED
+from replication.config.file import SECTION
+from replication.monitoring.exporter.service import exporter as exporter_service
+from replication.monitoring.exporter.settings import PORT_MAX
+from replication.monitoring.lag import heartbeat_row
+from replication.patroni.discovery import DiscoveryError
 
 INTERVAL_S_MIN, INTERVAL_S_MAX = 0.1, 60.0
 
@@ -29,7 +29,8 @@ INTERVAL_S_MIN, INTERVAL_S_MAX = 0.1, 60.0
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="The members and who to connect as, as TOML (docs/settings.md), instead of options.",
+    help="The members and the role to connect as, in TOML (docs/reference/settings.md), instead of"
+    " options.",
 )
 @click.option(
     "--section",
@@ -50,7 +51,7 @@ INTERVAL_S_MIN, INTERVAL_S_MAX = 0.1, 60.0
     metavar="NAME=REST_URL,HOST:PORT[,SITE]",
     help="A member of the cluster; give all of them.",
 )
-@click.option("--user", metavar="ROLE", help="Who to connect as; see --setup-sql.")
+@click.option("--user", metavar="ROLE", help="The role to connect as; see --setup-sql.")
 @click.option("--dbname", default="postgres", show_default=True, metavar="NAME")
 @click.option(
     "--password-file",
@@ -84,7 +85,7 @@ INTERVAL_S_MIN, INTERVAL_S_MAX = 0.1, 60.0
 @click.option(
     "--setup-sql",
     is_flag=True,
-    help="Print the SQL that makes the heartbeat's table and grants --user what it needs, and end.",
+    help="Print the SQL that creates the heartbeat's table and grants --user what it needs; end.",
 )
 def exporter(  # noqa: PLR0913 (one argument an option)
     *,
@@ -100,10 +101,11 @@ def exporter(  # noqa: PLR0913 (one argument an option)
     interval_s: float,
     setup_sql: bool,
 ) -> None:
-    """Watch a Patroni cluster and show it to Prometheus.
+    """Watch a Patroni cluster and export its state to Prometheus.
 
-    One process for the whole cluster: lag in bytes and seconds, roles, timelines, slots,
-    synchronous standbys, the DCS. It goes on whatever happens to the members; SIGTERM ends it.
+    One process serves the whole cluster: lag in bytes and seconds, roles, timelines, slots,
+    synchronous standbys, the DCS. It keeps running whatever happens to the members; SIGTERM ends
+    it.
 
     \b
     bascule exporter --setup-sql --user bascule_exporter | psql ...   (once, on the primary)
@@ -111,7 +113,7 @@ def exporter(  # noqa: PLR0913 (one argument an option)
     if setup_sql:
         if user is None:
             raise click.UsageError("--setup-sql needs --user.")
-        print(setup_statements(user))
+        print(heartbeat_row.setup_text(user))
         return
     words = Words(
         config=config,
@@ -154,15 +156,9 @@ async def _serve(words: Words, host: str, port: int) -> signal.Signals:
 
 
 def fail(error: Exception) -> NoReturn:
-    """Say why it could not run, and leave."""
+    """Print why it could not run, and exit."""
     print(f"bascule: {error}", file=sys.stderr)
     sys.exit(COULD_NOT_RUN)
-
-
-def setup_statements(role: str) -> str:
-    """What whoever owns the database runs once: the table, and the rights of ``role``."""
-    grants = [grant.as_string() for grant in heartbeat_row.grants(role)]
-    return "\n".join(f"{sql.strip()};" for sql in (*heartbeat_row.SCHEMA_STATEMENTS, *grants))
 
 
 def _host_port(text: str) -> tuple[str, int]:

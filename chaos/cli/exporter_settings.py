@@ -10,16 +10,14 @@ from pathlib import Path
 import click
 
 from chaos.errors import ChaosError
-from replication.config_file import load_config
-from replication.credentials import Credentials
-from replication.exporter.settings import ExporterSettings, parse_member
-from replication.members import Member
-from replication.opening import find_members, uses_tls
-from replication.passwords import CredentialsError
-from replication.problems import ConfigError
-from replication.rest_urls import base_url
-from replication.settings import StorageConfig
-from replication.tls import Tls
+from replication.access.credentials import Credentials, CredentialsError
+from replication.access.problems import ConfigError
+from replication.access.tls import Tls
+from replication.config.file import load_config
+from replication.config.settings import StorageConfig
+from replication.monitoring.exporter.settings import ExporterSettings, parse_member
+from replication.open import find_members, uses_tls
+from replication.patroni.members import Member, base_url
 
 APPLICATION_NAME = "bascule-exporter"
 PGPASS = Path("~/.pgpass")
@@ -41,12 +39,12 @@ class Words:
 
 
 async def settings_of(words: Words) -> ExporterSettings:
-    """The settings; members that a file does not list are asked for.
+    """The settings. Where a file lists no members, Patroni is asked for them.
 
     Raises:
         click.UsageError: something is missing, or does not go together.
         ChaosError: the file, or a file that it names, is wrong.
-        DiscoveryError: nobody named the members in time.
+        DiscoveryError: no address of Patroni named the members in time.
     """
     try:
         if words.config is None:
@@ -97,7 +95,7 @@ async def _from_file(words: Words, config: StorageConfig) -> ExporterSettings:
     if cluster is None:
         raise click.UsageError("--cluster is missing: the file has no [dcs] with a scope.")
     credentials = config.credentials
-    if credentials.application_name == "bascule":  # nobody chose it
+    if credentials.application_name == "bascule":  # the default
         credentials = replace(credentials, application_name=APPLICATION_NAME)
     members = await find_members(config)
     dcs = config.dcs
@@ -112,6 +110,9 @@ async def _from_file(words: Words, config: StorageConfig) -> ExporterSettings:
         dcs_endpoints=() if dcs is None else tuple(map(base_url, dcs.endpoints)),
         rest_tls=config.rest_ssl_context() if uses_tls(config, members) else None,
         dcs_tls=dcs_tls,
+        listed=config.members,
+        patroni=config.patroni,
+        membership=config.settings.membership,
     )
 
 

@@ -12,9 +12,13 @@ from chaos.cli.doctor import doctor
 from chaos.cli.drill import drill
 from chaos.cli.enter import enter
 from chaos.cli.exporter import exporter
+from chaos.cli.hands import heal, load, strike, switchover
+from chaos.cli.lint import lint_command
+from chaos.cli.look import logs, psql, status, watch
 from chaos.cli.monitoring import monitoring
 from chaos.cli.scenarios import scenarios
 from chaos.cli.topologies import topologies
+from chaos.cli.up import down, up
 
 EPILOG = """\b
 Exit codes: 0 passed, 1 findings, 2 usage or configuration, 3 could not run,
@@ -30,13 +34,14 @@ Exit codes: 0 passed, 1 findings, 2 usage or configuration, 3 could not run,
 def bascule() -> None:
     """Prove that a PostgreSQL cluster on several sites survives.
 
-    Raises the sites with real Patroni, PostgreSQL and etcd, sealed off on this machine and without
-    root, breaks them, and returns a verdict with its evidence.
+    bascule raises the sites with real Patroni, PostgreSQL and etcd, sealed off on this machine and
+    without root, breaks them, and returns a verdict with its evidence.
 
     \b
     Begin with:
       bascule drill            the loss of the primary's host
       bascule scenarios        what else can be broken
+      bascule up               sites that stay, to be broken by hand
     """
 
 
@@ -44,9 +49,20 @@ for command in (
     drill,
     scenarios,
     topologies,
+    lint_command,
     check,
     report,
+    up,
+    status,
+    watch,
+    psql,
+    strike,
+    heal,
+    switchover,
+    load,
+    logs,
     enter,
+    down,
     exporter,
     monitoring,
     compose,

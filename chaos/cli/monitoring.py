@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from replication.monitoring import ALERTS, render_rules
-from replication.monitoring.dashboard_file import dashboard_json
-from replication.monitoring.rules_file import RUNBOOKS
+from replication.monitoring.alerts.rules_file import RUNBOOKS
+from replication.monitoring.dashboard.file import dashboard_json
 
 
 class Setting(click.ParamType[tuple[str, float]]):
@@ -30,7 +30,7 @@ class Setting(click.ParamType[tuple[str, float]]):
 
 @click.group()
 def monitoring() -> None:
-    """Print alert rules and a dashboard over what "bascule exporter" shows.
+    """Print alert rules and a dashboard for the metrics of "bascule exporter".
 
     \b
     bascule monitoring rules > /etc/prometheus/bascule.yml
@@ -51,13 +51,13 @@ def monitoring() -> None:
     "settings",
     type=Setting(),
     multiple=True,
-    help="Another threshold, in bytes or seconds, as the rule has it; may be repeated.",
+    help="Change a threshold, in bytes or seconds like the rule's own; may be repeated.",
 )
 @click.option(
     "--scale",
     type=click.FloatRange(min=0, min_open=True),
     default=1.0,
-    help="Divide every waiting time by this: to try the rules out in seconds.",
+    help="Divide every waiting time by this number, to try the rules out in seconds.",
 )
 def rules(*, runbooks: str, settings: tuple[tuple[str, float], ...], scale: float) -> None:
     """Print the alert rules, as a Prometheus rules file."""

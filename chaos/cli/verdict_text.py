@@ -9,11 +9,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from chaos.drill.judge import Judged
-from chaos.evidence.verdict_file import VerdictFile
-from chaos.report.words import percent
-from chaos.timing import RTO_PHASES, SiteTiming
-from chaos.verdict import Verdict
+from chaos.evidence.run import Manifest
+from chaos.findings import Verdict
+from chaos.judge.folder import Judged
+from chaos.judge.verdict_file import VerdictFile
+from chaos.report.sentence import verdict_sentence
+from chaos.report.words import SHARED_WORDS, manifest_words, percent, predicted_words
+from chaos.timing import RTO_PHASES, Prediction, SiteTiming
+from chaos.wording import counted, joined
 
 STYLES = {
     Verdict.VALID: "bold white on dark_green",
@@ -30,12 +33,12 @@ FINDINGS_SHOWN = 6
 
 
 def print_verdict(folder: Path, judged: Judged) -> None:
-    """Say on standard output what was found."""
+    """Print the verdict, its figures and its findings."""
     verdict = judged.verdict
     out = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     out.print()
     word = verdict.verdict.name
-    sentence = judged.sentence.removeprefix(f"{word}: ")
+    sentence = verdict_sentence(judged.run, verdict).removeprefix(f"{word}: ")
     out.print(Text.assemble((f" {word} ", STYLES[verdict.verdict]), "  ", (sentence, "bold")))
     out.print()
     for line in facts(verdict):
@@ -46,30 +49,51 @@ def print_verdict(folder: Path, judged: Judged) -> None:
     if len(verdict.findings) > FINDINGS_SHOWN:
         out.print(f"  and {len(verdict.findings) - FINDINGS_SHOWN} more findings")
     out.print()
-    out.print(f"  report   {shown(folder / 'report.html')}")
-    out.print(f"  replay   {verdict.command}")
+    out.print(f"  report    {shown(folder / 'report.html')}")
+    out.print(f"  manifest  {manifest_line(verdict.manifest)}")
+    out.print(f"  replay    {verdict.command}")
+
+
+def manifest_line(manifest: Manifest | None) -> str:
+    """The hash to keep elsewhere, and whether the folder matches the manifest."""
+    words = manifest_words(manifest)
+    return words if manifest is None else f"{manifest.sha256}  {words}"
+
+
+def _predicted(prediction: Prediction) -> str:
+    if prediction.service == "returns":
+        return f"predicted {prediction.low_s:.0f} to {prediction.high_s:.0f} s"
+    return f"predicted: {predicted_words(prediction)}"
 
 
 def facts(verdict: VerdictFile) -> list[str]:
     """The figures, one line each."""
     lost_bytes = verdict.rpo.lost_wal_bytes
-    wal = f" ({lost_bytes:,} bytes of WAL)" if lost_bytes else ""
+    wal = f" ({counted(lost_bytes, 'byte', 'bytes')} of WAL)" if lost_bytes else ""
     rows = [
         ("acknowledged", f"{verdict.acknowledged:,}"),
         ("lost", number(verdict.lost) + wal),
         ("duplicated", number(verdict.duplicated)),
+        *([] if not verdict.shared_units else [("shared", shared_words(verdict))]),
         ("split brain", yes_or_no(verdict.split_brain)),
     ]
+    predicted = verdict.rto_predicted_s
     if verdict.rto_s is not None:
-        predicted = verdict.rto_predicted_s
         words = f"{verdict.rto_s:.1f} s"
         if predicted is not None:
-            words += f" (predicted {predicted.low_s:.0f} to {predicted.high_s:.0f} s)"
+            words += f" ({_predicted(predicted.of_rto)})"
         rows.append(("RTO", words))
-    elif False in (again := {site.served_again for site in verdict.sites}):
+    elif False in (again := {site.served_again for site in _that_count(verdict)}):
         rows.append(("RTO", "not ended"))
     elif None in again:
         rows.append(("RTO", "unknown"))
+    apart = [site.site for site in verdict.sites if not site.could_be_served]
+    if verdict.unservable_outage_s is not None:
+        where = f"in {joined(apart)}, which could not be served meanwhile"
+        apart_s = f"{verdict.unservable_outage_s:.1f} s {where}"
+        if predicted is not None and predicted.elsewhere is not None:
+            apart_s += f" ({_predicted(predicted)})"
+        rows.append(("RTO apart", apart_s))
     rows += [
         ("", f"{verdict.rto_phases_s[phase]:6.2f} s {PHASE_WORDS[phase]}")
         for phase in RTO_PHASES
@@ -80,30 +104,43 @@ def facts(verdict: VerdictFile) -> list[str]:
     return [f"  {name:{width}}  {words}" for name, words in rows]
 
 
+def _that_count(verdict: VerdictFile) -> list[SiteTiming]:
+    """The sites whose outage is the RTO: those that could be served, or all where none could."""
+    return [site for site in verdict.sites if site.could_be_served] or list(verdict.sites)
+
+
+def shared_words(verdict: VerdictFile) -> str:
+    """Units of work that two sites sent under one id."""
+    words = SHARED_WORDS[verdict.answer_of("shared-units")]
+    return f"{number(verdict.shared_units)} units sent by two sites, {words}"
+
+
 def yes_or_no(value: bool | None) -> str:
-    """A split brain is shouted."""
+    """``no`` or ``unknown``; a split brain in capitals."""
     return "unknown" if value is None else "YES" if value else "no"
 
 
 def site_words(verdict: VerdictFile, site: SiteTiming) -> str:
-    """What one site got."""
+    """How one site was served."""
     share = verdict.availability.get(site.site)
     parts = ["service unknown" if share is None else f"served {percent(share)} of the drill"]
     if site.outage_s is not None:
         parts.append(f"outage {site.outage_s:.1f} s")
     elif site.served_again is False:
         parts.append("without service at the end")
+    if site.not_due:
+        parts.append(f"could not be served meanwhile: {site.not_due[0].why}")
     if site.p50_ms is not None and site.p99_ms is not None:
         parts.append(f"p50 {site.p50_ms:.1f} ms, p99 {site.p99_ms:.1f} ms before the fault")
     return ", ".join(parts)
 
 
 def number(value: int | None) -> str:
-    """A count, or that nobody knows it."""
+    """A count, or ``unknown``."""
     return "unknown" if value is None else f"{value:,}"
 
 
 def shown(path: Path) -> str:
-    """A path as short as it can be said from here."""
+    """A path, relative to the current folder where that is shorter."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
 
-from chaos.drill.board import Board, SiteBoard
-from chaos.evidence.decode import encode
-from chaos.scenarios.model import Durability, WorkloadSpec
-from cluster.cluster import PatroniCluster
-from cluster.patroni import POSTGRES_PORT, REST_PORT
-from cluster.substrate import Unit
+from chaos.evidence.history import End, HistoryTail, history_path
+from chaos.live.board import Board, SiteBoard
+from chaos.scenarios.model import WorkloadSpec
+from chaos.workloads.config import LoadConfig
+from cluster.patroni.config import POSTGRES_PORT, REST_PORT
+from cluster.raised import RaisedCluster
+from cluster.substrates.base import Process
+from cluster.topology.settings import SyncMode
+from replication import Member
 
 UNIT = "load"
 ROLE = "bascule_app"
@@ -36,63 +38,69 @@ class LoadSettings:
     workers: int
     seed: int
     deadline_s: float
-    durability: Durability
+    durability: SyncMode
     workload: WorkloadSpec
+    shared_every: int
     password: str = field(repr=False)
 
 
-class SiteLoad:
+class LoadProcess:
     """One site's load process, and its history as far as it is written."""
 
     def __init__(self, site: str, host: str, folder: Path) -> None:
         self.site = site
         self.host = host
-        self.history_path = folder / f"history-{site}.jsonl"
+        self.history_path = history_path(folder, site)
         self.last_attempt_s = 0.0
         """When the newest of the acknowledged attempts began."""
-        self._offset = 0
+        self._history = HistoryTail(self.history_path)
         self._recent: deque[float] = deque()
 
     def follow(self, board: SiteBoard, now_s: float) -> None:
         """Read what was written since the last time."""
-        if not self.history_path.exists():
-            return
-        with self.history_path.open("rb") as file:
-            file.seek(self._offset)
-            data = file.read()
-        whole = data[: data.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        for line in whole.splitlines():
-            if b'"ok"' in line:
-                self._acknowledged(json.loads(line), board)
-            elif b'"fail"' in line:
-                board.fail += 1
-            elif b'"info"' in line:
-                board.info += 1
+        for end in self._history.ends():
+            match end.outcome:
+                case "ok":
+                    self._acknowledged(end, board)
+                case "fail":
+                    board.fail += 1
+                case "info":
+                    board.info += 1
+                case "already":
+                    board.already += 1
         while self._recent and self._recent[0] < now_s - RATE_WINDOW_S:
             self._recent.popleft()
         board.rate_per_s = len(self._recent) / RATE_WINDOW_S
 
-    def _acknowledged(self, line: Mapping[str, object], board: SiteBoard) -> None:
+    def _acknowledged(self, end: End, board: SiteBoard) -> None:
         board.ok += 1
-        board.last_ok_s = float(str(line["t_s"]))
-        board.node = str(line["node"])
-        self.last_attempt_s = max(self.last_attempt_s, float(str(line["attempt_s"])))
-        self._recent.append(board.last_ok_s)
+        board.last_ok_s = end.t_s
+        self._recent.append(end.t_s)
+        # When, and on which node, an earlier call took effect is unknown.
+        if end.node is not None:
+            board.node = end.node
+        if end.attempt_s is not None:
+            self.last_attempt_s = max(self.last_attempt_s, end.attempt_s)
+            board.last_attempt_s = self.last_attempt_s
 
 
 class Loads:
-    """All of them."""
+    """All of them.
 
-    def __init__(self, cluster: PatroniCluster, folder: Path, board: Board) -> None:
+    Attributes:
+        is_running: load is offered.
+    """
+
+    def __init__(self, cluster: RaisedCluster, folder: Path, board: Board) -> None:
         self._cluster = cluster
         self._board = board
+        self.is_running = False
         topology = cluster.substrate.topology
-        self._sites: list[SiteLoad] = []
+        self._sites: list[LoadProcess] = []
         for site in topology.sites:
             clients = [host.name for host in site.hosts if "client" in host.roles]
             if clients:
-                self._sites.append(SiteLoad(site.name, clients[0], folder))
+                self._sites.append(LoadProcess(site.name, clients[0], folder))
                 board.sites[site.name] = SiteBoard()
 
     @property
@@ -103,34 +111,37 @@ class Loads:
     async def start(self, settings: LoadSettings) -> None:
         """Start every site's load."""
         substrate = self._cluster.substrate
-        members = [
-            {
-                "name": node,
-                "rest_url": f"http://{substrate.address(node)}:{REST_PORT}",
-                "host": substrate.address(node),
-                "port": POSTGRES_PORT,
-                "site": substrate.topology.site_of(node).name,
-            }
+        members = tuple(
+            Member(
+                name=node,
+                rest_url=f"http://{substrate.address(node)}:{REST_PORT}",
+                host=substrate.address(node),
+                port=POSTGRES_PORT,
+                site=substrate.topology.site_of(node).name,
+            )
             for node in substrate.topology.nodes
-        ]
+        )
         for load in self._sites:
-            config = {
-                "site": load.site,
-                "members": members,
-                "user": ROLE,
-                "password": settings.password,
-                "dbname": DBNAME,
-                "rate_per_s": settings.rate_per_s,
-                "workers": settings.workers,
-                "seed": settings.seed,
-                "deadline_s": settings.deadline_s,
-                "durability": settings.durability,
-                "workload": encode(settings.workload),
-                "history_path": str(load.history_path),
-            }
-            argv = (substrate.python, "-m", "chaos.workloads.load")
-            unit = Unit(name=UNIT, argv=argv, stdin=json.dumps(config) + "\n")
+            config = LoadConfig(
+                site=load.site,
+                members=members,
+                user=ROLE,
+                password=settings.password,
+                dbname=DBNAME,
+                rate_per_s=settings.rate_per_s,
+                workers=settings.workers,
+                seed=settings.seed,
+                deadline_s=settings.deadline_s,
+                durability=settings.durability,
+                workload=settings.workload,
+                sites=tuple(load.site for load in self._sites),
+                shared_every=settings.shared_every,
+                history_path=str(load.history_path),
+            )
+            argv = (substrate.python, "-m", "chaos.load.worker")
+            unit = Process(name=UNIT, argv=argv, stdin=config.to_line())
             await substrate.start_unit(load.host, unit)
+        self.is_running = True
 
     async def follow(self) -> None:
         """Keep the board up to date until cancelled."""
@@ -147,20 +158,34 @@ class Loads:
         """The sites of which no attempt that began after ``t_s`` was acknowledged yet."""
         return [load.site for load in self._sites if load.last_attempt_s <= t_s]
 
-    async def wait_served_since(self, t_s: float, *, timeout_s: float) -> list[str]:
-        """Wait until every site is served again; the sites that are not when the time is up."""
+    async def wait_served_since(
+        self, t_s: float, *, timeout_s: float, sites: Collection[str] = ()
+    ) -> list[str]:
+        """Wait until every site is served again; the sites that are not when the time is up.
+
+        Args:
+            t_s: since when.
+            timeout_s: how long to wait at most.
+            sites: wait for these alone; none: for all.
+        """
         with anyio.move_on_after(timeout_s):
-            while self.unserved_since(t_s):
+            while self._waiting(t_s, sites):
                 await anyio.sleep(FOLLOW_INTERVAL_S)
-        return self.unserved_since(t_s)
+        return self._waiting(t_s, sites)
+
+    def _waiting(self, t_s: float, sites: Collection[str]) -> list[str]:
+        return [site for site in self.unserved_since(t_s) if not sites or site in sites]
 
     async def stop(self) -> None:
-        """Have every load end what is open and close its history."""
+        """Have every load end what is open and close its history; no effect where none runs."""
+        if not self.is_running:
+            return
+        self.is_running = False
         async with anyio.create_task_group() as stops:
             for load in self._sites:
                 stops.start_soon(self._stop, load)
         self.look()
 
-    async def _stop(self, load: SiteLoad) -> None:
+    async def _stop(self, load: LoadProcess) -> None:
         substrate = self._cluster.substrate
         await substrate.stop_unit(load.host, UNIT, timeout_s=STOP_TIMEOUT_S)

@@ -6,15 +6,18 @@ follows the DCS. Every change becomes an event.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 
 import anyio
 
-from chaos.drill.board import NodeBoard
 from chaos.drill.recorder import Recorder
-from cluster.cluster import PRIMARY_ROLES, PatroniCluster
-from cluster.dcs import DcsChange, LeaderKey, follow
-from cluster.rest import MemberAnswer, PatroniRest
+from chaos.evidence.events import LeaderSeen, RoleSeen, SyncKeySeen
+from chaos.live.board import NodeBoard
+from cluster.etcd.keys import DcsChange, LeaderKey, follow
+from cluster.patroni.rest import MemberAnswer, PatroniRest
+from cluster.raised import RaisedCluster
+from cluster.whole import PRIMARY_ROLES
 
 LOOK_INTERVAL_S = 0.1
 """How exactly the moment of a promotion is known. A look costs a member some milliseconds."""
@@ -35,10 +38,10 @@ def describe(member: MemberAnswer | None) -> NodeBoard:
     return NodeBoard(role="replica", timeline=member.timeline, sync=sync or "async")
 
 
-class Observer:
+class ClusterObserver:
     """Follows one cluster until cancelled."""
 
-    def __init__(self, cluster: PatroniCluster, recorder: Recorder) -> None:
+    def __init__(self, cluster: RaisedCluster, recorder: Recorder) -> None:
         self._cluster = cluster
         self._recorder = recorder
         self._nodes: dict[str, NodeBoard] = recorder.board.nodes
@@ -66,7 +69,13 @@ class Observer:
             if now != before:
                 self._nodes[node] = now
                 self._recorder.event(
-                    "role", node=node, role=now.role, timeline=now.timeline, sync=now.sync
+                    RoleSeen(
+                        t_s=time.monotonic(),
+                        node=node,
+                        role=now.role,
+                        timeline=now.timeline,
+                        sync=now.sync,
+                    )
                 )
                 self._tell(node, before, now)
             await anyio.sleep(LOOK_INTERVAL_S)
@@ -83,17 +92,18 @@ class Observer:
             if change.holder == self._recorder.board.leader:
                 return  # the key was written again by its holder
             self._recorder.event(
-                "leader-key", at_s=change.t_s, holder=change.holder, revision=change.revision
+                LeaderSeen(t_s=change.t_s, holder=change.holder, revision=change.revision)
             )
             self._recorder.board.leader = change.holder
             words = f"leader key: {change.holder}" if change.holder else "leader key gone"
             self._recorder.say(words, loud=change.holder is None)
         else:
             self._recorder.event(
-                "sync-key",
-                at_s=change.t_s,
-                leader=change.leader,
-                members=",".join(change.members),
-                quorum=change.quorum,
-                revision=change.revision,
+                SyncKeySeen(
+                    t_s=change.t_s,
+                    leader=change.leader,
+                    members=",".join(change.members),
+                    quorum=change.quorum,
+                    revision=change.revision,
+                )
             )

@@ -1,8 +1,13 @@
-"""Typed access to the fields of one JSON line."""
+"""JSON lines: typed access to the fields of one, and the lines of a file, tolerantly.
+
+A line that cannot be read is damage, not an error.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from chaos.evidence.records import Scalar
 
@@ -25,7 +30,7 @@ class Fields:
         return value
 
     def text_or_none(self, name: str) -> str | None:
-        """A text; None where it is absent or null."""
+        """A text; None if it is absent or null."""
         value = self._values.get(name)
         if value is None or isinstance(value, str):
             return value
@@ -39,7 +44,7 @@ class Fields:
         return value
 
     def integer_or_none(self, name: str) -> int | None:
-        """An integer; None where it is absent or null."""
+        """An integer; None if it is absent or null."""
         value = self._values.get(name)
         if value is None or (isinstance(value, int) and not isinstance(value, bool)):
             return value
@@ -53,7 +58,7 @@ class Fields:
         return value
 
     def number_or_none(self, name: str) -> float | None:
-        """A number; None where it is absent or null."""
+        """A number; None if it is absent or null."""
         value = self._values.get(name)
         if value is None:
             return None
@@ -83,3 +88,68 @@ class Fields:
             if item is not None and not isinstance(item, str | int | float | bool):
                 raise ValueError(f"{name}.{key} is neither text nor number")
         return value
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+"""Python reads NaN and Infinity by default; a time that is no number would poison comparisons."""
+
+
+def read_lines(path: Path, damage: list[str]) -> Iterator[tuple[int, Mapping[str, object]]]:
+    """The objects of a ``.jsonl`` file with their line numbers, from 1.
+
+    Args:
+        path: The file.
+        damage: Takes one entry for every line that is no JSON object. A last line without its
+            newline is one that was being written when its writer was killed: it is left out even if
+            it happens to be JSON, because a number may have lost digits.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        damage.append(f"{path.name}: cannot be read ({error.strerror})")
+        return
+    lines = content.split(b"\n")
+    if lines[-1]:
+        damage.append(f"{path.name}: line {len(lines)} is cut short")
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            value = _DECODER.decode(line.decode("utf-8"))
+        except (ValueError, RecursionError):
+            damage.append(f"{path.name}: line {number} is no JSON")
+            continue
+        if isinstance(value, dict):
+            yield number, value
+        else:
+            damage.append(f"{path.name}: line {number} is no JSON object")
+
+
+def missing_lines(numbers: Sequence[int | None], one: str) -> Iterator[str]:
+    """What the numbers (``seq``, from 0 on) of a file's lines show of missing lines.
+
+    Older run folders have no numbers, so they show nothing. A line that cannot be read is
+    damage already, and is counted a second time here: its number is missing.
+
+    Args:
+        numbers: Of the lines, in the order of the file; None for a line without one.
+        one: What a line is called in words: ``event``, ``line``.
+    """
+    if all(number is None for number in numbers):
+        return
+    expected = 0
+    for number in numbers:
+        if number is None:
+            yield f"{'an' if one[0] in 'aeiou' else 'a'} {one} has no number (seq)"
+        elif number < expected:
+            yield f"{one} {number} stands twice, or in the wrong place"
+        else:
+            if number > expected:
+                yield f"{_counted(one, expected, number - 1)} missing"
+            expected = number + 1
+
+
+def _counted(one: str, first: int, last: int) -> str:
+    return f"{one} {first} is" if first == last else f"{one}s {first} to {last} are"

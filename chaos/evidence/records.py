@@ -1,7 +1,7 @@
-"""The records of a run folder: operations, final reads, events. Values only, no I/O.
+"""The records of a run folder: operations and final reads. Values only, no I/O.
 
 Every time is ``t_s``: seconds of CLOCK_MONOTONIC, which all processes of one lab share, so
-operations of different load processes can be compared (docs/run-folder.md).
+operations of different load processes can be compared (docs/reference/run-folder.md).
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Outcome = Literal["ok", "fail", "info"]
-"""How an operation ended: it took effect, it did not, nobody knows (Jepsen, 06-refining)."""
+OperationOutcome = Literal["ok", "fail", "info", "already"]
+"""How an operation ended: it took effect, it did not, unknown (Jepsen, 06-refining); or
+another caller had applied its unit of work already, so that nothing of this one took effect."""
 
 Scalar = str | int | float | bool | None
 
@@ -29,7 +30,7 @@ class Operation:
     worker: int
     invoked_s: float
     ended_s: float | None
-    outcome: Outcome
+    outcome: OperationOutcome
     node: str | None = None
     """The node that committed, as far as known (always, when ``ok``)."""
     timeline: int | None = None
@@ -47,9 +48,27 @@ class Operation:
     stopped: bool = False
     """It was still open when the load was stopped: it was not given its time."""
     work: Mapping[str, Scalar] = field(default_factory=dict)
-    """What the workload says of it beforehand (docs/run-folder.md): accounts and amount, say."""
+    """What the workload says of it beforehand: accounts, amount (docs/reference/run-folder.md)."""
     result: Mapping[str, Scalar] = field(default_factory=dict)
     """What the workload says of it afterwards: the total that it read, say."""
+    shared_unit: str | None = None
+    """The unit of work that it was sent under, where a worker of another site sends one under the
+    same id, with an entry of its own. None: its own id, which no other uses."""
+
+    @property
+    def unit(self) -> str:
+        """The id of its unit of work."""
+        return self.id if self.shared_unit is None else self.shared_unit
+
+    @property
+    def begin_s(self) -> float:
+        """The earliest moment at which it can have taken effect."""
+        return self.invoked_s if self.attempt_s is None else self.attempt_s
+
+    @property
+    def end_s(self) -> float:
+        """The latest moment at which it can have taken effect."""
+        return float("inf") if self.ended_s is None else self.ended_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,37 +114,3 @@ class FinalRead:
     is_primary: bool | None = None
     error: str | None = None
     """Set when the node could not be read; ``rows`` is then empty and proves nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimelineEnd:
-    """Timeline ``timeline`` ended at ``lsn`` (bytes), where the next one begins."""
-
-    timeline: int
-    lsn: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """One line of ``events.jsonl``; ``kind`` decides on its ``fields`` (docs/run-folder.md)."""
-
-    t_s: float
-    kind: str
-    fields: Mapping[str, Scalar] = field(default_factory=dict)
-
-
-def parse_lsn(text: str) -> int:
-    """``"0/3000060"`` as bytes from the start of the WAL (PostgreSQL manual, 8.20 pg_lsn).
-
-    Raises:
-        ValueError: the text is not an LSN.
-    """
-    high, slash, low = text.partition("/")
-    if not slash:
-        raise ValueError(f"not an LSN: {text!r}")
-    return (int(high, 16) << 32) + int(low, 16)
-
-
-def format_lsn(lsn: int) -> str:
-    """The inverse of ``parse_lsn``."""
-    return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"

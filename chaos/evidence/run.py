@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from chaos.evidence.records import (
-    Event,
-    FinalRead,
-    Scalar,
-    SiteHistory,
-    TimelineEnd,
-    parse_lsn,
-)
+from chaos.evidence.events import RunEvent
+from chaos.evidence.records import FinalRead, Scalar, SiteHistory
+from chaos.faults.targets import Layout
 from chaos.scenarios.model import Scenario
+
+E = TypeVar("E", bound=RunEvent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +53,14 @@ class RunInfo:
         )
 
     @property
+    def layout(self) -> Layout:
+        """Where the hosts are: what the targets of the faults chose from."""
+        sites = {site.name: tuple(host.name for host in site.hosts) for site in self.sites}
+        hosts = [host for site in self.sites for host in site.hosts]
+        etcd = tuple(host.name for host in hosts if "etcd" in host.roles)
+        return Layout(nodes=self.nodes, sites=sites, etcd=etcd)
+
+    @property
     def client_sites(self) -> tuple[SiteInfo, ...]:
         """The sites that have a load process, in the order of the topology."""
         return tuple(
@@ -63,27 +69,36 @@ class RunInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What the manifest of the run folder says of it (``chaos/evidence/manifest.py``)."""
+
+    sha256: str
+    """Of the manifest itself."""
+    files: int = 0
+    """How many files it lists."""
+    problems: tuple[str, ...] = ()
+    """In what the folder is not what it says: ``<file>: <what>``."""
+
+    @property
+    def holds(self) -> bool:
+        """Nothing has changed since it was written."""
+        return not self.problems
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """All the evidence of one run."""
 
     info: RunInfo
-    events: tuple[Event, ...]
+    events: tuple[RunEvent, ...]
     histories: tuple[SiteHistory, ...]
     final_reads: tuple[FinalRead, ...]
     damage: tuple[str, ...] = field(default=())
-    """What of the folder could not be read (file and reason): lines cut short, files missing."""
+    """What of the folder could not be read (file and reason): lines cut short, files missing; and
+    what has changed since its manifest was written."""
+    manifest: Manifest | None = None
+    """None: the folder has none."""
 
-    def events_of(self, kind: str) -> tuple[Event, ...]:
+    def events_of(self, kind: type[E]) -> tuple[E, ...]:
         """The events of one kind, in order."""
-        return tuple(event for event in self.events if event.kind == kind)
-
-    @property
-    def timeline_ends(self) -> tuple[TimelineEnd, ...]:
-        """The ancestors of the surviving timeline, oldest first (from the ``timeline`` events)."""
-        return tuple(
-            TimelineEnd(
-                timeline=int(str(event.fields["timeline"])),
-                lsn=parse_lsn(str(event.fields["end_lsn"])),
-            )
-            for event in self.events_of("timeline")
-        )
+        return tuple(event for event in self.events if isinstance(event, kind))

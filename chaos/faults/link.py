@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from chaos.faults.base import NO_PARAMS, FaultKind, FaultParams, FaultWords, Stage
+from chaos.faults.packets import both_ways, seen_silent
+from chaos.faults.targets import HOSTS, Victim
+from chaos.wording import links_of
+from cluster.substrates.base import Cuttable
 
-from chaos.faults.base import Stage
-from cluster.substrate import Cuttable
+
+async def pull(stage: Stage, victim: Victim, params: FaultParams) -> str:
+    """Pull the cable; test packets prove it, where the substrate has them."""
+    await stage.able(Cuttable).cut_link(victim.name)
+    proof = await seen_silent(stage, both_ways(victim))
+    return "; ".join(filter(None, ("cable pulled: silence in both directions", proof)))
 
 
-class LinkCut:
-    """Cut the link of a host."""
+async def plug_in(stage: Stage, victim: Victim, params: FaultParams) -> str:
+    """Plug it in again."""
+    await stage.able(Cuttable).heal_link(victim.name)
+    return "cable plugged in again"
 
-    needs: ClassVar[tuple[str, ...]] = ("cut-link",)
-    lasts: ClassVar[bool] = True
 
-    def __init__(self, *, host: str, process: str | None) -> None:
-        self._host = host
-
-    async def inject(self, stage: Stage) -> str:
-        """Pull the cable."""
-        await stage.able(Cuttable).cut_link(self._host)
-        return "cable pulled: silence in both directions"
-
-    async def heal(self, stage: Stage) -> str:
-        """Plug it in again."""
-        await stage.able(Cuttable).heal_link(self._host)
-        return "cable plugged in again"
+LINK_CUT = FaultKind(
+    key="link-cut",
+    words=FaultWords(
+        title="link cut",
+        healed="link back",
+        noun=lambda hosts: f"the cut of {links_of(hosts)}",
+        clause=lambda hosts: f"{links_of(hosts)} {'was' if len(hosts) == 1 else 'were'} cut",
+    ),
+    params=FaultParams,
+    read=lambda table: NO_PARAMS,
+    takes=HOSTS,
+    needs=(Cuttable,),
+    lasts=True,
+    effect=lambda params: "silence",
+    strike=pull,
+    undo=plug_in,
+    draw=lambda random: NO_PARAMS,
+)

@@ -2,27 +2,83 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from chaos.faults.base import Stage
+from chaos.faults.base import FaultKind, FaultParams, FaultWords, Stage, nothing_to_undo
+from chaos.faults.targets import Victim
+from chaos.wording import joined
+from cluster.errors import HostError
+from cluster.toml.reader import TomlTable
+from cluster.topology.model import Topology
 
-TIMEOUT_S = 30.0
-"""Patroni itself gives up after ``loop_wait`` + some seconds."""
+TIMEOUT_S = 45.0
+"""Patroni itself gives up after ``loop_wait`` and some seconds."""
 
 
-class Switchover:
-    """Ask Patroni to hand the primary role to another member."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchoverParams(FaultParams):
+    """Who takes over."""
 
-    needs: ClassVar[tuple[str, ...]] = ()
-    lasts: ClassVar[bool] = False
+    candidate: str | None = None
+    """None: the member that Patroni prefers."""
+    back: bool | None = None
+    """To the member that led when the first fault of the drill struck."""
 
-    def __init__(self, *, host: str, process: str | None) -> None:
-        self._host = host
 
-    async def inject(self, stage: Stage) -> str:
-        """Hand over; returns Patroni's words once the new primary has the role."""
-        return await stage.cluster.switchover(self._host, timeout_s=TIMEOUT_S)
+def read(table: TomlTable) -> SwitchoverParams:
+    """``candidate`` and ``back``."""
+    return SwitchoverParams(
+        candidate=table.name("candidate") if table.has("candidate") else None,
+        back=table.flag("back") if table.has("back") else None,
+    )
 
-    async def heal(self, stage: Stage) -> str:
-        """Nothing to undo."""
-        return "nothing to undo"
+
+async def hand_over(stage: Stage, victim: Victim, params: SwitchoverParams) -> str:
+    """Ask Patroni to; returns its words once the new primary has the role.
+
+    Raises:
+        HostError: there is no way back: nobody led before, or that member leads still.
+    """
+    candidate = params.candidate
+    if params.back:
+        candidate = stage.led_first
+        if candidate is None:
+            words = "a switchover back needs a fault before it in the same drill: nobody led before"
+            raise HostError(words, host=victim.name)
+        if candidate == victim.name:
+            raise HostError(f"{candidate} leads already: no switchover leads back", host=candidate)
+    return await stage.cluster.switchover(victim.name, candidate, timeout_s=TIMEOUT_S)
+
+
+def is_no_candidate(
+    params: SwitchoverParams, topology: Topology, hosts: Sequence[str]
+) -> str | None:
+    """Only a host with PostgreSQL can take over, and only one."""
+    if params.back and params.candidate is not None:
+        return f"a switchover goes to {params.candidate} (candidate) or back (back), not both"
+    if params.candidate in (None, *topology.nodes):
+        return None
+    nodes = ", ".join(topology.nodes)
+    return f"{params.candidate} cannot take over: PostgreSQL of {topology.name} is on {nodes}"
+
+
+SWITCHOVER = FaultKind(
+    key="switchover",
+    words=FaultWords(
+        title="switchover",
+        healed="switchover undone",
+        noun=lambda hosts: f"the switchover away from {joined(hosts)}",
+        clause=lambda hosts: f"a switchover away from {joined(hosts)}",
+    ),
+    params=SwitchoverParams,
+    read=read,
+    takes=("primary",),
+    needs=(),
+    lasts=False,
+    effect=lambda params: "hand-over",
+    strike=hand_over,
+    undo=nothing_to_undo,
+    draw=lambda random: SwitchoverParams(),
+    impossible=is_no_candidate,
+)

@@ -10,17 +10,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from chaos.evidence.records import Event
+from chaos.evidence.events import FaultHealed, FaultStruck, LeaderSeen, Phase, PhaseBegan, RoleSeen
 from chaos.evidence.run import Run
 from chaos.report.words import fault_words, heal_words
 
 SAME_MOMENT_S = 0.5
-"""Faults of one kind that strike within this are one mark: the eye would not part them."""
+"""Faults of one kind that strike within this time are one mark: in the chart they would look like
+one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """``value`` held in ``from_s..to_s``. None: nothing is known (a role), or nobody (a key)."""
+    """``value`` held in ``from_s..to_s``. None: the role is unknown, or the key has no holder."""
 
     from_s: float
     to_s: float
@@ -53,34 +54,31 @@ def end_s(run: Run) -> float:
 
 def phases(run: Run) -> tuple[Span, ...]:
     """The phases of the drill; ``done`` is a moment and is left out."""
-    changes = [(e.t_s, str(e.fields.get("phase"))) for e in run.events_of("phase")]
-    return tuple(span for span in _spans(run, changes) if span.value != "done")
+    changes = [(e.t_s, e.phase) for e in run.events_of(PhaseBegan)]
+    return tuple(span for span in _spans(run, changes) if span.value != Phase.DONE)
 
 
 def roles(run: Run, node: str) -> tuple[Span, ...]:
     """The roles of ``node``, in order; equal neighbours are one span."""
-    changes = [
-        (e.t_s, _word(e, "role")) for e in run.events_of("role") if e.fields.get("node") == node
-    ]
-    return _spans(run, changes)
+    return _spans(run, [(e.t_s, e.role) for e in run.events_of(RoleSeen) if e.node == node])
 
 
 def leaders(run: Run) -> tuple[Span, ...]:
     """Who held the leader key; ``value`` is None while it was gone."""
-    return _spans(run, [(e.t_s, _word(e, "holder")) for e in run.events_of("leader-key")])
+    return _spans(run, [(e.t_s, e.holder) for e in run.events_of(LeaderSeen)])
 
 
 def marks(run: Run) -> tuple[Mark, ...]:
     """Faults and heals, in order."""
     found: list[Mark] = []
     for event in run.events:
-        if event.kind not in {"fault", "heal"}:
+        if not isinstance(event, FaultStruck | FaultHealed):
             continue
         mark = Mark(
             at_s=event.t_s - run.info.started_t_s,
-            fault=str(event.fields.get("fault")),
-            targets=(str(event.fields.get("target")),),
-            is_heal=event.kind == "heal",
+            fault=str(event.fault),
+            targets=(str(event.target),),
+            is_heal=isinstance(event, FaultHealed),
         )
         found = _merged(found, mark)
     return tuple(found)
@@ -88,14 +86,14 @@ def marks(run: Run) -> tuple[Mark, ...]:
 
 def primary_before(run: Run) -> str | None:
     """Who was primary when the first fault struck, or at the end where none did."""
-    faults = run.events_of("fault")
+    faults = run.events_of(FaultStruck)
     return _primary_at(run, faults[0].t_s if faults else float("inf"))
 
 
 def primary_after(run: Run) -> str | None:
-    """Who was primary at the end.
+    """The primary at the end.
 
-    None where the record does not say: the leader key was gone, or its holder not to be reached.
+    None if the record does not show it: the leader key was gone, or its holder out of reach.
     """
     held = leaders(run)
     primary = _primary_at(run, float("inf"))
@@ -113,12 +111,8 @@ def failovers(run: Run) -> tuple[tuple[str, str], ...]:
 
 def _primary_at(run: Run, t_s: float) -> str | None:
     """The last holder of the leader key up to ``t_s``; without such events the last promotion."""
-    holders = [_word(e, "holder") for e in run.events_of("leader-key") if e.t_s <= t_s]
-    promoted = [
-        _word(e, "node")
-        for e in run.events_of("role")
-        if e.t_s <= t_s and e.fields.get("role") == "primary"
-    ]
+    holders = [e.holder for e in run.events_of(LeaderSeen) if e.t_s <= t_s]
+    promoted = [e.node for e in run.events_of(RoleSeen) if e.t_s <= t_s and e.is_primary]
     known = [node for node in holders or promoted if node is not None]
     return known[-1] if known else None
 
@@ -149,8 +143,3 @@ def _merged(found: Iterable[Mark], mark: Mark) -> list[Mark]:
             )
             return marks_
     return [*marks_, mark]
-
-
-def _word(event: Event, name: str) -> str | None:
-    value = event.fields.get(name)
-    return None if value is None else str(value)

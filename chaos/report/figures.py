@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chaos.evidence.events import FaultStruck
 from chaos.evidence.run import Run
-from chaos.evidence.verdict_file import VerdictFile
+from chaos.findings import Verdict
+from chaos.judge.verdict_file import VerdictFile
 from chaos.report import course
-from chaos.report.outage_chart import predicted_words
-from chaos.report.words import count, counted, percent, seconds, size
+from chaos.report.words import (
+    SHARED_WORDS,
+    count,
+    percent,
+    predicted_words,
+    seconds,
+    size,
+)
 from chaos.timing import SiteTiming
+from chaos.wording import counted, joined
 
 UNKNOWN = "not known"
 NONE = "–"
@@ -19,8 +28,8 @@ NONE = "–"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One key figure: what it is, its value, and a line that says what to hold it against, in parts
-    that are better not broken over lines."""
+    """One key figure: what it is, its value, and a line that says what to compare it with, in parts
+    that should not be broken over lines."""
 
     name: str
     value: str
@@ -43,7 +52,7 @@ class SiteRow:
 
 
 def key_figures(run: Run, verdict: VerdictFile) -> tuple[Figure, ...]:
-    """What a reader in a hurry wants to know, in order."""
+    """The most important figures, in order."""
     return (
         _acknowledged(verdict),
         _in_doubt(verdict),
@@ -54,6 +63,7 @@ def key_figures(run: Run, verdict: VerdictFile) -> tuple[Figure, ...]:
             notes=("entries that took effect more than once",),
             is_bad=bool(verdict.duplicated),
         ),
+        *_shared_units(verdict),
         _outage(run, verdict),
         _availability(verdict),
         Figure(
@@ -67,7 +77,7 @@ def key_figures(run: Run, verdict: VerdictFile) -> tuple[Figure, ...]:
 
 
 def site_rows(verdict: VerdictFile) -> tuple[SiteRow, ...]:
-    """What each site got of the service."""
+    """How each site was served."""
     return tuple(_site_row(site) for site in verdict.sites)
 
 
@@ -109,27 +119,53 @@ def _lost(run: Run, verdict: VerdictFile) -> Figure:
     )
 
 
+def _shared_units(verdict: VerdictFile) -> tuple[Figure, ...]:
+    """Nothing where the load shared none."""
+    if not verdict.shared_units:
+        return ()
+    answer = verdict.answer_of("shared-units")
+    already = counted(verdict.operations.already, "caller was", "callers were")
+    return (
+        Figure(
+            name="Units of work sent by two sites",
+            value=count(verdict.shared_units),
+            notes=(
+                f"{SHARED_WORDS[answer]};",
+                f"{already} told that the other had",
+            ),
+            is_bad=answer is Verdict.INVALID,
+        ),
+    )
+
+
 def _outage(run: Run, verdict: VerdictFile) -> Figure:
     limit_s = run.info.scenario.expect.rto_s_max
-    again = {site.served_again for site in verdict.sites}
+    servable = [site for site in verdict.sites if site.could_be_served]
+    again = {site.served_again for site in servable or verdict.sites}
     if verdict.rto_s is not None:
         value = seconds(verdict.rto_s)
-    elif not run.events_of("fault"):
+    elif not run.events_of(FaultStruck):
         value = NONE
     elif False in again:
         value = "not ended"
     else:
         value = UNKNOWN if None in again or not again else NONE
     predicted = verdict.rto_predicted_s
-    notes = [f"predicted: {predicted_words(predicted)}"] if predicted else []
+    notes = [f"predicted: {predicted_words(predicted.of_rto)}"] if predicted else []
     notes.append(f"allowed: {limit_s:g} s")
-    if not run.events_of("fault"):
+    apart = [site.site for site in verdict.sites if not site.could_be_served]
+    if apart and not servable:
+        notes.append("no site could be served all the time")
+    elif verdict.unservable_outage_s is not None:
+        apart_s = seconds(verdict.unservable_outage_s)
+        notes.append(f"{joined(apart)}, which could not be served: {apart_s}")
+    if not run.events_of(FaultStruck):
         notes.insert(0, "no fault on record")
     return Figure(
         name="Longest outage of a site (RTO)",
         value=value,
         notes=_listed(notes, ";"),
-        is_bad=value == "not ended" or (verdict.rto_s or 0.0) > limit_s,
+        is_bad=value == "not ended" or (bool(servable) and (verdict.rto_s or 0.0) > limit_s),
     )
 
 
@@ -162,6 +198,8 @@ def _site_row(site: SiteTiming) -> SiteRow:
         outage = seconds(site.outage_s)
     else:
         outage = {True: NONE, False: "not ended", None: UNKNOWN}[site.served_again]
+    if site.not_due:
+        outage += " (could not be served)"
     return SiteRow(
         site=site.site,
         acknowledged=count(site.ok),

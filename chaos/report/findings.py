@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from chaos.checkers.divergence import UNREADABLE_NODE
 from chaos.evidence.records import Scalar
-from chaos.evidence.verdict_file import CheckerSummary, VerdictFile
-from chaos.report.words import VERDICT_SYMBOL, counted, kind_words, unknown_words
-from chaos.verdict import Finding, FindingKind, Verdict
+from chaos.findings import INCOMPLETE_EVIDENCE, Finding, Verdict
+from chaos.judge.verdict_file import CheckerSummary, VerdictFile
+from chaos.report.words import VERDICT_SYMBOL
+from chaos.wording import counted
 
 EVIDENCE_SHOWN_MAX = 25
 """Rows of evidence a finding: what fits on half a page. The rest is in ``verdict.json``."""
@@ -80,7 +82,7 @@ def check_views(verdict: VerdictFile) -> tuple[CheckView, ...]:
 
 def is_whole(verdict: VerdictFile) -> bool:
     """The evidence has no gap: every checker saw what it needs."""
-    gaps = {FindingKind.INCOMPLETE_EVIDENCE, FindingKind.UNREADABLE_NODE}
+    gaps = {INCOMPLETE_EVIDENCE, UNREADABLE_NODE}
     return not any(checker.unseen for checker in verdict.checkers) and not any(
         finding.kind in gaps for finding in verdict.findings
     )
@@ -112,8 +114,8 @@ def _finding_view(finding: Finding, started_t_s: float) -> FindingView:
 def _heading_of(finding: Finding) -> str:
     """What was found; or, where the evidence cannot decide, what is not known."""
     if finding.verdict is not Verdict.UNKNOWN:
-        return kind_words(finding.kind)
-    words = unknown_words(finding.kind)
+        return finding.kind.heading
+    words = finding.kind.undecided
     return words[0].upper() + words[1:]
 
 

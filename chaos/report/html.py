@@ -12,10 +12,15 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from chaos.evidence.events import FaultStruck, SettingsFound
 from chaos.evidence.records import Scalar
 from chaos.evidence.run import Run
-from chaos.evidence.verdict_file import VerdictFile
-from chaos.report.chronicle import ENTRIES_MAX, Entry, chronicle
+from chaos.findings import Verdict
+from chaos.judge.verdict_file import VerdictFile
+from chaos.report.charts.outage import outage_chart, prediction_met
+from chaos.report.charts.site_map import site_map
+from chaos.report.charts.timeline import timeline_chart
+from chaos.report.chronicle import ENTRIES_MAX, ChronicleEntry, chronicle
 from chaos.report.figures import Figure, SiteRow, key_figures, site_rows
 from chaos.report.findings import (
     CheckView,
@@ -27,19 +32,25 @@ from chaos.report.findings import (
     summary_line,
 )
 from chaos.report.limits import limits
-from chaos.report.outage_chart import outage_chart, prediction_met
 from chaos.report.sentence import verdict_sentence
-from chaos.report.site_map import site_map
-from chaos.report.timeline_chart import timeline_chart
-from chaos.report.words import VERDICT_SYMBOL
-from chaos.verdict import Verdict
+from chaos.report.words import VERDICT_SYMBOL, manifest_words
+from chaos.timing import Prediction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileLink:
-    """A file of the run folder and what it holds (docs/run-folder.md)."""
+    """A file of the run folder and what it holds (docs/reference/run-folder.md)."""
 
     href: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestView:
+    """Whether the evidence is what it was when the drill ended."""
+
+    sha256: str
+    """Empty where there is no manifest."""
     words: str
 
 
@@ -75,10 +86,11 @@ class Page:
     checks: tuple[CheckView, ...]
     checks_passed: int
     checks_verb: str
-    chronicle: tuple[Entry, ...]
+    chronicle: tuple[ChronicleEntry, ...]
     chronicle_left_out: int
     limits: tuple[str, ...]
     damage: tuple[str, ...]
+    manifest: ManifestView
     command: str
     expectations: tuple[tuple[str, str], ...]
     settings: tuple[tuple[str, str], ...]
@@ -98,7 +110,8 @@ def compose_page(run: Run, verdict: VerdictFile) -> Page:
     """Gathers what the page shows."""
     info = run.info
     told = chronicle(run)
-    prediction = verdict.rto_predicted_s
+    said = verdict.rto_predicted_s
+    prediction = said.of_rto if said else None
     return Page(
         style=_style(),
         title=info.scenario.title,
@@ -118,12 +131,12 @@ def compose_page(run: Run, verdict: VerdictFile) -> Page:
         timeline=timeline_chart(run, verdict.sites),
         outage_wide=outage_chart(verdict.rto_phases_s, prediction, narrow=False),
         outage_narrow=outage_chart(verdict.rto_phases_s, prediction, narrow=True),
-        is_struck=bool(run.events_of("fault")),
-        # Over a record with gaps the outage may have gone on where nobody looked.
+        is_struck=bool(run.events_of(FaultStruck)),
+        # The outage may have gone on within a gap of the record.
         prediction_met=prediction_met(verdict.rto_phases_s, prediction)
         if is_whole(verdict)
         else "",
-        prediction_words=prediction.words if prediction else "",
+        prediction_words=_prediction_words(said),
         prediction_source=prediction.source if prediction else "",
         sites=site_rows(verdict),
         findings=finding_views(verdict, info.started_t_s),
@@ -135,6 +148,7 @@ def compose_page(run: Run, verdict: VerdictFile) -> Page:
         chronicle_left_out=max(len(told) - ENTRIES_MAX, 0),
         limits=limits(info.substrate, info.scenario.workload.kind),
         damage=run.damage,
+        manifest=_manifest(run),
         command=info.command,
         expectations=_expectations(run),
         settings=_pairs(info.settings),
@@ -143,6 +157,12 @@ def compose_page(run: Run, verdict: VerdictFile) -> Page:
         substrate=_pairs(info.substrate),
         files=_files(run),
     )
+
+
+def _prediction_words(said: Prediction | None) -> str:
+    if said is None:
+        return ""
+    return f"{said.elsewhere.words} {said.words}" if said.elsewhere else said.words
 
 
 def utc(started_at: str) -> str:
@@ -158,7 +178,12 @@ def utc(started_at: str) -> str:
 
 def _expectations(run: Run) -> tuple[tuple[str, str], ...]:
     scenario = run.info.scenario
-    failover = {"must": "must happen", "may": "may happen", "must-not": "must not happen"}
+    failover = {
+        "must": "must happen",
+        "may": "may happen",
+        "must-not": "must not happen",
+        "not-while-broken": "must not happen before the heal",
+    }
     return (
         ("outage of a site", f"at most {scenario.expect.rto_s_max:g} s"),
         ("lost entries", f"at most {scenario.expect.lost_max:,}"),
@@ -169,14 +194,21 @@ def _expectations(run: Run) -> tuple[tuple[str, str], ...]:
 
 def _in_force(run: Run) -> tuple[tuple[str, str], ...]:
     """What was found in force just before the steady state, if it was looked at."""
-    found = run.events_of("settings")
-    return _pairs(found[-1].fields) if found else ()
+    found = run.events_of(SettingsFound)
+    return _pairs(found[-1].in_force) if found else ()
 
 
 def _pairs(values: Mapping[str, Scalar] | Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(
         (name, "none" if value is None else str(value) or "(empty)")
         for name, value in values.items()
+    )
+
+
+def _manifest(run: Run) -> ManifestView:
+    manifest = run.manifest
+    return ManifestView(
+        sha256="" if manifest is None else manifest.sha256, words=manifest_words(manifest)
     )
 
 
@@ -198,6 +230,11 @@ def _files(run: Run) -> tuple[FileLink, ...]:
         ),
         FileLink(href="config/", words="the configuration of every etcd and Patroni"),
         FileLink(href="logs/", words="the log of every process"),
+        *(
+            [FileLink(href="manifest.json", words="the SHA-256 of every file of the evidence")]
+            if run.manifest
+            else []
+        ),
         FileLink(href="junit.xml", words="the verdict for CI systems"),
     )
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from chaos.evidence.run import Run
-from chaos.evidence.verdict_file import CheckerSummary, VerdictFile
+from chaos.findings import Finding, Verdict
+from chaos.judge.verdict_file import CheckerSummary, VerdictFile
 from chaos.report import course
 from chaos.report.sentence import verdict_sentence
-from chaos.verdict import Finding, Verdict
 
 EVIDENCE_LINES_MAX = 50
 """CI systems keep these texts in memory; the whole evidence is in ``verdict.json``."""
@@ -67,7 +67,12 @@ def _properties(suite: ET.Element, run: Run, verdict: VerdictFile) -> None:
         "lost": _or_unknown(verdict.lost),
         "duplicated": _or_unknown(verdict.duplicated),
         "split_brain": {True: "true", False: "false", None: ""}[verdict.split_brain],
+        "shared_units": _or_unknown(verdict.shared_units),
+        "manifest_sha256": verdict.manifest.sha256 if verdict.manifest else "",
         "rto_s": _or_unknown(None if verdict.rto_s is None else round(verdict.rto_s, 3)),
+        "unservable_outage_s": _or_unknown(
+            None if verdict.unservable_outage_s is None else round(verdict.unservable_outage_s, 3)
+        ),
         "rto_s_max": f"{run.info.scenario.expect.rto_s_max:g}",
         **{f"rto_phase.{name}_s": f"{part:.3f}" for name, part in verdict.rto_phases_s.items()},
         **{f"version.{name}": version for name, version in verdict.versions.items()},
@@ -88,7 +93,7 @@ def _case(
     tags = {Verdict.INVALID: "failure", Verdict.UNKNOWN: "error"}
     for finding in findings:
         if finding.verdict in tags:
-            attributes = {"type": finding.kind.value, "message": _clean(finding.summary)}
+            attributes = {"type": finding.kind.word, "message": _clean(finding.summary)}
             ET.SubElement(case, tags[finding.verdict], attributes).text = _evidence(finding)
     if checker.unseen:
         gaps = checker.unseen

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from typing import Literal
 
+from chaos.checkers.dead_timeline import DEAD_TIMELINE
+from chaos.checkers.duplicates import DUPLICATE
+from chaos.checkers.lost import LOST_WRITE
+from chaos.checkers.prediction import PREDICTION_REFUTED
+from chaos.checkers.shared_units import SHARED_UNIT
+from chaos.evidence.events import LOADED_PHASES, Interrupted
 from chaos.evidence.run import Run
-from chaos.evidence.verdict_file import VerdictFile
+from chaos.faults.registry import FAULTS
+from chaos.findings import FindingKind, Verdict
+from chaos.judge.verdict_file import VerdictFile
 from chaos.report import course
-from chaos.report.words import counted, joined, possessive, seconds, unknown_words
-from chaos.verdict import FindingKind, Verdict
+from chaos.report.words import seconds
+from chaos.wording import counted, joined
 
 _ENTRY = ("acknowledged entry", "acknowledged entries")
 
@@ -24,13 +33,14 @@ def verdict_sentence(run: Run, verdict: VerdictFile) -> str:
 
 
 def _valid(run: Run, verdict: VerdictFile) -> str:
-    causes = _causes(run, _AS_NOUN)
+    causes = _causes(run, "noun")
     if not causes:
         served = f"without a fault, service was kept{_for_how_long(run)}"
     elif verdict.rto_s is None:
-        served = f"{joined(causes)} interrupted no writes"
+        served = f"{joined(causes)} interrupted no writes{_where(verdict)}"
     else:
-        served = f"{joined(causes)} cost {seconds(verdict.rto_s)} of writes"
+        cost = f"cost {seconds(verdict.rto_s)} of writes"
+        served = f"{joined(causes)} {cost}{_as_predicted(verdict)}{_where(verdict)}"
     if verdict.lost:
         kept = f"{_share_of_acknowledged(verdict, verdict.lost)} lost, as the scenario allows"
     else:
@@ -39,28 +49,52 @@ def _valid(run: Run, verdict: VerdictFile) -> str:
 
 
 def _invalid(run: Run, verdict: VerdictFile) -> str:
-    causes = _causes(run, _AS_CLAUSE)
+    causes = _causes(run, "clause")
     begin = f"after {joined(causes)}" if causes else "without a fault"
     found = [
         _invalid_words(kind, verdict)
         for kind in dict.fromkeys(f.kind for f in verdict.findings if f.verdict is Verdict.INVALID)
     ]
-    # A lost entry is on a dead timeline by its nature: said once, the reader has it.
-    if FindingKind.LOST_WRITE in _kinds(verdict, Verdict.INVALID):
-        found = [words for words in found if words != _INVALID_WORDS[FindingKind.DEAD_TIMELINE]]
+    # A lost entry is always on a dead timeline, and no caller applied its unit of work: it is said
+    # once. That another caller was told Applied too is a separate matter.
+    if LOST_WRITE in _kinds(verdict, Verdict.INVALID):
+        same = {DEAD_TIMELINE.proved}
+        if not _told_twice(verdict):
+            same.add(SHARED_UNIT.proved)
+        found = [words for words in found if words not in same]
     cost = f"; writes stood still for {seconds(verdict.rto_s)}" if verdict.rto_s else ""
+    cost += f"{_as_predicted(verdict)}{_where(verdict)}" if cost else ""
     return f"{begin}, {joined(found)}{cost}."
 
 
+def _as_predicted(verdict: VerdictFile) -> str:
+    """Said where the outage had to last until the heal, and did."""
+    predicted = verdict.rto_predicted_s
+    if predicted is None or predicted.service != "none-until-healed" or predicted.sites:
+        return ""
+    if PREDICTION_REFUTED in {finding.kind for finding in verdict.findings}:
+        return ""
+    return ", until the heal, as topology and settings predict"
+
+
+def _where(verdict: VerdictFile) -> str:
+    """Said where some sites could not be served while others could: which, and what they waited."""
+    apart = [site.site for site in verdict.sites if not site.could_be_served]
+    if not apart or len(apart) == len(verdict.sites):
+        return ""
+    waited = verdict.unservable_outage_s
+    cost = f" and waited {seconds(waited)}" if waited is not None else ""
+    return f" elsewhere; {joined(apart)} could not be served meanwhile{cost}"
+
+
 def _unknown(run: Run, verdict: VerdictFile) -> str:
-    reasons = [
-        f"the run was interrupted ({event.fields.get('reason')})"
-        for event in run.events_of("interrupted")
-    ]
-    words = [unknown_words(k) for k in _kinds(verdict, Verdict.UNKNOWN)]
+    reasons = [f"the run was interrupted ({event.reason})" for event in run.events_of(Interrupted)]
+    words = [k.undecided for k in _kinds(verdict, Verdict.UNKNOWN)]
     reasons = list(dict.fromkeys([*reasons, *words]))
     total = counted(verdict.acknowledged, *_ENTRY)
-    if verdict.lost is None:
+    if not verdict.acknowledged:
+        kept = "No acknowledged entry is on record."
+    elif verdict.lost is None:
         kept = f"Whether any of {total} was lost is not known."
     elif verdict.lost:
         kept = f"Of {total}, {verdict.lost:,} were lost."
@@ -85,67 +119,44 @@ def _none_of_acknowledged(verdict: VerdictFile) -> str:
 
 def _for_how_long(run: Run) -> str:
     """`` for 24.0 s``: how long load ran; nothing where the record does not say."""
-    load = [
-        span.to_s - span.from_s
-        for span in course.phases(run)
-        if span.value in {"steady", "fault", "recovery"}
-    ]
+    load = [span.to_s - span.from_s for span in course.phases(run) if span.value in LOADED_PHASES]
     return f" for {seconds(sum(load))}" if load else ""
 
 
+def _told_twice(verdict: VerdictFile) -> bool:
+    """Whether two callers of one unit of work were told that it was applied."""
+    units = [
+        proof["unit"]
+        for finding in verdict.findings
+        if finding.kind is SHARED_UNIT
+        for proof in finding.evidence
+        if proof["told"] == "Applied"
+    ]
+    return len(set(units)) < len(units)
+
+
 def _invalid_words(kind: FindingKind, verdict: VerdictFile) -> str:
-    if kind is FindingKind.LOST_WRITE and verdict.lost:
+    if kind is LOST_WRITE and verdict.lost:
         return f"{_share_of_acknowledged(verdict, verdict.lost)} lost"
-    if kind is FindingKind.DUPLICATE and verdict.duplicated:
+    if kind is DUPLICATE and verdict.duplicated:
         return f"{counted(verdict.duplicated, 'entry was', 'entries were')} written more than once"
-    return _INVALID_WORDS.get(kind) or unknown_words(kind)
+    return kind.proved or kind.undecided
 
 
-_INVALID_WORDS = {
-    FindingKind.LOST_WRITE: "acknowledged entries were lost",
-    FindingKind.PHANTOM_WRITE: "entries were found that nobody wrote",
-    FindingKind.DUPLICATE: "entries were written more than once",
-    FindingKind.SPLIT_BRAIN: "two primaries acknowledged writes at the same time",
-    FindingKind.DEAD_TIMELINE: "writes were acknowledged on a timeline that did not survive",
-    FindingKind.DIVERGENT_REPLICA: "replicas differ in content",
-    FindingKind.SERVICE_NOT_KEPT: "service was not restored as demanded",
-    FindingKind.UNEXPECTED_FAILOVER: "the cluster failed over where it must not",
-    FindingKind.MISSING_FAILOVER: "the cluster did not fail over where it must",
-    FindingKind.STUCK_CLUSTER: "the cluster was not whole again in time",
-    FindingKind.UNEXPECTED_EXIT: "a process died that nobody had killed",
-    FindingKind.SETTINGS_NOT_IN_FORCE: "commits were not protected as was asked for",
-    FindingKind.IN_DOUBT_UNRESOLVED: "operations were left in doubt that could have been resolved",
-    FindingKind.WRONG_TOTAL: "the total of all balances was not kept",
-    FindingKind.WRONG_BALANCE: "balances were not what their transfers say",
-    FindingKind.TORN_CHUNK: "chunks of the bulk load were not whole",
-    FindingKind.BULK_UNFINISHED: "bulk loads did not come to an end",
-}
-
-
-def _links(hosts: Sequence[str]) -> str:
-    return f"the link{'s' if len(hosts) > 1 else ''} of {joined(hosts)}"
-
-
-_AS_NOUN: Mapping[str, Callable[[Sequence[str]], str]] = {
-    "host-power-cut": lambda hosts: f"the loss of {joined([possessive(h) for h in hosts])} host",
-    "process-kill": lambda hosts: f"the crash of PostgreSQL on {joined(hosts)}",
-    "link-cut": lambda hosts: f"the cut of {_links(hosts)}",
-    "switchover": lambda hosts: f"the switchover away from {joined(hosts)}",
-}
-
-_AS_CLAUSE: Mapping[str, Callable[[Sequence[str]], str]] = {
-    "host-power-cut": lambda hosts: f"{joined([possessive(h) for h in hosts])} host was lost",
-    "process-kill": lambda hosts: f"PostgreSQL on {joined(hosts)} was killed",
-    "link-cut": lambda hosts: f"{_links(hosts)} {'was' if len(hosts) == 1 else 'were'} cut",
-    "switchover": lambda hosts: f"a switchover away from {joined(hosts)}",
-}
-
-
-def _causes(run: Run, forms: Mapping[str, Callable[[Sequence[str]], str]]) -> list[str]:
+def _causes(run: Run, form: Literal["noun", "clause"]) -> list[str]:
     """The faults that struck, in words, in order."""
     found = []
     for mark in course.marks(run):
         if not mark.is_heal:
-            form = forms.get(mark.fault)
-            found.append(form(mark.targets) if form else mark.words)
+            found.append(_cause(run, mark, form))
     return found
+
+
+def _cause(run: Run, mark: course.Mark, form: Literal["noun", "clause"]) -> str:
+    if mark.fault not in FAULTS:  # of a run folder that another version wrote
+        return mark.words
+    kind = FAULTS[mark.fault]
+    asked = {step.params for step in run.info.scenario.faults if step.fault == mark.fault}
+    # Events have no parameters: where the scenario asks for several, its general words are right.
+    words = kind.words_of(asked.pop()) if len(asked) == 1 else kind.words
+    return (words.noun if form == "noun" else words.clause)(mark.targets)

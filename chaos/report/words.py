@@ -1,26 +1,26 @@
-"""Words and numbers for people: names of faults and findings, and how figures are written."""
+"""Words and numbers for readers: names of faults, and how figures are written."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chaos.verdict import FindingKind, Verdict
+from chaos.evidence.run import Manifest
+from chaos.faults.registry import FAULTS
+from chaos.findings import Verdict
+from chaos.timing import Prediction
+from chaos.wording import counted, joined
 
 VERDICT_SYMBOL = {Verdict.VALID: "✓", Verdict.UNKNOWN: "?", Verdict.INVALID: "✕"}
 
-_FAULTS = {
-    "host-power-cut": "power cut",
-    "process-kill": "process killed",
-    "link-cut": "link cut",
-    "switchover": "switchover",
-}
+MANIFEST_PROBLEMS_SHOWN = 3
+"""The whole list is among the findings."""
 
-_HEALS = {
-    "host-power-cut": "power back",
-    "process-kill": "process back",
-    "link-cut": "link back",
-    "switchover": "switchover undone",
+SHARED_WORDS = {
+    Verdict.VALID: "each applied once at most",
+    Verdict.UNKNOWN: "not known whether each was applied once",
+    Verdict.INVALID: "not each applied once",
 }
+"""Of units of work that two sites sent, by the verdict of their checker."""
 
 _PHASES = {
     "fault_to_leader_key_gone": "Fault → leader key gone",
@@ -29,73 +29,23 @@ _PHASES = {
     "to_first_acknowledged": "Promoted → first acknowledged write",
 }
 
-_KINDS = {
-    FindingKind.LOST_WRITE: "Acknowledged entries lost",
-    FindingKind.PHANTOM_WRITE: "Entries that nobody wrote",
-    FindingKind.DUPLICATE: "Entries written more than once",
-    FindingKind.SPLIT_BRAIN: "Two primaries at the same time",
-    FindingKind.DEAD_TIMELINE: "Acknowledged on a timeline that did not survive",
-    FindingKind.DIVERGENT_REPLICA: "Replica with other content",
-    FindingKind.SERVICE_NOT_KEPT: "Service not kept",
-    FindingKind.UNEXPECTED_FAILOVER: "Failover that was not expected",
-    FindingKind.MISSING_FAILOVER: "Failover that did not happen",
-    FindingKind.STUCK_CLUSTER: "Cluster not whole again in time",
-    FindingKind.UNEXPECTED_EXIT: "Process that died unasked",
-    FindingKind.UNREADABLE_NODE: "Node that could not be read",
-    FindingKind.SETTINGS_NOT_IN_FORCE: "Settings that were not in force",
-    FindingKind.LOAD_TOO_LOW: "Load below what was asked",
-    FindingKind.STALLED_LOAD: "Load process stood still",
-    FindingKind.INCOMPLETE_EVIDENCE: "Evidence is incomplete",
-    FindingKind.CHECKER_CRASHED: "Checker crashed",
-    FindingKind.IN_DOUBT_UNRESOLVED: "Left in doubt though it could have been resolved",
-    FindingKind.WRONG_TOTAL: "Total that was not kept",
-    FindingKind.WRONG_BALANCE: "Balance that its transfers do not explain",
-    FindingKind.TORN_CHUNK: "Chunk that is not whole",
-    FindingKind.BULK_UNFINISHED: "Bulk load that did not end",
-}
-
-_UNKNOWN_KINDS = {
-    FindingKind.LOST_WRITE: "it is not known whether entries were lost",
-    FindingKind.PHANTOM_WRITE: "it is not known who wrote some entries",
-    FindingKind.DUPLICATE: "it is not known whether entries were written more than once",
-    FindingKind.SPLIT_BRAIN: "two primaries at the same time cannot be ruled out",
-    FindingKind.DEAD_TIMELINE: "it is not known whether the WAL of some writes survived",
-    FindingKind.DIVERGENT_REPLICA: "it is not known whether the replicas are equal",
-    FindingKind.SERVICE_NOT_KEPT: "it is not known whether service was restored",
-    FindingKind.UNEXPECTED_FAILOVER: "it is not known whether the lead changed",
-    FindingKind.MISSING_FAILOVER: "it is not known whether the lead changed",
-    FindingKind.STUCK_CLUSTER: "it is not known whether the cluster became whole again",
-    FindingKind.UNEXPECTED_EXIT: "it is not known why a process died",
-    FindingKind.UNREADABLE_NODE: "a node could not be read at the end",
-    FindingKind.SETTINGS_NOT_IN_FORCE: "other settings were in force than were asked for",
-    FindingKind.LOAD_TOO_LOW: "the load was too low to prove anything",
-    FindingKind.STALLED_LOAD: "a load process stood still",
-    FindingKind.INCOMPLETE_EVIDENCE: "the evidence is incomplete",
-    FindingKind.CHECKER_CRASHED: "a checker crashed",
-    FindingKind.IN_DOUBT_UNRESOLVED: "it is not known whether operations left in doubt could have "
-    "been resolved",
-    FindingKind.WRONG_TOTAL: "it is not known whether the total was kept",
-    FindingKind.WRONG_BALANCE: "it is not known whether the balances are right",
-    FindingKind.TORN_CHUNK: "it is not known whether every chunk is whole",
-    FindingKind.BULK_UNFINISHED: "it is not known whether the bulk loads ended",
-}
-
 _ROLE_WORDS = {"postgres": "PostgreSQL", "etcd": "etcd", "client": "load", "proxy": "proxy"}
 
 
 def fault_words(fault: str, targets: Sequence[str]) -> str:
     """A fault in few words: ``power cut: db-paris``."""
-    return f"{_FAULTS.get(fault, fault)}: {', '.join(targets)}"
+    return f"{fault_name(fault)}: {', '.join(targets)}"
 
 
 def heal_words(fault: str, targets: Sequence[str]) -> str:
     """The undoing of a fault in few words: ``power back: db-paris``."""
-    return f"{_HEALS.get(fault, f'{fault} healed')}: {', '.join(targets)}"
+    healed = FAULTS[fault].words.healed if fault in FAULTS else f"{fault} healed"
+    return f"{healed}: {', '.join(targets)}"
 
 
 def fault_name(fault: str) -> str:
     """The name of a kind of fault."""
-    return _FAULTS.get(fault, fault)
+    return FAULTS[fault].words.title if fault in FAULTS else fault
 
 
 def phase_words(phase: str) -> str:
@@ -103,29 +53,30 @@ def phase_words(phase: str) -> str:
     return _PHASES.get(phase, phase)
 
 
-def kind_words(kind: FindingKind) -> str:
-    """The heading of a finding."""
-    return _KINDS[kind]
-
-
-def unknown_words(kind: FindingKind) -> str:
-    """What is not known, where a finding says that the evidence cannot decide."""
-    return _UNKNOWN_KINDS[kind]
-
-
 def role_words(role: str) -> str:
     """The role of a host, as people write it."""
     return _ROLE_WORDS.get(role, role)
 
 
+def manifest_words(manifest: Manifest | None) -> str:
+    """Whether a run folder is what it was when the drill ended, as a sentence without an end."""
+    if manifest is None:
+        return (
+            "no manifest (a drill writes it when it is over):"
+            " nobody can tell whether the evidence is what it was"
+        )
+    if manifest.holds:
+        return f"holds: {counted(manifest.files, 'file is', 'files are')} as the drill left them"
+    return f"does not hold: {'; '.join(manifest.problems[:MANIFEST_PROBLEMS_SHOWN])}" + (
+        f"; and {len(manifest.problems) - MANIFEST_PROBLEMS_SHOWN:,} more"
+        if len(manifest.problems) > MANIFEST_PROBLEMS_SHOWN
+        else ""
+    )
+
+
 def count(number: int) -> str:
     """A whole number with thousands set apart: ``5,812``."""
     return f"{number:,}"
-
-
-def counted(number: int, one: str, many: str) -> str:
-    """``1 entry``, ``5,812 entries``."""
-    return f"{number:,} {one if number == 1 else many}"
 
 
 def seconds(value_s: float) -> str:
@@ -134,6 +85,18 @@ def seconds(value_s: float) -> str:
         return f"{value_s:.1f}\u00a0s"
     ms = value_s * 1000
     return f"{ms:.0f}\u00a0ms" if abs(ms) >= 10 else f"{ms:.1f}\u00a0ms"
+
+
+def predicted_words(prediction: Prediction) -> str:
+    """``15.0 to 29.0 s``, ``up to 9.0 s``, ``no service until healed``, ``service goes on``."""
+    if prediction.service == "none-until-healed":
+        where = f" in {joined(prediction.sites)}" if prediction.sites else ""
+        return f"no service{where} until healed"
+    if prediction.service == "goes-on":
+        return "service goes on"
+    if prediction.low_s <= 0:
+        return f"up to {prediction.high_s:.1f}\u00a0s"
+    return f"{prediction.low_s:.1f} to {prediction.high_s:.1f}\u00a0s"
 
 
 def percent(share: float) -> str:
@@ -153,15 +116,3 @@ def size(amount_bytes: int) -> str:
             return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} GiB"
-
-
-def joined(parts: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    if len(parts) <= 1:
-        return "".join(parts)
-    return f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def possessive(name: str) -> str:
-    """``db-paris'`` and ``db-orsay's``."""
-    return f"{name}'" if name.endswith("s") else f"{name}'s"

@@ -1,42 +1,45 @@
-"""Reads scenarios from TOML (docs/scenarios.md)."""
+"""Reads scenarios from TOML (docs/use/scenarios.md)."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import get_args
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any, get_args
 
 from chaos.errors import ScenarioError
+from chaos.faults.base import FaultKind
+from chaos.faults.registry import FAULTS
+from chaos.faults.targets import FORMS, PRIMARY, Target, parse_target
 from chaos.scenarios.model import (
-    Durability,
+    CUES,
+    HEALING_CUES,
+    Cue,
     Expectations,
     Failover,
-    FaultName,
     FaultStep,
     Scenario,
-    Target,
-    WorkloadKind,
     WorkloadSpec,
 )
 from chaos.scenarios.rules import problems_of_scenario
-from cluster.catalogue import Catalogue, Found
-from cluster.toml_file import Document, Table
+from chaos.workloads.registry import DEFAULT as DEFAULT_WORKLOAD
+from chaos.workloads.registry import WORKLOADS
+from cluster.errors import Problem
+from cluster.toml.builtin import Catalogue, TomlText
+from cluster.toml.reader import TomlDocument, TomlTable, one_of
+from cluster.topology.load import DISKS, builtin_topologies
+from cluster.topology.settings import SyncMode
 
 DEFAULT = "host-loss"
 
-DURABILITIES: tuple[Durability, ...] = get_args(Durability)
+DURABILITIES: tuple[SyncMode, ...] = get_args(SyncMode)
 FAILOVERS: tuple[Failover, ...] = get_args(Failover)
-FAULT_NAMES: tuple[FaultName, ...] = get_args(FaultName)
-TARGETS: tuple[Target, ...] = get_args(Target)
-WORKLOADS: tuple[WorkloadKind, ...] = get_args(WorkloadKind)
-PROCESSES = ("postgres",)
-"""What can be killed: a process that something watches over and starts again."""
+
+BUILT_IN = tuple(topology.name for topology in builtin_topologies())
 
 HOUR_S = 3600.0
 """No part of a drill is longer; more is a slip of the unit."""
 STEADY_S_MIN = 1.0
 LIMIT_S_MIN = 0.1
-ACCOUNTS_MIN = 2
-"""A transfer needs two."""
 
 _CATALOG = Catalogue(
     kind="scenario",
@@ -70,9 +73,10 @@ def scenario_source(name: str) -> str:
     return _CATALOG.built_in(name).text
 
 
-def _read(found: Found) -> Scenario:
-    document = Document(found.text, found.source, ScenarioError)
+def _read(found: TomlText) -> Scenario:
+    document = TomlDocument(found.text, found.source, ScenarioError)
     root = document.root
+    strangers: list[Problem] = []
     scenario = Scenario(
         name=root.name("name"),
         title=root.line("title"),
@@ -83,43 +87,103 @@ def _read(found: Found) -> Scenario:
         after_heal_s=root.number("after_heal_s", minimum=0.0, maximum=HOUR_S),
         heal_when_service_is_back=root.flag("heal_when_service_is_back"),
         recovery_s_max=root.number("recovery_s_max", minimum=LIMIT_S_MIN, maximum=HOUR_S),
-        faults=tuple(_read_step(table) for table in root.tables("fault", optional=True)),
+        faults=tuple(
+            _read_step(table, f"fault[{index}]", strangers)
+            for index, table in enumerate(root.tables("fault", optional=True))
+        ),
         expect=_read_expectations(root.table("expect")),
         workload=_read_workload(root.table("workload")) if root.has("workload") else WorkloadSpec(),
+        topology=root.choice("topology", BUILT_IN) if root.has("topology") else None,
+        disk=root.choice("disk", DISKS) if root.has("disk") else None,
+        postgresql=root.parameters("postgresql") if root.has("postgresql") else {},
     )
     document.settle()
-    document.settle(problems_of_scenario(scenario))
+    document.settle([*strangers, *problems_of_scenario(scenario)])
     return scenario
 
 
-def _read_step(table: Table) -> FaultStep:
-    heal_at_s = (
-        table.number("heal_at_s", minimum=0.0, maximum=HOUR_S) if table.has("heal_at_s") else None
-    )
+def _read_step(table: TomlTable, place: str, strangers: list[Problem]) -> FaultStep:
+    """A step. Keys that only other faults have are added to ``strangers``, which are reported once
+    all else is right: a misspelt fault comes first."""
+    kind = FAULTS[table.choice("fault", tuple(FAULTS))]
+    target = _read_target(table, kind)
+    at_s, at_s_max, on, after_s = _read_when(table, place, strangers)
+    heal_at_s, heal_on, heal_after_s = _read_heal(table, place, strangers)
+    params = kind.read(table)
+    strangers += _strangers(table, place, kind)
     return FaultStep(
-        fault=table.choice("fault", FAULT_NAMES),
-        target=table.choice("target", TARGETS),
-        at_s=table.number("at_s", minimum=0.0, maximum=HOUR_S),
-        process=table.choice("process", PROCESSES) if table.has("process") else None,
+        fault=kind.key,
+        target=target,
+        at_s=at_s,
+        params=params,
         heal_at_s=heal_at_s,
+        at_s_max=at_s_max,
+        on=on,
+        after_s=after_s,
+        heal_on=heal_on,
+        heal_after_s=heal_after_s,
     )
 
 
-def _read_workload(table: Table) -> WorkloadSpec:
-    """Keys that belong to another kind are not asked for, and so refused as unknown."""
-    spec = WorkloadSpec(kind=table.choice("kind", WORKLOADS, WorkloadSpec().kind))
-    if spec.kind == "transfers":
-        return replace(
-            spec,
-            accounts=table.integer("accounts", spec.accounts, minimum=ACCOUNTS_MIN),
-            opening_balance=table.integer("opening_balance", spec.opening_balance, minimum=0),
+def _read_when(
+    table: TomlTable, place: str, strangers: list[Problem]
+) -> tuple[float, float | None, Cue | None, float]:
+    """A moment, a window, or an event and how long after it."""
+    has_after = table.has("after_s")
+    after_s = table.number("after_s", minimum=0.0, maximum=HOUR_S) if has_after else 0.0
+    if table.has("on"):
+        if table.has("at_s"):
+            words = "a fault strikes at a moment (at_s) or follows on an event (on), not both"
+            strangers.append(Problem(key=f"{place}.on", words=words))
+        return 0.0, None, table.choice("on", CUES), after_s
+    if has_after:
+        words = "is counted from an event, and there is none: on is missing"
+        strangers.append(Problem(key=f"{place}.after_s", words=words))
+    at_s, at_s_max = table.number_or_window("at_s", minimum=0.0, maximum=HOUR_S)
+    return at_s, at_s_max, None, after_s
+
+
+def _read_heal(
+    table: TomlTable, place: str, strangers: list[Problem]
+) -> tuple[float | None, Cue | None, float | None]:
+    """A moment; or an event, how long after it, or how long after the strike; or nothing."""
+    at_s, after_s = (
+        table.number(key, minimum=0.0, maximum=HOUR_S) if table.has(key) else None
+        for key in ("heal_at_s", "heal_after_s")
+    )
+    on = table.choice("heal_on", HEALING_CUES) if table.has("heal_on") else None
+    if at_s is not None and (on is not None or after_s is not None):
+        words = (
+            "a fault is healed at a moment (heal_at_s), or after an event or its own strike "
+            "(heal_on, heal_after_s), not both"
         )
-    if spec.kind == "bulk":
-        return replace(spec, chunk_rows=table.integer("chunk_rows", spec.chunk_rows, minimum=1))
-    return spec
+        strangers.append(Problem(key=f"{place}.heal_at_s", words=words))
+    return at_s, on, after_s
 
 
-def _read_expectations(table: Table) -> Expectations:
+def _read_target(table: TomlTable, kind: FaultKind[Any]) -> Target:
+    forms = tuple(FORMS[selector] for selector in kind.takes)
+    return table.parsed("target", parse_target, forms, PRIMARY)
+
+
+def _strangers(table: TomlTable, place: str, kind: FaultKind[Any]) -> Iterator[Problem]:
+    """Parameters that only other faults have."""
+    own = {field.name for field in fields(kind.params)}
+    owners: dict[str, list[str]] = {}
+    for other in FAULTS.values():
+        for field in fields(other.params):
+            owners.setdefault(field.name, []).append(other.key)
+    for name in [name for name in owners if name not in own and table.has(name)]:
+        having = f"only {one_of(owners[name])} {'has' if len(owners[name]) == 1 else 'have'}"
+        yield Problem(key=f"{place}.{name}", words=f"{having} a {name}, not {kind.key}")
+
+
+def _read_workload(table: TomlTable) -> WorkloadSpec:
+    kind = WORKLOADS[table.choice("kind", tuple(WORKLOADS), DEFAULT_WORKLOAD.key)]
+    return WorkloadSpec(options=kind.options.read(table))
+
+
+def _read_expectations(table: TomlTable) -> Expectations:
     return Expectations(
         rto_s_max=table.number("rto_s_max", minimum=LIMIT_S_MIN, maximum=HOUR_S),
         lost_max=table.integer("lost_max", 0, minimum=0),

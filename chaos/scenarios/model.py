@@ -2,35 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from random import Random
+from typing import Literal, Self, get_args
 
-FaultName = Literal["host-power-cut", "process-kill", "link-cut", "switchover"]
-Durability = Literal["quorum", "async"]
-WorkloadKind = Literal["ledger", "transfers", "bulk"]
-"""What the load processes do: one module of ``chaos/workloads`` each."""
-RATES_PER_S: Mapping[WorkloadKind, float] = {"ledger": 100.0, "transfers": 50.0, "bulk": 4.0}
-"""Operations a second and site, where nobody asks for another rate. A transfer takes four round
-trips in place of one, a chunk some hundred rows: about the same work for the machine."""
-Failover = Literal["must", "may", "must-not"]
-Target = Literal["primary", "replicas"]
-"""Whom a fault hits, resolved when it strikes: the primary's host, or the host of each replica."""
+from chaos.decode import decode, encode
+from chaos.errors import FormatError
+from chaos.faults.base import NO_PARAMS, FaultParams
+from chaos.faults.targets import Target
+from chaos.workloads.kind import WorkloadOptions
+from chaos.workloads.registry import DEFAULT, WORKLOADS, kind_of
+from cluster.topology.model import DiskKind
+from cluster.topology.settings import SyncMode
+
+Failover = Literal["must", "may", "must-not", "not-while-broken"]
+"""Whether another node takes the lead. ``not-while-broken``: nobody may before the heal that
+follows the last strike; once the faults are healed anybody may."""
+Cue = Literal["new-primary", "first-acknowledged", "whole", "healed"]
+"""What a fault may follow on, counted from the strike of the fault before it in the file, or, for
+its own heal, from its own strike:
+
+- ``new-primary``: a node that did not lead before that strike has the leader key and is promoted.
+- ``first-acknowledged``: such a node has acknowledged a write that was begun after that strike.
+- ``whole``: the cluster is whole (``cluster.whole``).
+- ``healed``: everything that lasts has been healed.
+"""
+CUES: tuple[Cue, ...] = get_args(Cue)
+HEALING_CUES: tuple[Cue, ...] = ("new-primary", "first-acknowledged")
+"""Those that can come while the fault itself lasts: it may be healed on them."""
+MOMENT_DIGITS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultStep:
     """One fault of the schedule."""
 
-    fault: FaultName
+    fault: str
+    """Its key in ``chaos.faults.registry``."""
     target: Target
-    at_s: float
-    """Seconds after the fault phase begins."""
-    process: str | None = None
-    """For ``process-kill``: the process to kill (``postgres``)."""
+    """Whom it hits, resolved when it strikes."""
+    at_s: float = 0.0
+    """Seconds after the fault phase begins; means nothing where it follows on an event."""
+    params: FaultParams = NO_PARAMS
+    """The parameters of this kind of fault besides its target."""
     heal_at_s: float | None = None
-    """When this fault alone is healed, in seconds after the fault phase begins; None: with all the
-    others, at the end of the fault phase. Only for faults that last."""
+    """When this fault alone is healed, in seconds after the fault phase begins. Only for faults
+    that last. With none of the ``heal_`` fields it is healed with all the others, at the end of the
+    fault phase."""
+    at_s_max: float | None = None
+    """The seed of the drill chooses the moment, from ``at_s`` to here; None: it is ``at_s``."""
+    on: Cue | None = None
+    """What it follows on, instead of striking at a moment."""
+    after_s: float = 0.0
+    """How long after that event."""
+    heal_on: Cue | None = None
+    """What its heal follows on, one of ``HEALING_CUES``."""
+    heal_after_s: float | None = None
+    """How long after that event (None: at once); without one, how long after it has struck."""
+
+    @property
+    def follows_events(self) -> bool:
+        """When it strikes or is healed is not known beforehand."""
+        return self.on is not None or self.heal_on is not None or self.heal_after_s is not None
+
+    @property
+    def has_own_heal(self) -> bool:
+        """It is healed before the end of the fault phase."""
+        return (self.heal_at_s, self.heal_on, self.heal_after_s) != (None, None, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,23 +84,46 @@ class Expectations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadSpec:
-    """What the load does; the defaults are those of run folders that do not say.
+    """What the load does: the options of a workload (``chaos/workloads``), which say which one."""
 
-    The numbers stand in the run folder, because the checkers count from them.
-    """
+    options: WorkloadOptions = field(default_factory=DEFAULT.options)
 
-    kind: WorkloadKind = "ledger"
-    accounts: int = 20
-    """For ``transfers``: how many. So few that operations meet on the same rows all the time."""
-    opening_balance: int = 1000
-    """For ``transfers``: what every account begins with."""
-    chunk_rows: int = 512
-    """For ``bulk``: rows of one chunk, which is one operation."""
+    @property
+    def kind(self) -> str:
+        """The name of the workload."""
+        return kind_of(self.options).key
+
+    def to_json(self) -> dict[str, object]:
+        """As it stands in ``run.json``: its name and its options in one object."""
+        options = encode(self.options)
+        assert isinstance(options, dict)  # a dataclass always encodes as one
+        return {"kind": self.kind, **_IN_EVERY_RUN, **options}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, object], key: str) -> Self:
+        """The inverse of ``to_json``.
+
+        Raises:
+            FormatError: the workload, or one of its options, does not exist.
+        """
+        name = value.get("kind", DEFAULT.key)
+        kind = WORKLOADS.get(name) if isinstance(name, str) else None
+        if kind is None:
+            raise FormatError(f"{key}.kind", f"expected one of {', '.join(WORKLOADS)}")
+        own = {option.name for option in fields(kind.options)}
+        foreign = {"kind", *_IN_EVERY_RUN} - own
+        given = {option: set_to for option, set_to in value.items() if option not in foreign}
+        return cls(options=decode(kind.options, given, key))
+
+
+_IN_EVERY_RUN: Mapping[str, int] = {"accounts": 20, "opening_balance": 1000, "chunk_rows": 512}
+"""Options that the format of the run folder has for every workload. A workload without them ignores
+them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """A drill as data (``chaos/scenarios/builtin/*.toml``, docs/scenarios.md)."""
+    """A drill as data (``chaos/scenarios/builtin/*.toml``, docs/use/scenarios.md)."""
 
     name: str
     title: str
@@ -78,6 +140,46 @@ class Scenario:
     """The cluster must be whole again this long after heal."""
     faults: tuple[FaultStep, ...]
     expect: Expectations
-    durability: Durability | None = None
-    """Put in force whatever the topology says; None: the topology's stands."""
+    durability: SyncMode | None = None
+    """Put in force instead of the topology's; None: the topology's stands."""
     workload: WorkloadSpec = field(default_factory=WorkloadSpec)
+    topology: str | None = None
+    """The built-in topology that it is made for, which is raised where no other is asked for; None:
+    the default one."""
+    disk: DiskKind | None = None
+    """Of every host with PostgreSQL; None: the topology's, or what its faults need."""
+    postgresql: Mapping[str, str] = field(default_factory=dict)
+    """Parameters of PostgreSQL, put in force besides and instead of the topology's."""
+
+
+Entry = tuple[float, Literal["heal", "strike"], FaultStep]
+"""When, in seconds after the fault phase begins; what is done; about which fault."""
+
+
+def drawn(faults: Iterable[FaultStep], seed: int) -> tuple[FaultStep, ...]:
+    """The schedule with every moment that is left to chance chosen; the same for the same seed."""
+    return tuple(
+        step
+        if step.at_s_max is None
+        else replace(step, at_s=_moment(step.at_s, step.at_s_max, index, seed), at_s_max=None)
+        for index, step in enumerate(faults)
+    )
+
+
+def _moment(from_s: float, to_s: float, index: int, seed: int) -> float:
+    return round(Random(f"{seed} moment {index}").uniform(from_s, to_s), MOMENT_DIGITS)
+
+
+def timetable(faults: Iterable[FaultStep]) -> list[Entry]:
+    """What is done at a known moment; of what is done at the same one, what heals comes first.
+
+    Args:
+        faults: the schedule, ``drawn``. What follows on an event is left out (``agenda``).
+    """
+    entries: list[Entry] = []
+    for step in faults:
+        if step.on is None:
+            entries.append((step.at_s, "strike", step))
+        if step.heal_at_s is not None:
+            entries.append((step.heal_at_s, "heal", step))
+    return sorted(entries, key=lambda entry: entry[:2])

@@ -1,4 +1,4 @@
-"""A real Patroni cluster in anyone's tests: started in seconds, broken on request, whole again.
+"""A real Patroni cluster for your tests: started in seconds, broken on request, healed again.
 
 Nothing is imported before it is used: the lab must not need Docker's client. The pytest plugin is
 ``pytest_bascule.py``, beside the packages.
@@ -10,9 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chaos.testing.cluster import PatroniCluster
-    from chaos.testing.container import PatroniClusterContainer
-    from chaos.testing.errors import (
+    from chaos.gameday.errors import (
         ClusterInTestsError,
         FaultError,
         NoDockerError,
@@ -21,8 +19,10 @@ if TYPE_CHECKING:
         OptionError,
         StartError,
     )
+    from chaos.gameday.requests import MemberState, State
+    from chaos.testing.cluster import PatroniCluster
+    from chaos.testing.container import PatroniClusterContainer
     from chaos.testing.fixture_chaos import Chaos
-    from chaos.testing.model import MemberState, State
 
 __all__ = [
     "Chaos",
@@ -40,15 +40,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Chaos": "fixture_chaos",
-    "PatroniCluster": "cluster",
-    "PatroniClusterContainer": "container",
-    "MemberState": "model",
-    "State": "model",
+    "Chaos": "chaos.testing.fixture_chaos",
+    "PatroniCluster": "chaos.testing.cluster",
+    "PatroniClusterContainer": "chaos.testing.container",
+    "MemberState": "chaos.gameday.requests",
+    "State": "chaos.gameday.requests",
 }
+_ERRORS = "chaos.gameday.errors"
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__} has no attribute {name}")
-    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+    return getattr(import_module(_HOMES.get(name, _ERRORS)), name)

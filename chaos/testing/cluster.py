@@ -1,4 +1,4 @@
-"""``PatroniCluster``: a real Patroni cluster as a context manager, for anyone's tests.
+"""``PatroniCluster``: a real Patroni cluster as a context manager, for your tests.
 
 Everything is synchronous and bounded in time, and may be called from any thread. Inside an event
 loop call what takes time in a thread (``anyio.to_thread.run_sync``): a failover takes twenty
@@ -15,21 +15,35 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from chaos.testing import places as where
-from chaos.testing.backend import Backend
-from chaos.testing.choices import Settings, choose_backend, choose_topology
-from chaos.testing.errors import (
+from chaos.evidence.records import Scalar
+from chaos.faults.host import HOST_POWER_CUT
+from chaos.faults.process import PROCESS_KILL
+from chaos.faults.site import SITE_CUT
+from chaos.faults.switchover import SWITCHOVER
+from chaos.faults.targets import (
+    CLUSTER,
+    DCS,
+    Target,
+    layout_of,
+    link_ends,
+    parse_target,
+    problem_of,
+)
+from chaos.gameday.choices import Settings, choose_backend, choose_topology
+from chaos.gameday.errors import (
     NOT_RUNNING,
     FaultError,
     NotHealthyError,
     NotRunningError,
     OptionError,
 )
-from chaos.testing.ground import lay_ground
-from chaos.testing.model import HOST, Done, Mode, Place, Ready, Request, State
-from cluster.topology.model import Durability, Topology
+from chaos.gameday.handle import Backend
+from chaos.gameday.requests import HOST, Done, HostPlace, Mode, Ready, Request, State
+from chaos.gameday.role import lay_ground
+from chaos.testing import urls as where
+from cluster.topology.model import SyncMode, Topology
 from replication import Credentials, Dcs, Member, Storage, StorageSettings
-from replication.observe import Observer
+from replication.observability.events import Observer
 from replication.schema import install
 
 T = TypeVar("T")
@@ -44,7 +58,7 @@ PRIMARY_TIMEOUT_S = 90.0
 HEALTHY_TIMEOUT_S = 120.0
 """For a host that was lost: start, crash recovery, ``pg_rewind``, streaming, the sync key."""
 STORAGE_DEADLINE_S = 60.0
-"""For a unit of work of a test: longer than any failover that it is to survive."""
+"""For a unit of work of a test: longer than any failover that it must survive."""
 POLL_S = 0.1
 NUDGE_S = 0.5
 LOG_LINES = 12
@@ -77,7 +91,7 @@ class PatroniCluster:
         ttl_s: int | None = None,
         loop_wait_s: int | None = None,
         retry_timeout_s: int | None = None,
-        durability: Durability | None = None,
+        durability: SyncMode | None = None,
         username: str = "test",
         password: str | None = None,
         dbname: str = "test",
@@ -125,6 +139,7 @@ class PatroniCluster:
                 password=self._password,
                 dbname=self.dbname,
             )
+            self.wait_healthy(timeout_s)  # a new database is some megabytes of WAL
         except BaseException:
             self.stop()
             raise
@@ -158,8 +173,8 @@ class PatroniCluster:
     ) -> str:
         """The URL of the primary, for libpq, psycopg and SQLAlchemy; waits while there is none.
 
-        Its connections end at once when the primary's host dies. It leads to that node, whatever
-        becomes of it: after a failover ask again, or use ``cluster_url`` or ``storage``.
+        Its connections end at once when the primary's host dies. It always leads to that node:
+        after a failover ask again, or use ``cluster_url`` or ``storage``.
 
         Args:
             driver: for SQLAlchemy, what comes after the ``+``: ``psycopg``, ``asyncpg``.
@@ -180,7 +195,7 @@ class PatroniCluster:
         ]
 
     def cluster_url(self, *, site: str | None = None) -> str:
-        """A URL of all nodes that leads to whichever is the primary, for libpq and psycopg."""
+        """A URL of all nodes that always leads to the primary, for libpq and psycopg."""
         return f"{self._url(self._places(site), None)}?target_session_attrs=read-write"
 
     def members(self, *, site: str | None = None) -> tuple[Member, ...]:
@@ -188,8 +203,8 @@ class PatroniCluster:
 
         Args:
             site: as a client of this site sees them: it feels the cuts of its site. None: from
-                nowhere in particular; such a client is cut off by nothing, and when a host dies,
-                its connections to it end at once.
+                outside the sites; no fault cuts such a client off, and when a host dies, its
+                connections to it end at once.
 
         Raises:
             OptionError: there is no such site, or no client in it.
@@ -233,7 +248,10 @@ class PatroniCluster:
     def _storage_settings(self) -> StorageSettings:
         is_quorum = self.topology.cluster.durability == "quorum"
         return StorageSettings(
-            deadline_s=STORAGE_DEADLINE_S, durability="quorum" if is_quorum else "local"
+            deadline_s=STORAGE_DEADLINE_S,
+            durability="quorum" if is_quorum else "local",
+            # The members are reached through forwarded ports, at no address that they announce.
+            membership="fixed",
         )
 
     # ---- how it is ----
@@ -264,7 +282,8 @@ class PatroniCluster:
         return self._wait_primary(timeout_s, other_than)
 
     def wait_healthy(self, timeout_s: float = HEALTHY_TIMEOUT_S) -> State:
-        """Wait until the cluster is whole: a primary, every replica streams, quorum in force.
+        """Wait until the cluster is whole: a primary, every replica caught up, quorum in force
+        (``cluster.whole``). Every replica may take over then: a switchover is accepted at once.
 
         Meanwhile the primary is asked to look at once, where Patroni would wait for its next loop.
 
@@ -302,38 +321,47 @@ class PatroniCluster:
 
     # ---- how to break it ----
 
-    def strike(self, fault: str, target: str = "primary", *, process: str | None = None) -> Done:
-        """Bring about a fault of the catalogue (``chaos.faults``); it has bitten on return.
+    def strike(
+        self, fault: str, target: str = "primary", *, seed: int | None = None, **params: Scalar
+    ) -> Done:
+        """Bring about a fault of the catalogue (``chaos.faults.registry``); effective on return.
 
         Args:
-            fault: ``host-power-cut``, ``link-cut``, ``process-kill``, ``switchover``.
-            target: ``primary``, ``replicas``, or a host.
-            process: for ``process-kill``.
+            fault: its name (docs/use/scenarios.md).
+            target: as in a scenario (``primary``, ``any``, ``site:paris``), or a host.
+            seed: chooses whom a target such as ``any`` leaves to chance; None: the system does.
+            params: the fault's parameters besides its target, as in a scenario; None: left out.
 
         Raises:
             FaultError: it could not be brought about.
+            OptionError: there is no such host or site.
         """
-        if target not in ("primary", "replicas"):
+        found = parse_target(target)
+        if found is None:
             self._check_host(target)
-        return self._act(Request(op="strike", fault=fault, target=target, process=process))
+        elif why := problem_of(found, layout_of(self.topology)):
+            raise OptionError(why)
+        asked = {name: value for name, value in params.items() if value is not None}
+        request = Request(op="strike", fault=fault, target=target, params=asked, seed=seed)
+        return self._act(request)
 
     def kill_primary(self) -> str:
         """Cut the power of the primary's host, until ``start_host`` or ``heal``; its node."""
-        return self.strike("host-power-cut").hosts[0]
+        return self.strike(HOST_POWER_CUT.key).hosts[0]
 
     def kill_host(self, host: str) -> None:
         """Cut the power of a host: everything on it ends in one moment."""
-        self.strike("host-power-cut", host)
+        self.strike(HOST_POWER_CUT.key, host)
 
     def start_host(self, host: str) -> None:
-        """Give a host its power back, and start what belongs on it and does not run, whoever has
-        ended it; it is not ready yet then. Idempotent."""
+        """Give a host its power back, and start every process of it that does not run. On return
+        they are not ready yet. Idempotent."""
         self._check_host(host)
         self._act(Request(op="start", host=host))
 
     def kill_process(self, node: str, process: str = "postgres") -> None:
         """``kill -9`` of the postmaster, or of ``patroni`` or ``etcd``; see ``heal``."""
-        self.strike("process-kill", node, process=process)
+        self.strike(PROCESS_KILL.key, node, process=process)
 
     def cut(self, site: str) -> None:
         """Cut a site off from all others, in silence; within it everything goes on.
@@ -341,10 +369,7 @@ class PatroniCluster:
         Clients that reach the cluster from outside are not in any site, and not cut off: see
         ``members(site=...)``.
         """
-        names = [known.name for known in self.topology.sites]
-        if site not in names:
-            raise OptionError(f"there is no site {site}; there are {', '.join(names)}")
-        self._act(Request(op="cut", site=site))
+        self.strike(SITE_CUT.key, str(Target(selector="site", name=site)))
 
     def heal(self) -> str:
         """Undo everything that was broken, and start what died; says what was done.
@@ -354,20 +379,23 @@ class PatroniCluster:
         return self._act(Request(op="heal")).detail
 
     def undo(self, fault: str, host: str) -> str:
-        """Undo one fault on one host, and leave the others; nothing when it is not in force.
+        """Undo one fault on one host, and leave the others; no effect when it is not in force.
 
         Args:
             fault: as of ``strike``.
-            host: whom it struck.
+            host: whom it struck: a host, a site, a link as ``A-B``, ``cluster`` or ``dcs``.
         """
-        self._check_host(host)
+        layout = layout_of(self.topology)
+        if host not in (*layout.sites, CLUSTER, DCS) and not link_ends(host, layout):
+            self._check_host(host)
         return self._act(Request(op="undo", fault=fault, host=host)).detail
 
     def switchover(self, candidate: str | None = None) -> str:
         """Hand the primary role over, as planned; returns the new primary."""
         if candidate is not None:
             self._check_host(candidate)
-        return self._act(Request(op="switchover", candidate=candidate)).hosts[0]
+        self.strike(SWITCHOVER.key, candidate=candidate)
+        return self._wait_primary(PRIMARY_TIMEOUT_S)
 
     # ---- inside ----
 
@@ -398,7 +426,7 @@ class PatroniCluster:
         assert primary is not None
         return primary
 
-    def _places(self, site: str | None) -> list[Place]:
+    def _places(self, site: str | None) -> list[HostPlace]:
         self._need_running()
         found = [place for place in self._backend.places if place.via == site]
         if not found:
@@ -407,10 +435,10 @@ class PatroniCluster:
             raise OptionError(f"no client is in a site {site}; there are {names}")
         return found
 
-    def _place(self, node: str) -> Place:
+    def _place(self, node: str) -> HostPlace:
         return next(place for place in self._places(None) if place.node == node)
 
-    def _url(self, found: Sequence[Place], driver: str | None) -> str:
+    def _url(self, found: Sequence[HostPlace], driver: str | None) -> str:
         return where.cluster_url(
             found, user=self.username, password=self._password, dbname=self.dbname, driver=driver
         )

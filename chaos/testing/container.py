@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from chaos.gameday.docker_handle import DockerBackend
+from chaos.gameday.requests import HOST
 from chaos.testing.cluster import PatroniCluster
-from chaos.testing.docker_backend import DockerBackend
-from chaos.testing.model import HOST
+from chaos.testing.ryuk import start_ryuk
 
 AS_MADE = "as made"
 """No driver has this name."""
@@ -14,6 +15,8 @@ AS_MADE = "as made"
 
 class PatroniClusterContainer(PatroniCluster):
     """A cluster in containers, as testcontainers' ``PostgresContainer`` is one server.
+
+    What testcontainers has made ends with the process, by its ryuk: so does this.
 
     Args:
         sites: 3, or 2 with a witness site.
@@ -35,6 +38,8 @@ class PatroniClusterContainer(PatroniCluster):
         super().__init__(
             sites, mode="docker", username=username, password=password, dbname=dbname, reuse=reuse
         )
+        assert isinstance(self._backend, DockerBackend)
+        self._backend.guard = start_ryuk
         self.driver = driver
 
     @property

@@ -1,4 +1,4 @@
-"""A fault while somebody's test runs: ``@pytest.mark.survives``.
+"""A fault while a test runs: ``@pytest.mark.survives``.
 
 The faults of a scenario strike from a thread of their own, the first at a moment of the test that
 the seed has chosen; the others keep their distance to it. They are healed as in a drill: each at
@@ -12,19 +12,20 @@ import random
 import threading
 import time
 from collections.abc import Collection
-from typing import Literal
+from dataclasses import fields
 
+from chaos.faults.book import Book, Stroke
+from chaos.faults.registry import FAULTS
+from chaos.faults.targets import chance, find_victim, layout_of
+from chaos.gameday.errors import ClusterInTestsError, FaultError, OptionError, words_of
+from chaos.gameday.requests import State
 from chaos.scenarios.load import builtin_scenarios, load_scenario
-from chaos.scenarios.model import FaultStep, Scenario
-from chaos.scenarios.rules import LASTING
+from chaos.scenarios.model import Entry, FaultStep, Scenario, drawn, timetable
 from chaos.testing.cluster import PatroniCluster
-from chaos.testing.errors import ClusterInTestsError, FaultError, OptionError, words_of
-from chaos.testing.model import State
 
 POLL_S = 0.1
 MOMENT_DIGITS = 3
-Entry = tuple[float, Literal["heal", "strike"], FaultStep]
-"""When, in seconds after the first fault; what is done; about which fault."""
+SEED_BITS = 32
 
 
 def find_scenario(name: str) -> Scenario:
@@ -45,21 +46,22 @@ def choose_moment(seed: int, test: str, within_s: float) -> float:
     return round(random.Random(f"{seed} {test}").uniform(0.0, within_s), MOMENT_DIGITS)
 
 
-def plan_of(scenario: Scenario) -> list[Entry]:
-    """What is done when; at the same moment what heals comes first, as in a drill."""
-    plan: list[Entry] = [(step.at_s, "strike", step) for step in scenario.faults]
-    plan += [
-        (step.heal_at_s, "heal", step) for step in scenario.faults if step.heal_at_s is not None
-    ]
-    first_s = min((at_s for at_s, _, _ in plan), default=0.0)
-    return sorted(((at_s - first_s, act, step) for at_s, act, step in plan), key=lambda e: e[:2])
+def plan_of(scenario: Scenario, seed: int = 0) -> list[Entry]:
+    """What is done when, as in a drill, but counted from the first fault on.
+
+    Args:
+        scenario: without faults that follow on events.
+        seed: chooses the moments that are left to chance.
+    """
+    plan = timetable(drawn(scenario.faults, seed))
+    return [(at_s - plan[0][0], act, step) for at_s, act, step in plan]
 
 
 def is_served(state: State, struck: Collection[str], *, synchronous: bool) -> bool:
     """Whether clients everywhere can have writes acknowledged again, although faults last.
 
-    A host that a fault has struck serves nobody, whatever it says of itself: a primary whose link
-    is cut calls itself one until its lease is over, and its replicas believe to be streaming.
+    A host that a fault has struck counts as not serving, also if it claims to: a primary whose link
+    is cut calls itself one until its lease is over, and its replicas still report streaming.
 
     Args:
         state: how the cluster is.
@@ -84,23 +86,36 @@ class Ordeal:
         cluster: whole.
         scenario: whose faults strike.
         moment_s: when the first one does, in seconds after ``begin``.
+        seed: chooses whom a target leaves to chance.
 
     Raises:
-        OptionError: the scenario asks for another durability than the cluster has.
+        OptionError: the scenario asks for another durability than the cluster has, or its faults
+            follow on events.
     """
 
-    def __init__(self, cluster: PatroniCluster, scenario: Scenario, moment_s: float) -> None:
+    def __init__(
+        self, cluster: PatroniCluster, scenario: Scenario, moment_s: float, seed: int = 0
+    ) -> None:
         wanted, found = scenario.durability, cluster.topology.cluster.durability
         if wanted not in (None, found):
             words = f"the scenario {scenario.name} needs durability={wanted!r}"
             raise OptionError(f"{words}; this cluster has {found!r}")
+        if following := [step.fault for step in scenario.faults if step.follows_events]:
+            words = f"the {following[0]} of the scenario {scenario.name} follows on an event"
+            raise OptionError(
+                f"{words}, which only a drill can see (it has a load of its own); survives takes "
+                "scenarios whose faults strike and are healed at moments (at_s, heal_at_s)"
+            )
         self.scenario = scenario
         self.moment_s = moment_s
+        self._plan = plan_of(scenario, seed)
         self.happened: list[str] = []
         """What was done, in words, each with its time after the test's begin."""
         self._cluster = cluster
         self._to_strike = len(scenario.faults)
-        self._hit: list[tuple[FaultStep, tuple[str, ...]]] = []
+        self._chance = chance(seed)
+        self._book = Book()
+        self._steps: dict[Stroke, FaultStep] = {}
         self._struck_s = 0.0
         self._struck = threading.Event()
         self._over = threading.Event()
@@ -110,7 +125,7 @@ class Ordeal:
 
     @property
     def struck(self) -> bool:
-        """Every fault of the scenario has bitten, while the test was running.
+        """Every fault of the scenario has taken effect while the test was running.
 
         Raises:
             ClusterInTestsError: one could not be brought about, or not be healed: no test need wait
@@ -136,7 +151,7 @@ class Ordeal:
         """After a test that passed: the faults must have struck, and the cluster become whole.
 
         Raises:
-            FaultError: they did not; the test has shown nothing.
+            FaultError: they did not; the test proves nothing.
             NotHealthyError: it did not.
             ClusterInTestsError: as of ``struck``.
         """
@@ -168,7 +183,7 @@ class Ordeal:
 
     def _carry_out(self) -> None:
         """The plan of the scenario, until the test is over."""
-        for after_s, act, step in plan_of(self.scenario):
+        for after_s, act, step in self._plan:
             due_s = self._begin_s + self.moment_s + after_s
             if self._over.wait(max(0.0, due_s - time.monotonic())):
                 return
@@ -178,21 +193,27 @@ class Ordeal:
                 self._heal(step)
 
     def _strike(self, step: FaultStep) -> None:
-        done = self._cluster.strike(step.fault, step.target, process=step.process)
-        self._note(f"{step.fault} on {', '.join(done.hosts)}: {done.detail}")
-        self._hit.append((step, done.hosts))
+        asked = {f.name: getattr(step.params, f.name) for f in fields(step.params)}
+        seed = self._chance.getrandbits(SEED_BITS)
+        done = self._cluster.strike(step.fault, str(step.target), seed=seed, **asked)
+        self._note(f"{step.fault} on {', '.join(done.victims)}: {done.detail}")
+        layout = layout_of(self._cluster.topology)
+        for name in done.victims:
+            victim = find_victim(name, layout)
+            stroke = Stroke(kind=FAULTS[step.fault], victim=victim, params=step.params)
+            self._book.note(stroke)
+            self._steps[stroke] = step
         self._to_strike -= 1
         self._struck_s = time.monotonic()
-        # What has bitten only after the test has not been there for it.
+        # A fault that took effect only after the test did not test it.
         if not self._to_strike and not self._over.is_set():
             self._struck.set()
 
     def _heal(self, step: FaultStep) -> None:
-        for hit, hosts in list(self._hit):
-            if hit is step:
-                for host in hosts:
-                    self._note(self._cluster.undo(step.fault, host))
-                self._hit.remove((hit, hosts))
+        for stroke in self._book.broken:
+            if self._steps[stroke] is step:
+                self._note(self._cluster.undo(step.fault, stroke.victim.name))
+                self._book.cross_out(stroke)
 
     def _wait_service(self) -> None:
         """Until the test is over, or a drill would heal what is still broken."""
@@ -206,9 +227,8 @@ class Ordeal:
     def _may_heal(self) -> bool:
         if not self.scenario.heal_when_service_is_back:
             return True
-        struck = {host for step, hosts in self._hit if step.fault in LASTING for host in hosts}
         is_quorum = self._cluster.topology.cluster.durability == "quorum"
-        return is_served(self._cluster.state(), struck, synchronous=is_quorum)
+        return is_served(self._cluster.state(), self._book.hosts, synchronous=is_quorum)
 
     def _note(self, words: str) -> None:
         self.happened.append(f"{time.monotonic() - self._begin_s:6.2f} s  {words}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from chaos.evidence.records import Event
+from chaos.evidence.events import FaultStruck, LeaderSeen, RoleSeen
 from chaos.evidence.run import Run
-from chaos.timing.model import Gap, RtoPhase
+from chaos.timing.model import RtoPhase, ServiceGap
 
 FAULT_GRACE_S = 1.0
 """A fault still began an outage when a last write was acknowledged so shortly after it was noted:
@@ -18,7 +18,7 @@ OBSERVER_LAG_S = 1.0
 outage: roles are polled, and the watch of the leader key shares two cores with the load."""
 
 
-def fault_of(gap: Gap | None, faults: Sequence[Event]) -> Event | None:
+def fault_of(gap: ServiceGap | None, faults: Sequence[FaultStruck]) -> FaultStruck | None:
     """The fault that began an outage.
 
     Usually it is noted some milliseconds before or after the last acknowledged write. When a
@@ -27,7 +27,7 @@ def fault_of(gap: Gap | None, faults: Sequence[Event]) -> Event | None:
 
     Args:
         gap: The outage; None where there is none, which gives the first fault.
-        faults: The ``fault`` events in order.
+        faults: The faults in order.
     """
     if not faults:
         return None
@@ -74,32 +74,29 @@ def rto_phases_s(
     }
 
 
-def _leader_key(run: Run, fault_s: float, until_s: float) -> tuple[float | None, Event | None]:
+def _leader_key(run: Run, fault_s: float, until_s: float) -> tuple[float | None, LeaderSeen | None]:
     """When the leader key was gone after the fault, and the event that shows its new holder."""
-    holder_before: object = None
+    holder_before: str | None = None
     gone_s: float | None = None
-    for event in run.events_of("leader-key"):
-        holder = event.fields.get("holder")
+    for event in run.events_of(LeaderSeen):
         if event.t_s <= fault_s:
-            holder_before = holder
+            holder_before = event.holder
         elif event.t_s > until_s:
             break
-        elif holder is None:
+        elif event.holder is None:
             gone_s = event.t_s if gone_s is None else gone_s
-        elif gone_s is not None or holder != holder_before:
+        elif gone_s is not None or event.holder != holder_before:
             return gone_s, event
     return gone_s, None
 
 
-def _promoted_s(run: Run, taken: Event) -> float | None:
+def _promoted_s(run: Run, taken: LeaderSeen) -> float | None:
     """When the new holder was first known to be the primary: seen as such, or acknowledging."""
-    node = taken.fields.get("holder")
+    node = taken.holder
     seen = [
         event.t_s
-        for event in run.events_of("role")
-        if event.t_s >= taken.t_s
-        and event.fields.get("node") == node
-        and event.fields.get("role") == "primary"
+        for event in run.events_of(RoleSeen)
+        if event.t_s >= taken.t_s and event.node == node and event.is_primary
     ]
     acknowledged = [
         operation.ended_s

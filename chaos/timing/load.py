@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from operator import sub
 
-from chaos.evidence.records import SiteHistory
+from chaos.evidence.events import Phase, PhaseBegan, ProcessEnded
+from chaos.evidence.records import SiteHistory, Stall
 from chaos.evidence.run import Run
-from chaos.timing.model import Gap
+from chaos.timing.model import ServiceGap
 
 UNSERVED_S_MIN = 1.0
 """A gap counts as time without service from here on. A checkpoint or a busy machine makes gaps of
 some tenths of a second, which no user would call an outage."""
 
 UNSERVED_INTERVALS_MIN = 10
-"""For slow loads: so many expected writes in a row must be missing (at 2 writes a second: 5 s)."""
+"""For slow loads: this many writes in a row must be missing (at 2 writes a second: 5 s)."""
 
 
 LOAD_PROCESS = "load"
-"""Name of the load process in ``child-exit`` events (docs/run-folder.md)."""
+"""Name of the load process in ``child-exit`` events (docs/reference/run-folder.md)."""
+
+STALL_S_MAX = 0.25
+"""Shorter stalls of a load process are not counted: some 10 ms are usual on two busy cores, and a
+quarter of a second is about a percent of the shortest failover by expiry (ttl 20)."""
+
+EDGE_S = 0.1
+"""A stall that ended so shortly before a gap began touches it: after a stall, the answers that
+queued up are noted within some turns of the event loop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +47,14 @@ class Window:
         return max(0.0, self.end_s - self.begin_s)
 
 
-def phase_window(run: Run, phase: str) -> Window | None:
+def phase_window(run: Run, phase: Phase) -> Window | None:
     """From the first begin of ``phase`` to the begin of the next phase; None: not in the record.
 
     A phase that is the last one of the record ends with the record's last event.
     """
-    phases = run.events_of("phase")
+    phases = run.events_of(PhaseBegan)
     for index, event in enumerate(phases):
-        if event.fields.get("phase") == phase:
+        if event.phase == phase:
             later = phases[index + 1] if index + 1 < len(phases) else run.events[-1]
             return Window(begin_s=event.t_s, end_s=max(event.t_s, later.t_s))
     return None
@@ -59,8 +70,8 @@ def load_window(run: Run) -> Window | None:
     moments = [_span(history) for history in run.histories if history.operations]
     if not moments:
         return None
-    steady = phase_window(run, "steady")
-    quiesce = phase_window(run, "quiesce")
+    steady = phase_window(run, Phase.STEADY)
+    quiesce = phase_window(run, Phase.QUIESCE)
     begin_s = steady.begin_s if steady else min(first for first, _ in moments)
     end_s = quiesce.begin_s if quiesce else _broken_off_s(run, max(last for _, last in moments))
     return Window(begin_s=begin_s, end_s=max(begin_s, end_s))
@@ -68,7 +79,7 @@ def load_window(run: Run) -> Window | None:
 
 def was_broken_off(run: Run) -> bool:
     """The load was not brought to its end by the drill: it ended when the drill did."""
-    return phase_window(run, "quiesce") is None
+    return phase_window(run, Phase.QUIESCE) is None
 
 
 def load_exit_s(run: Run, site: str, *, expected: bool | None = None) -> float | None:
@@ -82,10 +93,10 @@ def load_exit_s(run: Run, site: str, *, expected: bool | None = None) -> float |
     hosts = {host.name for one in run.info.sites if one.name == site for host in one.hosts}
     exits_s = [
         event.t_s
-        for event in run.events_of("child-exit")
-        if event.fields.get("process") == LOAD_PROCESS
-        and event.fields.get("host") in hosts
-        and expected in {None, event.fields.get("expected")}
+        for event in run.events_of(ProcessEnded)
+        if event.process == LOAD_PROCESS
+        and event.host in hosts
+        and expected in {None, event.expected}
     ]
     return max(exits_s, default=None)
 
@@ -126,7 +137,7 @@ class SiteGaps:
     """When the site's load no longer wanted service (``demand_end_s``)."""
 
     @property
-    def open_gap(self) -> Gap | None:
+    def open_gap(self) -> ServiceGap | None:
         """From the last acknowledgement to the end of the demand; None: served to the end.
 
         A load that had everything acknowledged and then stopped was served to the end.
@@ -134,9 +145,9 @@ class SiteGaps:
         last_s = self.moments_s[-1]
         if self.demand_end_s <= last_s:
             return None
-        return Gap(from_s=last_s, to_s=self.demand_end_s, open=True)
+        return ServiceGap(from_s=last_s, to_s=self.demand_end_s, open=True)
 
-    def longest_closed(self, after_s: float = -math.inf) -> Gap | None:
+    def longest_closed(self, after_s: float = -math.inf) -> ServiceGap | None:
         """The longest gap between two moments that ends after ``after_s``."""
         first = max(1, bisect_right(self.moments_s, after_s))
         ends_s = self.moments_s[first:]
@@ -145,12 +156,22 @@ class SiteGaps:
             return None
         lengths_s = list(map(sub, ends_s, begins_s))
         index = lengths_s.index(max(lengths_s))
-        return Gap(from_s=begins_s[index], to_s=ends_s[index])
+        return ServiceGap(from_s=begins_s[index], to_s=ends_s[index])
 
-    def longest(self) -> Gap | None:
+    def longest(self) -> ServiceGap | None:
         """The longest of all, the open one included."""
         candidates = [gap for gap in (self.longest_closed(), self.open_gap) if gap is not None]
         return max(candidates, key=lambda gap: gap.gap_s, default=None)
+
+    def longer_than(self, threshold_s: float) -> list[ServiceGap]:
+        """All that are longer, the open one included, in order."""
+        closed = [
+            ServiceGap(from_s=from_s, to_s=to_s)
+            for from_s, to_s in pairwise(self.moments_s)
+            if to_s - from_s > threshold_s
+        ]
+        last = self.open_gap
+        return [*closed, last] if last is not None and last.gap_s > threshold_s else closed
 
     def unserved_s(self, threshold_s: float) -> float:
         """The sum of all gaps that are longer than ``threshold_s``."""
@@ -207,3 +228,17 @@ def _span(history: SiteHistory) -> tuple[float, float]:
         for operation in history.operations
     )
     return first, last
+
+
+def touching_stalls(gap: ServiceGap, stalls: Sequence[Stall]) -> tuple[Stall, ...]:
+    """The stalls that overlap a gap or its edges.
+
+    A stall is noted when the loop runs again: it lasted from ``t_s - stall_s`` to ``t_s``.
+    """
+    return tuple(
+        stall
+        for stall in stalls
+        if stall.stall_s > STALL_S_MAX
+        and stall.t_s >= gap.from_s - EDGE_S
+        and stall.t_s - stall.stall_s <= gap.to_s
+    )

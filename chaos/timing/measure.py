@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
+from chaos.evidence.events import (
+    ClusterSettled,
+    FaultStruck,
+    LeaderSeen,
+    Phase,
+    PhaseBegan,
+    TimelineEnded,
+)
 from chaos.evidence.records import Operation, SiteHistory
 from chaos.evidence.run import Run
+from chaos.timing.due import due_parts, not_due
+from chaos.timing.durations import Clock
 from chaos.timing.failover import fault_of, rto_phases_s
 from chaos.timing.load import (
+    STALL_S_MAX,
     SiteGaps,
     Window,
     demand_end_s,
@@ -17,13 +30,9 @@ from chaos.timing.load import (
     site_gaps,
     unserved_s_min,
 )
-from chaos.timing.model import Gap, Prediction, SiteTiming, Timing
+from chaos.timing.model import NotDue, Prediction, ServiceGap, SiteTiming, Timing
 from chaos.timing.predict import predict
-from chaos.timing.settings import commits_wait_for_standby, number_in_force
-
-STALL_S_MAX = 0.25
-"""Shorter stalls of a load process are not counted: some 10 ms are usual on two busy cores, and a
-quarter of a second is about a percent of the shortest failover by expiry (ttl 20)."""
+from chaos.timing.settings import number_in_force, shape_of_run
 
 
 def measure(run: Run) -> Timing:
@@ -46,25 +55,32 @@ def measure(run: Run) -> Timing:
     order = {site.name: index for index, site in enumerate(run.info.sites)}
     histories = sorted(run.histories, key=lambda history: order.get(history.site, len(order)))
     threshold_s = unserved_s_min(number_in_force(run, "rate_per_s"))
-    steady = phase_window(run, "steady")
-    faults = run.events_of("fault")
+    steady = phase_window(run, Phase.STEADY)
+    # By hand, something may be broken while there is no load: that costs no service.
+    faults = [
+        event for event in run.events_of(FaultStruck) if window.begin_s <= event.t_s <= window.end_s
+    ]
+    stretches = not_due(run)
     sites: list[SiteTiming] = []
-    outages: dict[str, Gap | None] = {}
+    outages: dict[str, ServiceGap | None] = {}
     for history in histories:
         found = site_gaps(history, window, demand_end_s(run, history, window))
         outage = outage_of(
             found, faults[0].t_s if faults else None, threshold_s, whole=history.complete
         )
-        sites.append(_measure_site(history, found, outage, window, steady, threshold_s))
+        timed = _measure_site(history, found, outage, window, steady, threshold_s)
+        sites.append(_with_what_was_due(timed, found, stretches.get(history.site, ())))
         outages[history.site] = outage
-    rto_site = _slowest(sites, outages)
+    counted = [site for site in sites if site.could_be_served] or sites
+    rto_site = _slowest(counted, outages)
     fault = fault_of(outages[rto_site], faults) if rto_site else fault_of(None, faults)
     slowest = next((site for site in sites if site.site == rto_site), None)
     unheard = [site.name for site in run.info.client_sites if site.name not in outages]
     sites += [_unheard(site) for site in unheard]
     sites.sort(key=lambda site: order.get(site.site, len(order)))
-    # The longest outage of all sites is not known while that of one is not.
-    all_told = not any(site.served_again is None for site in sites)
+    # The longest outage of several sites is not known while that of one is not.
+    heard = [site for site in sites if site in counted or site.site in unheard]
+    all_told = not any(site.served_again is None for site in heard)
     return Timing(
         load_begin_s=window.begin_s,
         load_end_s=window.end_s,
@@ -78,19 +94,19 @@ def measure(run: Run) -> Timing:
             else {}
         ),
         prediction=_prediction(run),
+        unservable_outage_s=_unservable_outage_s([one for one in sites if one not in heard]),
         lost_wal_bytes=lost_wal_bytes(run),
     )
 
 
 def outage_of(
     found: SiteGaps, first_fault_s: float | None, threshold_s: float, *, whole: bool = True
-) -> Gap | None:
+) -> ServiceGap | None:
     """The outage of a site: its longest gap that contains or follows the first fault.
 
-    A gap that is still open when the load ends is the outage whatever else happened, if it is long
-    enough to count as time without service. Where the history was cut short, any gap that is open
-    at its end may have become the outage: then only a gap that did end and was long enough to be
-    noticed is one.
+    A gap that is still open when the load ends is always the outage, if it is long enough to count
+    as time without service. Where the history was cut short, any gap that is open at its end may
+    have become the outage: then only a gap that did end and was long enough to be noticed is one.
 
     Args:
         found: The gaps of the site.
@@ -140,12 +156,12 @@ def lost_wal_bytes(run: Run) -> int | None:
     if positive; summed. A lower bound, because an operation's LSN is read before its commit record
     is written. None when entries were acknowledged on a timeline that is neither the surviving one
     nor a known ancestor of it: then there is no end to measure from. None as well where the
-    surviving timeline or every history is missing: then nobody can tell.
+    surviving timeline or every history is missing.
     """
     final = surviving_timeline(run)
     if final is None or not run.histories:
         return None
-    ends = {end.timeline: end.lsn for end in run.timeline_ends}
+    ends = {end.timeline: end.lsn for end in run.events_of(TimelineEnded)}
     highest: dict[int, int] = {}
     for history in run.histories:
         for operation in history.operations:
@@ -159,24 +175,20 @@ def lost_wal_bytes(run: Run) -> int | None:
 
 
 def surviving_timeline(run: Run) -> int | None:
-    """The timeline of the cluster at the end; None when the record does not tell.
+    """The timeline of the cluster at the end; None if the record does not show it.
 
     The later of what the last ``settled`` event says and what the primary's final read says:
     timelines only grow, and the cluster may have failed over once more in between.
     """
-    known = [
-        event.fields["timeline"]
-        for event in run.events_of("settled")[-1:]
-        if "timeline" in event.fields
-    ]
+    known = [event.timeline for event in run.events_of(ClusterSettled)[-1:]]
     known += [read.timeline for read in run.final_reads if read.is_primary and not read.error]
-    return max((timeline for timeline in known if isinstance(timeline, int)), default=None)
+    return max((timeline for timeline in known if timeline is not None), default=None)
 
 
 def _measure_site(  # noqa: PLR0913, PLR0917 - every argument is a value that the caller has at hand
     history: SiteHistory,
     found: SiteGaps,
-    outage: Gap | None,
+    outage: ServiceGap | None,
     window: Window,
     steady: Window | None,
     threshold_s: float,
@@ -194,6 +206,7 @@ def _measure_site(  # noqa: PLR0913, PLR0917 - every argument is a value that th
         ok=outcomes.count("ok"),
         fail=outcomes.count("fail"),
         info=outcomes.count("info"),
+        already=outcomes.count("already"),
         resolved=sum(1 for op in history.operations if op.resolved and op.outcome == "ok"),
         last_acknowledged_before_s=outage.from_s if outage else None,
         first_acknowledged_after_s=outage.to_s if outage and not outage.open else None,
@@ -211,7 +224,34 @@ def _measure_site(  # noqa: PLR0913, PLR0917 - every argument is a value that th
     )
 
 
-def _served_again(history: SiteHistory, outage: Gap | None, is_waiting: bool) -> bool | None:
+def _with_what_was_due(
+    site: SiteTiming, found: SiteGaps, stretches: tuple[NotDue, ...]
+) -> SiteTiming:
+    """The site with the parts of its gaps in which it was to be served."""
+    if not stretches:
+        return replace(site, longest_due=site.longest_gap)
+    due: list[ServiceGap] = []
+    after_heal: list[ServiceGap] = []
+    for gap in found.longer_than(0.0):
+        for part, is_after_heal in due_parts(gap, stretches):
+            (after_heal if is_after_heal else due).append(part)
+    return replace(
+        site,
+        not_due=stretches,
+        longest_due=max(due, key=lambda gap: gap.gap_s, default=None),
+        longest_after_heal=max(after_heal, key=lambda gap: gap.gap_s, default=None),
+        due_at_end=not any(one.from_s <= found.demand_end_s < one.to_s for one in stretches),
+    )
+
+
+def _unservable_outage_s(sites: Sequence[SiteTiming]) -> float | None:
+    """The longest outage of these; None where one of them has not ended, or is not known."""
+    outages_s = [site.outage_s for site in sites if site.served_again]
+    known_s = [outage_s for outage_s in outages_s if outage_s is not None]
+    return max(known_s, default=None) if len(outages_s) == len(sites) else None
+
+
+def _served_again(history: SiteHistory, outage: ServiceGap | None, is_waiting: bool) -> bool | None:
     """Whether the site had service at the end; None where its history was cut short before that.
 
     Args:
@@ -263,20 +303,23 @@ def _steady_latencies_ms(operations: Sequence[Operation], steady: Window | None)
 
 
 def _steady_rate_per_s(operations: Sequence[Operation], steady: Window | None) -> float | None:
-    """Writes that were acknowledged within the steady phase, a second of it."""
+    """Writes that were acknowledged within the steady phase, a second of it.
+
+    A caller that was told that another one had applied the unit counts as answered too.
+    """
     if steady is None or steady.length_s <= 0:
         return None
     acknowledged = sum(
         1
         for operation in operations
-        if operation.outcome == "ok"
+        if operation.outcome in ("ok", "already")
         and operation.ended_s is not None
         and steady.begin_s <= operation.ended_s <= steady.end_s
     )
     return acknowledged / steady.length_s
 
 
-def _slowest(sites: Sequence[SiteTiming], outages: dict[str, Gap | None]) -> str | None:
+def _slowest(sites: Sequence[SiteTiming], outages: dict[str, ServiceGap | None]) -> str | None:
     """The site that waited longest: one that was never served again before all others."""
     waiting = [(site, outages[site.site]) for site in sites]
     struck = [(site, gap) for site, gap in waiting if gap is not None]
@@ -291,10 +334,37 @@ def _prediction(run: Run) -> Prediction | None:
     if ttl_s is None or loop_wait_s is None:
         return None
     scenario = run.info.scenario
-    return predict(
-        ttl_s=ttl_s,
-        loop_wait_s=loop_wait_s,
-        faults=scenario.faults,
-        heal_after_s=scenario.fault_s,
-        waits_for_standby=commits_wait_for_standby(run),
+    until = partial(
+        predict,
+        shape_of_run(run),
+        Clock(ttl_s=ttl_s, loop_wait_s=loop_wait_s),
+        scenario.faults,
+        layout=run.info.layout,
+        seed=run.info.seed,
+        primary=_first_primary(run),
     )
+    if not scenario.heal_when_service_is_back:
+        return until(heal_s=scenario.fault_s)
+    # Where nothing else brings it back, the drill heals when its patience is over.
+    last_s = max((step.at_s for step in scenario.faults), default=0.0)
+    found = until(heal_s=max(scenario.fault_s, last_s + scenario.expect.rto_s_max))
+    healed_s = _healed_after_s(run)
+    if found is None or not found.sites or healed_s is None:
+        return found
+    # Of some sites alone: it heals once the others are served, and only the record knows when.
+    return until(heal_s=healed_s)
+
+
+def _healed_after_s(run: Run) -> float | None:
+    """From the begin of the fault phase to that of recovery, which heals what is left."""
+    begins_s = {event.phase: event.t_s for event in run.events_of(PhaseBegan)}
+    fault_s, recovery_s = begins_s.get(Phase.FAULT), begins_s.get(Phase.RECOVERY)
+    return None if fault_s is None or recovery_s is None else recovery_s - fault_s
+
+
+def _first_primary(run: Run) -> str | None:
+    """The primary when the first fault struck; None if the record does not show it."""
+    first_s = min((event.t_s for event in run.events_of(FaultStruck)), default=math.inf)
+    held = [event.holder for event in run.events_of(LeaderSeen) if event.t_s < first_s]
+    known = [holder for holder in held if holder in run.info.nodes]
+    return known[-1] if known else None

@@ -1,7 +1,7 @@
 """What is measured about service: values only. How they are computed: the other modules here.
 
-Every ``*_s`` that is a moment is seconds of CLOCK_MONOTONIC (docs/run-folder.md); every ``*_s``
-that is a duration says so in its name (``outage_s``, ``gap_s``, ``rto_s``).
+Every ``*_s`` that is a moment is seconds of CLOCK_MONOTONIC (docs/reference/run-folder.md); every
+``*_s`` that is a duration says so in its name (``outage_s``, ``gap_s``, ``rto_s``).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RTO_PHASES: tuple[RtoPhase, ...] = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
+class ServiceGap:
     """A stretch in which a site had no acknowledged write.
 
     ``open`` means that nothing was acknowledged any more until the load ended at ``to_s``.
@@ -38,6 +38,19 @@ class Gap:
     def gap_s(self) -> float:
         """Its length."""
         return self.to_s - self.from_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotDue:
+    """A stretch in which a site could not be served, by what was broken and what the topology
+    promises (``chaos/timing/due.py``)."""
+
+    from_s: float
+    to_s: float
+    """Infinite where nothing on record ended it."""
+    why: str
+    healed_after: bool
+    """Nothing was broken any more when it ended; else something was that the topology tolerates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,29 +73,65 @@ class SiteTiming:
     served_again: bool | None
     """False when the site was without service when the load ended; None where the record ends
     before that can be told."""
-    longest_gap: Gap | None
+    longest_gap: ServiceGap | None
     """The longest stretch of the whole load without acknowledged write; None: no load at all."""
     availability: float | None
     """Share of the load's time in which the site was served, 0 to 1 (``availability``). None where
     the site's history does not reach the end of the load, or cannot tell how it went on."""
     steady_rate_per_s: float | None
-    """Acknowledged writes a second in the steady phase; None: that phase is not in the record."""
+    """Acknowledged writes a second in the steady phase, ``already`` included; None: that phase is
+    not in the record."""
     p50_ms: float | None
     """Median latency of acknowledged writes that were invoked in the steady phase."""
     p99_ms: float | None
+    already: int = 0
+    """How many were told that another caller had applied their unit of work."""
     stalls: int = 0
     """How often the load process itself stood still for longer than ``STALL_S_MAX``."""
     longest_stall_s: float = 0.0
+    not_due: tuple[NotDue, ...] = ()
+    """When it could not be served, in order. Its outage then is no finding, unless it lasts longer
+    than the scenario allows after the heal."""
+    longest_due: ServiceGap | None = None
+    """The longest part of its gaps in which it was to be served: before, between and after the
+    stretches of ``not_due``. Without any, ``longest_gap``."""
+    longest_after_heal: ServiceGap | None = None
+    """The longest part of its gaps that follows a stretch of ``not_due`` which a heal ended."""
+    due_at_end: bool = True
+    """It was to be served when its load ended."""
+
+    @property
+    def could_be_served(self) -> bool:
+        """All the time, by what was broken."""
+        return not self.not_due
+
+
+PredictedService = Literal["returns", "none-until-healed", "goes-on"]
+"""What becomes of the service after a fault: it comes back while the fault lasts, or only once
+something has been healed, or it goes on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """How long the outage should be, going by the settings, with the reason in words."""
+    """How long the outage should be, going by topology and settings, with the reason in words."""
 
     low_s: float
     high_s: float
     words: str
     source: str
+    service: PredictedService = "returns"
+    sites: tuple[str, ...] = ()
+    """Where only these sites are without service: their names; none: all sites are."""
+    begins_within_s: float = 0.0
+    """How long after the fault the outage begins at the latest: a primary that has lost the DCS
+    serves until it gives up."""
+    elsewhere: Prediction | None = None
+    """Where only ``sites`` are without service until the heal: what the others may expect."""
+
+    @property
+    def of_rto(self) -> Prediction:
+        """What the RTO is held against: it is that of the sites that can be served, if any can."""
+        return self.elsewhere or self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,14 +146,18 @@ class Timing:
     sites: tuple[SiteTiming, ...]
     """In the order of the topology; only sites with a load process."""
     rto_s: float | None
-    """The longest ``outage_s``. None: no fault, a site that was never served again, or one of which
-    that cannot be told."""
+    """The longest ``outage_s`` of the sites that could be served all the time; of all sites, where
+    none could. None: no fault, a site that was never served again, or one of which that cannot be
+    told."""
     rto_site: str | None
     """The site that waited for ``rto_s``."""
     rto_phases_s: Mapping[RtoPhase, float] = field(default_factory=dict)
     """The parts of the outage that happened, in order. They add up to the time from the fault to
     the first acknowledged write of ``rto_site``."""
     prediction: Prediction | None = None
+    unservable_outage_s: float | None = None
+    """The longest ``outage_s`` of the sites that could not be served for a while, where others
+    could. None: there is no such site, or its outage has not ended, or cannot be told."""
     lost_wal_bytes: int | None = 0
     """WAL that was acknowledged and lies beyond the end of its timeline; a lower bound. None where
     the record cannot tell."""

@@ -1,8 +1,11 @@
-"""Numbers of the settings: what was found in force comes before what was asked."""
+"""The cluster and its settings: values found in force come before those that were asked for."""
 
 from __future__ import annotations
 
+from chaos.evidence.events import SettingsFound
+from chaos.evidence.fields import Fields
 from chaos.evidence.run import Run
+from cluster.topology.quorum import Shape
 
 
 def number_in_force(run: Run, name: str) -> float | None:
@@ -11,7 +14,7 @@ def number_in_force(run: Run, name: str) -> float | None:
     Patroni raises a ``ttl`` below 20 to 20 (patroni/config.py), so that what was asked is not
     always what ruled.
     """
-    found = [event.fields[name] for event in run.events_of("settings") if name in event.fields]
+    found = [event.in_force.get(name) for event in run.events_of(SettingsFound)]
     for value in (*reversed(found), run.info.settings.get(name)):
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
@@ -21,9 +24,30 @@ def number_in_force(run: Run, name: str) -> float | None:
 def commits_wait_for_standby(run: Run) -> bool:
     """Whether a commit was acknowledged only when a standby had it.
 
-    Goes by what was found in force, else by what was asked for.
+    Uses what was found in force, else what was asked for.
     """
-    for event in reversed(run.events_of("settings")):
-        if "synchronous_standby_names" in event.fields:
-            return bool(event.fields["synchronous_standby_names"])
+    for event in reversed(run.events_of(SettingsFound)):
+        if event.synchronous_standby_names is not None:
+            return bool(event.synchronous_standby_names)
     return run.info.settings.get("durability") != "async"
+
+
+def shape_of_run(run: Run) -> Shape:
+    """What counts of the run's cluster when hosts are lost."""
+    having = {
+        role: [
+            (host.name, site.name)
+            for site in run.info.sites
+            for host in site.hosts
+            if role in host.roles
+        ]
+        for role in ("etcd", "client")
+    }
+    return Shape(
+        nodes=run.info.nodes,
+        etcd=tuple(host for host, _ in having["etcd"]),
+        clients=dict(having["client"]),
+        waits_for_standby=commits_wait_for_standby(run),
+        synchronous_node_count=int(number_in_force(run, "synchronous_node_count") or 1),
+        failsafe_mode=Fields(run.info.settings).flag("failsafe_mode"),
+    )

@@ -1,7 +1,8 @@
-"""An extension for Chaos Toolkit (https://chaostoolkit.org): their journal, our faults and verdict.
+"""An extension for Chaos Toolkit (https://chaostoolkit.org), with our faults and verdict.
 
-Needs the extra ``chaostoolkit``. See docs/chaostoolkit.md. A cluster that was raised lives in the
-process of ``chaos run``, between its activities, and ends with it (``chaos.toolkit.held``).
+Needs the extra ``chaostoolkit``. See docs/use/chaostoolkit.md. A raised cluster belongs to the
+process of ``chaos run``, stays up between its activities, and ends with it
+(``chaos.toolkit.held``).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from chaos.errors import ChaosError
 from cluster.errors import PrerequisiteError
-from cluster.lab.prerequisites import check_prerequisites
+from cluster.substrates.lab.prerequisites import check_prerequisites
 
 if TYPE_CHECKING:
     from chaoslib.types import Discovery

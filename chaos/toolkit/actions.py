@@ -7,7 +7,8 @@ from typing import Any
 
 from chaoslib.types import Configuration, Secrets
 
-from chaos.testing.errors import OptionError
+from chaos.faults.process import PROCESS_KILL
+from chaos.gameday.errors import OptionError
 from chaos.toolkit import drill
 from chaos.toolkit.activity import activity, seconds, word
 from chaos.toolkit.held import Held, clusters
@@ -55,7 +56,7 @@ def raise_cluster(  # noqa: PLR0913, PLR0917 (every one has a default)
     """Raise a cluster; on return it is whole and has acknowledged a write.
 
     It is ended by ``tear_down``, or when the process exits. The control ``chaos.toolkit.control``
-    does both by itself.
+    does both for you.
 
     Args:
         cluster: its name for the other activities.
@@ -65,7 +66,8 @@ def raise_cluster(  # noqa: PLR0913, PLR0917 (every one has a default)
         url_env: an environment variable that has the URL of the cluster, with the password, while
             it is up; for process activities, which inherit it.
         configuration: the experiment's.
-        secrets: ``password`` of the role that owns the database; made anew where there is none.
+        secrets: ``password`` of the role that owns the database; a new one is made if there is
+            none.
 
     Returns:
         ``cluster`` (its name), ``topology`` and ``primary``.
@@ -112,10 +114,11 @@ def kill_primary(cluster: str = DEFAULT) -> str:
 
 @activity
 def start_host(host: str | None = None, cluster: str = DEFAULT) -> list[str]:
-    """Give hosts their power back, and start what belongs on them; they are not ready yet then.
+    """Give hosts their power back, and start what belongs on them; it returns before they are
+    ready.
 
     Args:
-        host: which one; None: every one whose power ``kill_primary`` has cut.
+        host: which one; None: every host whose power ``kill_primary`` has cut.
         cluster: of which cluster.
 
     Returns:
@@ -148,12 +151,12 @@ def kill_process(
     held = clusters.get(cluster)
     name, target = word("process", process), word("node", node)
     with held.outage.striking():
-        return list(held.cluster.strike("process-kill", target, process=name).hosts)
+        return list(held.cluster.strike(PROCESS_KILL.key, target, process=name).hosts)
 
 
 @activity
 def cut_site(site: str, cluster: str = DEFAULT) -> str:
-    """Cut a site off from all others, in silence, until ``heal``; within it everything goes on.
+    """Cut a site off from all others, silently, until ``heal``; within it everything goes on.
 
     Args:
         site: its name, or ``primary``: the site of the primary.
@@ -226,10 +229,10 @@ def run_drill(  # noqa: PLR0913, PLR0917 (one an option of the command)
     out: str | None = None,
     pg_bindir: str | None = None,
 ) -> dict[str, Any]:
-    """A whole ``bascule drill``, on a lab of its own: raise, load, break, heal, judge.
+    """A whole ``bascule drill``, in a separate lab: raise, load, break, heal, judge.
 
-    It succeeds when the drill could be run and judged, whatever the verdict is: that is for the
-    steady state to demand (``verdict`` of the probes, ``is_valid`` of the tolerances).
+    It succeeds when the drill was run and judged, with any verdict: demand a verdict in the
+    steady state (``verdict`` of the probes, ``is_valid`` of the tolerances).
 
     Args:
         scenario: a built-in one (``bascule scenarios``) or the path of a TOML file.

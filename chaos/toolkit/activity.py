@@ -1,6 +1,6 @@
-"""What all activities have in common: errors of Chaos Toolkit's own type, and checked arguments.
+"""What all activities share: errors of Chaos Toolkit's own type, and checked arguments.
 
-Arguments come from JSON, the environment or ``--var``: their types are anybody's guess.
+Arguments come from JSON, the environment or ``--var``, so their types must be checked.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 from chaoslib.exceptions import ActivityFailed, InterruptExecution
 
 from chaos.errors import ChaosError
-from chaos.testing.errors import ClusterInTestsError, OptionError
+from chaos.gameday.errors import ClusterInTestsError, OptionError
 from cluster.errors import ClusterError
 from replication.errors import StorageError
 
@@ -24,15 +24,15 @@ T = TypeVar("T")
 logger = logging.getLogger("chaostoolkit")
 """Where Chaos Toolkit and its extensions write."""
 GRACEFUL_EXIT = 20
-"""``chaoslib.exit.exit_gracefully`` has this one: interrupted, and controls are told."""
+"""``chaoslib.exit.exit_gracefully`` has this one: interrupted, and controls are called."""
 
 
 def activity(fn: Callable[P, T]) -> Callable[P, T]:
-    """A decorator: what goes wrong on purpose is an ``ActivityFailed``, with the same words.
+    """A decorator: expected errors become an ``ActivityFailed`` with the same message.
 
-    SIGTERM ends the experiment. chaoslib's handler raises ``InterruptExecution`` for it, but what
-    runs an activity takes that for a failure of the activity, and goes on (chaostoolkit-lib 1.44,
-    ``run_python_activity``).
+    SIGTERM ends the experiment. chaoslib's handler raises ``InterruptExecution`` for it, but the
+    code that runs an activity treats it as a failure of the activity, and goes on (chaostoolkit-lib
+    1.44, ``run_python_activity``).
     """
 
     @functools.wraps(fn)
@@ -48,7 +48,7 @@ def activity(fn: Callable[P, T]) -> Callable[P, T]:
 
 
 def words_of(error: Exception) -> str:
-    """What an error says; the tails of logs that come with it go to Chaos Toolkit's own log."""
+    """The message of an error. Tails of logs that come with it go to Chaos Toolkit's own log."""
     words = str(error)
     if isinstance(error, ClusterInTestsError) and error.logs:
         logger.debug(error.logs)

@@ -1,8 +1,8 @@
-"""A control: raises a cluster before an experiment, and ends it afterwards, whatever happens.
+"""A control: raises a cluster before an experiment, and always ends it afterwards.
 
-"Whatever" is a failure, a deviation, Ctrl-C and the signals of ``chaoslib.exit``. Should even the
-control not be called any more, the cluster ends with the process (``chaos.toolkit.held``). What was
-raised, and with which versions, is in the journal: the extension ``bascule`` of its experiment, and
+That is after a failure, a deviation, Ctrl-C and the signals of ``chaoslib.exit`` too. If even the
+control is no longer called, the cluster ends with the process (``chaos.toolkit.held``). The journal
+says what was raised, and with which versions: the extension ``bascule`` of its experiment, and
 ``bascule-NAME`` for a cluster with another name than ``default``.
 """
 
@@ -16,13 +16,13 @@ from chaoslib.exceptions import InterruptExecution, InvalidActivity
 from chaoslib.extension import set_extension
 from chaoslib.types import Configuration, Control, Dry, Experiment, Journal, Secrets
 
-from chaos.drill.places import lab_versions
 from chaos.errors import ChaosError
 from chaos.toolkit.activity import logger, word, words_of
 from chaos.toolkit.held import Held, clusters
 from chaos.toolkit.options import group_of, make_cluster, resolve
 from cluster.binaries import find_binaries
 from cluster.errors import ClusterError
+from cluster.substrates.lab.kind import lab_versions
 
 __all__ = ["after_experiment_control", "before_experiment_control", "cleanup_control"]
 
@@ -34,7 +34,7 @@ DEFAULT = "default"
 def validate_control(control: Control) -> None:
     """Refuse wrong arguments before the experiment begins.
 
-    Those with ``${...}`` in them are not known before it runs.
+    Arguments with ``${...}`` are not known before it runs.
 
     Raises:
         InvalidActivity: an argument is wrong.
@@ -67,8 +67,7 @@ def before_experiment_control(
         arguments: as of the action ``raise_cluster``.
 
     Raises:
-        InterruptExecution: it could not be raised, for whatever reason: the experiment must not go
-            on.
+        InterruptExecution: it could not be raised: the experiment must not go on.
     """
     if context.get("dry") is Dry.ACTIVITIES:
         return
@@ -90,7 +89,7 @@ def after_experiment_control(
     configuration: Configuration | None = None,
     **arguments: object,
 ) -> None:
-    """Write down what was there, and end the cluster.
+    """Write the state of the cluster into the journal, and end it.
 
     Args:
         context: the experiment.
@@ -110,19 +109,19 @@ def after_experiment_control(
 
 
 def cleanup_control() -> None:
-    """Called at the very end, also where an interruption left out what comes after."""
+    """Called at the very end, also after an interruption."""
     clusters.close_all()
 
 
 def _names_of(arguments: dict[str, object]) -> tuple[str, str | None]:
-    """Take out what is ours, and not the cluster's: its name, and the variable for its URL."""
+    """Take out the arguments that are not the cluster's: its name, and the variable for its URL."""
     name = word("cluster", arguments.pop("cluster", DEFAULT))
     url_env = arguments.pop("url_env", None)
     return name, None if url_env is None else word("url_env", url_env)
 
 
 def _described(held: Held, journal: Mapping[str, Any]) -> dict[str, Any]:
-    """What the journal keeps; the logs only where something is wrong."""
+    """What the journal keeps; logs only if something is wrong."""
     cluster = held.cluster
     found: dict[str, Any] = {
         # One an extension: chaoslib has no two of the same name.
@@ -143,7 +142,8 @@ def _described(held: Held, journal: Mapping[str, Any]) -> dict[str, Any]:
 def _versions(
     arguments: Mapping[str, object], configuration: Mapping[str, object] | None
 ) -> dict[str, str]:
-    """Of what took part; in containers PostgreSQL and etcd are those of their images."""
+    """The versions of everything involved; in containers PostgreSQL and etcd are those of the
+    images."""
     options = resolve(arguments, configuration)
     found = lab_versions(find_binaries(options.get("pg_bindir")))
     found["chaostoolkit-lib"] = version("chaostoolkit-lib")

@@ -1,4 +1,4 @@
-"""A whole ``bascule drill`` in a process of its own, and what a journal keeps of a verdict."""
+"""A whole ``bascule drill`` in a separate process, and what a journal keeps of a verdict."""
 
 from __future__ import annotations
 
@@ -11,34 +11,35 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from chaos.drill.outside import default_folder
+from chaos.drill.launch import default_folder
 from chaos.errors import ChaosError
 from chaos.evidence.folder import read_run
-from chaos.evidence.verdict_file import build_verdict
-from chaos.exit_codes import FINDINGS, INCONCLUSIVE, PASSED
+from chaos.gameday.errors import OptionError
+from chaos.judge.exit_codes import FINDINGS, INCONCLUSIVE, PASSED
+from chaos.judge.judging import build_verdict
 from chaos.report import REPORT
 from chaos.report.sentence import verdict_sentence
-from chaos.testing.errors import OptionError
 from chaos.toolkit.activity import logger
 
 JUDGED = (PASSED, FINDINGS, INCONCLUSIVE)
-"""How a drill exits that ran to its end: passed, findings, inconclusive."""
+"""Exit codes of a drill that ran to its end: passed, findings, inconclusive."""
 STOPPED_WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
 """However ``chaos run`` ends, ``kill -9`` included, its drill is asked to stop (setpriv(1), of
 util-linux, which the lab needs anyway)."""
 STOP_TIMEOUT_S = 30.0
-"""A drill that is asked to stop heals, judges what there is, and ends; seconds when all is well."""
+"""A drill that is asked to stop heals, judges what there is, and ends: usually within seconds."""
 WORDS_LINES = 8
 MAIN = (
     *("verdict", "scenario", "workload", "seed", "topology", "started_at", "command"),
     *("acknowledged", "lost", "duplicated", "split_brain"),
-    *("rto_s", "rto_phases_s", "rto_predicted_s", "availability", "rpo", "versions"),
+    *("rto_s", "unservable_outage_s", "rto_phases_s", "rto_predicted_s"),
+    *("availability", "rpo", "versions"),
 )
 """Of ``verdict.json``, as they stand there."""
 
 
 def run_drill(scenario: str, options: Mapping[str, object], out: str | None) -> Path:
-    """Run a drill to its end; what it says of its progress goes to the log.
+    """Run a drill to its end; its progress goes to the log.
 
     Interrupted, it asks the drill to stop, and waits for that.
 
@@ -70,7 +71,7 @@ def run_drill(scenario: str, options: Mapping[str, object], out: str | None) -> 
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # Ctrl-C reaches us alone; we pass it on, once
+        start_new_session=True,  # only this process gets the Ctrl-C; it is passed on once
     )
     assert process.stderr is not None
     said: deque[str] = deque(maxlen=WORDS_LINES)
@@ -116,7 +117,7 @@ def verdict_of(folder: Path) -> dict[str, Any]:
         **{name: whole[name] for name in MAIN},
         "sentence": verdict_sentence(run, verdict),
         "findings": [
-            {"kind": one.kind.value, "verdict": one.verdict.word, "summary": one.summary}
+            {"kind": one.kind.word, "verdict": one.verdict.word, "summary": one.summary}
             for one in verdict.findings
         ],
         "run": str(folder),

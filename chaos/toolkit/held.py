@@ -2,7 +2,7 @@
 
 ``chaos run`` runs all activities of an experiment in one process, those in the background in other
 threads of it. What is still up when the process exits is ended; a process that is killed takes its
-labs along (``cluster.lab.enter``).
+labs along (``cluster.substrates.lab.enter``).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 
 from chaoslib.exceptions import InterruptExecution
 
+from chaos.gameday.errors import OptionError, StartError
 from chaos.testing import PatroniCluster
-from chaos.testing.errors import OptionError, StartError
 from chaos.toolkit.activity import logger, words_of
 from chaos.toolkit.outage import OutageWatch
 from chaos.toolkit.writes import write
@@ -25,7 +25,7 @@ FIRST_WRITE_S = 60.0
 
 
 class Held:
-    """One cluster, and what befell it."""
+    """One cluster, and what was done to it."""
 
     def __init__(self, name: str, cluster: PatroniCluster, url_env: str | None) -> None:
         self.name = name
@@ -37,7 +37,7 @@ class Held:
 
     @property
     def powerless(self) -> tuple[str, ...]:
-        """The hosts whose power we have cut, the first one first."""
+        """The hosts whose power we have cut, in that order."""
         return tuple(self._powerless)
 
     def power_cut(self, host: str) -> None:
@@ -130,7 +130,7 @@ class Registry:
         return name in self._held
 
     def close(self, name: str) -> None:
-        """End the cluster of that name, if there is one."""
+        """End the cluster of that name, if it is up."""
         with self._changing:
             held = self._held.get(name)
             if held is not None:
@@ -138,7 +138,7 @@ class Registry:
                 del self._held[name]  # not before: what is interrupted here is ended at exit
 
     def try_to_close(self, name: str) -> None:
-        """``close``; an error is logged: raised by a control, chaoslib would hide it. What is still
+        """``close``, but log an error: chaoslib would hide one that a control raises. What is still
         up is ended at exit."""
         try:
             self.close(name)

@@ -1,4 +1,4 @@
-"""What a cluster of an experiment is asked to be: arguments, configuration, secrets."""
+"""The options of an experiment's cluster: arguments, configuration, secrets."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from chaos.gameday.errors import OptionError
 from chaos.testing import PatroniCluster
-from chaos.testing.errors import OptionError
 from chaos.toolkit.activity import whole_number, word
 from cluster.binaries import find_binaries
 
@@ -48,7 +48,7 @@ CHECKS: Mapping[str, Callable[[str, object], object]] = {
     "reuse": _flag,
     "pg_bindir": _pg_bindir,
 }
-"""The arguments of ``chaos.testing.PatroniCluster``, but the password."""
+"""The arguments of ``chaos.testing.PatroniCluster``, except the password."""
 
 
 def resolve(
@@ -58,7 +58,7 @@ def resolve(
 
     Args:
         asked: arguments of an activity or a control; None is one that was not given.
-        configuration: ``bascule_sites`` and so on count where no argument was given.
+        configuration: ``bascule_sites`` and so on count if no argument was given.
 
     Raises:
         OptionError: there is no such argument, or its value is of the wrong kind.

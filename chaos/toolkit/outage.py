@@ -1,4 +1,4 @@
-"""How long a cluster did not serve, as faults and single writes can tell: never too short."""
+"""How long a cluster did not serve, measured by faults and single writes: never too short."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 UNNOTICED_S = 1.0
-"""A write takes a fraction of that, connecting included; one that takes longer has waited."""
+"""A write takes a fraction of this, including the connect; one that takes longer has waited."""
 
 
 class OutageWatch:
-    """How long writes have waited, as far as faults and looks can tell. For several threads.
+    """How long writes have waited, as faults and single writes show. Several threads may use it.
 
-    An outage lasts from the moment before a fault until a write is acknowledged that began after it
-    had bitten: one that was on its way meanwhile proves nothing. A write that waits without a fault
-    of ours has waited for somebody else's.
+    An outage lasts from the moment before a fault until a write is acknowledged that began after
+    the fault took effect: a write that was already running proves nothing. A write that waits
+    without a fault of ours counts as an outage of another cause.
 
     Args:
         clock: monotonic seconds.
@@ -24,7 +24,7 @@ class OutageWatch:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.outages_s: list[float] = []
-        """Those that are over."""
+        """Outages that are over."""
         self._clock = clock
         self._since_s: float | None = None
         self._bitten_s = 0.0
@@ -33,13 +33,14 @@ class OutageWatch:
 
     @property
     def open_s(self) -> float | None:
-        """For how long no write is known to have been acknowledged; None: all is well."""
+        """For how long no write has been acknowledged, as far as known; None: there is no
+        outage."""
         since_s = self._since_s
         return None if since_s is None else self._clock() - since_s
 
     @contextmanager
     def striking(self) -> Iterator[None]:
-        """A fault is brought about in this block, and has bitten at its end."""
+        """A block in which a fault strikes; at its end the fault has taken effect."""
         with self._changing:
             self._striking += 1
             self._begin(self._clock())

@@ -4,11 +4,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from chaos.testing.errors import NotHealthyError, OptionError
+from chaos.gameday.errors import NotHealthyError, OptionError
 from chaos.toolkit import drill, writes
 from chaos.toolkit.activity import activity, logger, seconds, word
 from chaos.toolkit.held import clusters
-from cluster.cluster import PRIMARY_ROLES
+from cluster.whole import PRIMARY_ROLES
 
 # Not "from __future__ import annotations": ``chaos discover`` looks at the types themselves.
 
@@ -47,7 +47,7 @@ def primaries(cluster: str = DEFAULT) -> int:
 
 @activity
 def is_whole(within_s: float = 0.0, cluster: str = DEFAULT) -> bool:
-    """Whether the cluster is whole: a primary, every replica streams, quorum commit in force.
+    """Whether the cluster is whole: a primary, every replica caught up, quorum commit in force.
 
     Args:
         within_s: how long to wait for that; 0: as it is now.
@@ -70,7 +70,7 @@ def is_whole(within_s: float = 0.0, cluster: str = DEFAULT) -> bool:
 def replica_lag_bytes(cluster: str = DEFAULT) -> int:
     """What the replica that is furthest behind has still to replay, in bytes, seen by the primary.
 
-    A replica that does not stream makes the probe fail: nobody knows its lag, and 0 would be a lie.
+    A replica that does not stream makes the probe fail: its lag is unknown, and 0 would be wrong.
     """
     lags = writes.replica_lag_bytes(clusters.get(cluster).cluster)
     return max(lags.values(), default=0)
@@ -85,9 +85,9 @@ def write_is_acknowledged(
     In a method it waits until service is back. How long that took, ``outage_s`` says.
 
     Args:
-        within_s: how long to try, 0.1 or more. A write in doubt that nobody could resolve in that
+        within_s: how long to try, 0.1 or more. A write in doubt that could not be resolved in that
             time is not acknowledged.
-        site: as a client in this site; null: from outside, cut off by nothing.
+        site: as a client in this site; null: from outside, where no fault cuts it off.
         cluster: which cluster.
     """
     limit_s = seconds("within_s", within_s, least=WITHIN_S_LEAST)
@@ -107,11 +107,11 @@ def write_is_acknowledged(
 def outage_s(cluster: str = DEFAULT) -> float:
     """The longest outage that ``write_is_acknowledged`` has seen the end of, in seconds.
 
-    It is from when one of our actions struck (or from when a write began that was refused, or that
-    waited for more than a second) to the end of the next acknowledged write that began after the
-    strike: never shorter than the outage, and longer by what lies between the actions. 0 where
-    there was none. The probe fails while no write has been acknowledged since a fault:
-    such an outage has no length yet.
+    It begins when one of our actions struck (or when a write began that was refused, or that waited
+    for more than a second) and ends with the next acknowledged write that began after the strike.
+    So it is never shorter than the outage, and longer by the time between the actions. 0 if there
+    was none. The probe fails while no write has been acknowledged since a fault: such an outage has
+    no length yet.
     """
     held = clusters.get(cluster)
     if (open_s := held.outage.open_s) is not None:

@@ -1,12 +1,12 @@
-"""Tolerances: what a steady state demands of a verdict or a time. Each says why it does not hold.
+"""Tolerances: what a steady state demands of a verdict or a time. Each logs why it does not hold.
 
-In an experiment each is a tolerance of type ``probe``, and its provider has ``arguments``, if only
-``{}``: Chaos Toolkit adds ``value``, the probe's output, there.
+In an experiment each is a tolerance of type ``probe``, and its provider must have ``arguments``,
+even as ``{}``: Chaos Toolkit adds ``value``, the probe's output, there.
 """
 
 from collections.abc import Mapping
 
-from chaos.testing.errors import OptionError
+from chaos.gameday.errors import OptionError
 from chaos.toolkit.activity import activity, logger, number, seconds
 
 # Not "from __future__ import annotations": ``chaos discover`` looks at the types themselves.
@@ -16,7 +16,7 @@ __all__ = ["is_valid", "lag_at_most", "no_split_brain", "nothing_lost", "rto_at_
 
 @activity
 def is_valid(value: object = None) -> bool:
-    """The verdict is VALID: neither findings, nor anything that could not be decided.
+    """The verdict is VALID: no findings, and nothing undecided.
 
     Args:
         value: the output of ``verdict`` or ``run_drill``.
@@ -27,7 +27,7 @@ def is_valid(value: object = None) -> bool:
 
 @activity
 def rto_at_most(limit_s: float, value: object = None) -> bool:
-    """The longest outage was no longer than a limit. One that nobody can tell does not pass.
+    """The longest outage was no longer than a limit. An unknown one does not pass.
 
     Args:
         limit_s: in seconds.
@@ -43,7 +43,7 @@ def rto_at_most(limit_s: float, value: object = None) -> bool:
 
 @activity
 def nothing_lost(value: object = None) -> bool:
-    """No acknowledged write was lost, for certain.
+    """It is certain that no acknowledged write was lost.
 
     Args:
         value: the output of ``verdict`` or ``run_drill``.
@@ -55,7 +55,7 @@ def nothing_lost(value: object = None) -> bool:
 
 @activity
 def no_split_brain(value: object = None) -> bool:
-    """There never were two primaries that acknowledged writes, for certain.
+    """It is certain that there never were two primaries that acknowledged writes.
 
     Args:
         value: the output of ``verdict`` or ``run_drill``.
@@ -75,7 +75,7 @@ def lag_at_most(limit_bytes: int, value: object = None) -> bool:
     """
     limit = number("limit_bytes", limit_bytes, what="bytes")
     lag = number("the lag", value, what="bytes")
-    return _holds(lag <= limit, f"the lag is {lag:,.0f} bytes, above {limit:,.0f}")
+    return _holds(lag <= limit, f"the lag in bytes is {lag:,.0f}, above {limit:,.0f}")
 
 
 def _field(value: object, name: str) -> object:

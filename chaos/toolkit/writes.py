@@ -1,7 +1,7 @@
-"""What is asked of a cluster in SQL, as an application would: through the storage layer.
+"""Writes to a cluster and questions in SQL, through the storage layer like an application.
 
-The event loop has a thread of its own. Chaos Toolkit's handlers of signals raise exceptions in the
-main thread, wherever that is at the moment; amid the callbacks of asyncio they would be lost.
+The event loop runs in a separate thread. Chaos Toolkit's signal handlers raise exceptions in the
+main thread, wherever it is at the moment; inside asyncio's callbacks they would be lost.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import logging
 import anyio
 from anyio.from_thread import start_blocking_portal
 
+from chaos.gameday.errors import NotHealthyError
 from chaos.testing import PatroniCluster
-from chaos.testing.errors import NotHealthyError
 from chaos.toolkit.activity import logger
 from replication import Storage, StorageSettings, Transaction
 from replication.errors import StorageError
@@ -26,7 +26,7 @@ LAG = """
 
 
 class _ToDebug(logging.Handler):
-    """What the storage layer logs, at each attempt, is for Chaos Toolkit's own log."""
+    """Sends what the storage layer logs at each attempt to Chaos Toolkit's own log."""
 
     def emit(self, record: logging.LogRecord) -> None:
         logger.debug(record.getMessage())
@@ -38,13 +38,13 @@ logging.getLogger("replication").addHandler(_ToDebug())
 def write(cluster: PatroniCluster, *, within_s: float, site: str | None = None) -> str | None:
     """Write once, as durably as the cluster promises: None, or why it was not acknowledged.
 
-    It is a unit of work with nothing in it but its id row (``replication.unit_rows``). One whose
-    outcome nobody could find out in time was not acknowledged.
+    It is a unit of work with nothing in it but its id row (``replication.units.id_row``). One whose
+    outcome could not be found out in time was not acknowledged.
 
     Args:
         cluster: raised.
         within_s: how long to try, above 0.
-        site: as a client of this site; None: from outside, cut off by nothing.
+        site: as a client of this site; None: from outside, where no fault cuts it off.
     """
     try:
         with start_blocking_portal() as portal:

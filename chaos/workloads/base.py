@@ -1,31 +1,28 @@
-"""What a workload is: the seam between the processes of a drill and what they do to the database.
+"""The running part of a workload: what the load processes call to change the database.
 
-A workload is one module here, one line in ``registry.py``, and its name and default rate
-in ``chaos/scenarios/model.py``. What judges it is pure and reads only the run folder, so it stands
-with the checkers: ``Checker.workloads`` says which of them know this one.
-
-What all of them keep to, because the common checkers count on it: every operation has an id that
-is never used twice; where it took effect, the final read has a row with that id, and where it did
-not, none (but for mere reads, which say so: ``Work.leaves_entry``). No table has a unique key on
-that id: the key would turn an entry that was applied twice into an error, and the drill could
-never see what it is there to find.
+The common checkers rely on these rules: every operation has an id that is never used twice; where
+it took effect, the final read has a row with that id, and where it did not, none (except mere
+reads, which say so: ``Work.leaves_entry``). No table has a unique key on that id: the key would
+turn an entry that was applied twice into an error, and the drill could not find the duplicate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pkgutil import resolve_name
 from typing import Any, LiteralString, Protocol
 
 import anyio
 
 from chaos.evidence.records import Scalar
-from chaos.scenarios.model import WorkloadKind, WorkloadSpec
+from chaos.scenarios.model import WorkloadSpec
 from chaos.workloads.config import LoadConfig
 from chaos.workloads.journal import Journal
+from chaos.workloads.registry import WORKLOADS
 from replication import Storage, Transaction
 
-Result = Mapping[str, Scalar]
+WorkResult = Mapping[str, Scalar]
 """What an operation found out, for the history; empty where there is nothing to say."""
 
 
@@ -34,7 +31,7 @@ class Work:
     """One operation, before it is begun."""
 
     id: str
-    apply: Callable[[Transaction], Awaitable[Result]]
+    apply: Callable[[Transaction], Awaitable[WorkResult]]
     """The unit of work; may be called several times, always in a fresh transaction."""
     leaves_entry: bool = True
     about: Mapping[str, Scalar] = field(default_factory=dict)
@@ -53,9 +50,8 @@ class SiteLoad:
 
 
 class Workload(Protocol):
-    """One kind of load."""
+    """One kind of load, made from its options."""
 
-    kind: WorkloadKind
     tables: tuple[LiteralString, ...]
     """Idempotent statements that make its tables in the schema ``bascule``."""
     grants: tuple[LiteralString, ...]
@@ -65,7 +61,7 @@ class Workload(Protocol):
     content. ``row``: an entry, with the id of its operation. ``state``: anything else that is kept
     (an account and its balance). In an order that is the same on every node."""
 
-    def opening(self, spec: WorkloadSpec) -> Iterable[tuple[LiteralString, tuple[Any, ...]]]:
+    def opening(self) -> Iterable[tuple[LiteralString, tuple[Any, ...]]]:
         """Statements with their values that fill the tables before the load begins."""
         ...
 
@@ -75,3 +71,9 @@ class Workload(Protocol):
         The caller limits how long that may take, and cancels what is still open then.
         """
         ...
+
+
+def load_workload(spec: WorkloadSpec) -> Workload:
+    """Import what runs of a workload, and make it from its options."""
+    make: Callable[[Any], Workload] = resolve_name(WORKLOADS[spec.kind].load)
+    return make(spec.options)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import get_args
+from typing import Self
 
+from chaos.decode import decode, encode
 from chaos.errors import FormatError
-from chaos.evidence.decode import decode
-from chaos.scenarios.model import Durability, WorkloadSpec
-from replication import Durability as Promise
-from replication import Member
+from chaos.scenarios.model import WorkloadSpec
+from chaos.workloads.shared import SHARED_EVERY_MIN
+from cluster.topology.settings import SyncMode
+from replication import Durability, Member
 
 DRAIN_S = 5.0
 
@@ -29,37 +29,46 @@ class LoadConfig:
     workers: int
     seed: int
     deadline_s: float
-    history_path: Path
+    history_path: str
     drain_s: float = DRAIN_S
     workload: WorkloadSpec = field(default_factory=WorkloadSpec)
-    durability: Durability = "quorum"
+    durability: SyncMode = "quorum"
     """The cluster's, which decides what an acknowledgement can promise."""
+    sites: tuple[str, ...] = ()
+    """Every site that has load, this one included, in the same order for all of them."""
+    shared_every: int = 0
+    """A worker shares one slot in this many with another site (``shared``); 0: none."""
 
     @property
-    def promise(self) -> Promise:
+    def promise(self) -> Durability:
         """What every unit of work asks of the storage layer.
 
         A cluster that replicates asynchronously can promise no more than the primary's own disk.
         """
         return "local" if self.durability == "async" else "quorum"
 
+    def to_line(self) -> str:
+        """The line of JSON that the process reads."""
+        return f"{json.dumps(encode(self))}\n"
 
-def parse_config(text: str) -> LoadConfig:
-    """The config from its JSON.
+    @classmethod
+    def from_line(cls, text: str) -> Self:
+        """The inverse of ``to_line``.
 
-    Raises:
-        ValueError: not JSON, a key too many or too few, or a value out of range.
-    """
-    try:
-        document = json.loads(text)
-        members = tuple(Member(**member) for member in document.pop("members"))
-        path = Path(document.pop("history_path"))
-        workload = decode(WorkloadSpec, document.pop("workload", {}), "workload")
-        config = LoadConfig(members=members, history_path=path, workload=workload, **document)
-    except (TypeError, AttributeError, KeyError, FormatError) as error:
-        raise ValueError(f"the load's config is not as it should be: {error}") from error
-    if config.rate_per_s <= 0 or config.workers < 1 or config.deadline_s <= 0:
-        raise ValueError("rate_per_s and deadline_s must be above 0, workers at least 1")
-    if config.durability not in get_args(Durability):
-        raise ValueError(f"the load's config asks for the durability {config.durability!r}")
-    return config
+        Raises:
+            ValueError: not JSON, a key too many or too few, or a value out of range.
+        """
+        try:
+            config = decode(cls, json.loads(text))
+        except FormatError as error:
+            raise ValueError(f"the load's config is not as it should be: {error}") from error
+        if config.rate_per_s <= 0 or config.workers < 1 or config.deadline_s <= 0:
+            raise ValueError("rate_per_s and deadline_s must be above 0, workers at least 1")
+        if config.shared_every and (
+            config.shared_every < SHARED_EVERY_MIN or config.site not in config.sites
+        ):
+            raise ValueError(
+                f"the load's config: shared_every must be 0 or at least {SHARED_EVERY_MIN}, and"
+                f" {config.site} one of sites"
+            )
+        return config

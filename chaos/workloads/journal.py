@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from chaos.evidence.history import STOPPED, Closed, End, HistoryFile, Invocation
 from chaos.evidence.records import Scalar
-from chaos.workloads.history import (
-    HistoryFile,
-    end_line,
-    failed_line,
-    invoke_line,
-    ok_line,
-    resolved_line,
-    stopped_line,
-)
 from replication import AlreadyApplied, Applied, NotApplied, StorageError
 
 
 class Journal:
-    """Begins and ends operations in a history; nothing ends without its line."""
+    """Begins and ends operations in a history; every end has its line."""
 
     def __init__(self, history: HistoryFile) -> None:
         self._history = history
         self._open: dict[str, None] = {}
-        self._ended: Counter[str] = Counter()
         self._begun = 0
-
-    @property
-    def open(self) -> int:
-        """How many operations wait for their end."""
-        return len(self._open)
 
     def begin(
         self,
@@ -41,49 +26,84 @@ class Journal:
         worker: int,
         leaves_entry: bool = True,
         work: Mapping[str, Scalar] | None = None,
+        shared_unit: str | None = None,
     ) -> None:
-        """An operation begins now."""
+        """An operation begins now, under its own id or that of a unit that another site shares."""
         self._begun += 1
         self._open[unit_id] = None
         self._history.write(
-            invoke_line(
-                unit_id,
+            Invocation(
+                id=unit_id,
                 worker=worker,
                 t_s=time.monotonic(),
                 leaves_entry=leaves_entry,
                 work=work or {},
+                shared_unit=shared_unit,
             )
         )
 
     def applied(
         self, unit_id: str, applied: Applied[Any], result: Mapping[str, Scalar] | None = None
     ) -> None:
-        """It took effect."""
-        self._history.write(ok_line(unit_id, applied, t_s=time.monotonic(), result=result or {}))
-        self._end(unit_id, "ok")
+        """It took effect; ``result`` is what it found out."""
+        self._end(
+            End(
+                id=unit_id,
+                outcome="ok",
+                t_s=time.monotonic(),
+                attempt_s=applied.attempt_s,
+                attempts=applied.attempts,
+                node=applied.node,
+                timeline=applied.timeline,
+                lsn=applied.lsn,
+                resolved=applied.resolved,
+                result=result or {},
+            )
+        )
 
-    def resolved(self, unit_id: str, error: AlreadyApplied) -> None:
-        """It took effect in an earlier call, of which nobody knew whether it did."""
-        self._history.write(resolved_line(unit_id, error, t_s=time.monotonic()))
-        self._end(unit_id, "ok")
+    def resolved(self, unit_id: str, *, attempts: int = 1) -> None:
+        """It took effect in an earlier call, whose outcome was unknown.
+
+        On which node, and where in the WAL, is unknown.
+        """
+        now_s = time.monotonic()
+        self._end(
+            End(id=unit_id, outcome="ok", t_s=now_s, attempts=max(1, attempts), resolved=True)
+        )
+
+    def already(self, unit_id: str, error: AlreadyApplied) -> None:
+        """It did not: another caller had applied its unit of work."""
+        self._end(
+            End(
+                id=unit_id,
+                outcome="already",
+                t_s=time.monotonic(),
+                attempts=max(1, error.attempts),
+                node=error.node,
+            )
+        )
 
     def failed(self, unit_id: str, error: StorageError) -> None:
-        """It did not, or nobody knows: the type of the error says which."""
-        outcome = "fail" if isinstance(error, NotApplied) else "info"
-        self._history.write(failed_line(unit_id, error, outcome=outcome, t_s=time.monotonic()))
-        self._end(unit_id, outcome)
-
-    def take_ended(self) -> Counter[str]:
-        """How many operations ended in which way since the last call."""
-        ended, self._ended = self._ended, Counter()
-        return ended
+        """It did not, or its outcome is unknown: the type of the error says which."""
+        self._end(
+            End(
+                id=unit_id,
+                outcome="fail" if isinstance(error, NotApplied) else "info",
+                t_s=time.monotonic(),
+                attempts=error.attempts,
+                error=f"{type(error).__name__}: {error}",
+                node=error.node,
+                sqlstate=error.sqlstate,
+            )
+        )
 
     def close(self) -> None:
         """The load was stopped: what is open is not known, and the history is complete."""
-        for unit_id in self._open:
-            self._history.write(stopped_line(unit_id, t_s=time.monotonic()))
-        self._history.write(end_line(t_s=time.monotonic(), operations=self._begun))
+        for unit_id in list(self._open):
+            now_s = time.monotonic()
+            self._end(End(id=unit_id, outcome="info", t_s=now_s, stopped=True, error=STOPPED))
+        self._history.write(Closed(t_s=time.monotonic(), operations=self._begun))
 
-    def _end(self, unit_id: str, outcome: str) -> None:
-        del self._open[unit_id]
-        self._ended[outcome] += 1
+    def _end(self, end: End) -> None:
+        self._history.write(end)
+        del self._open[end.id]

@@ -1,15 +1,28 @@
-"""All workloads by their names."""
+"""All workloads: one line each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chaos.scenarios.model import WorkloadKind
-from chaos.workloads.base import Workload
-from chaos.workloads.bulk import Bulk
-from chaos.workloads.ledger import Ledger
-from chaos.workloads.transfers import Transfers
+from chaos.workloads.bulk import BULK
+from chaos.workloads.kind import WorkloadKind, WorkloadOptions
+from chaos.workloads.ledger import LEDGER
+from chaos.workloads.transfers import TRANSFERS
 
-WORKLOADS: Mapping[WorkloadKind, Workload] = {
-    workload.kind: workload for workload in (Ledger(), Transfers(), Bulk())
+DEFAULT = LEDGER
+"""The workload of scenarios and run folders that name none."""
+
+WORKLOADS: Mapping[str, WorkloadKind] = {
+    kind.key: kind
+    for kind in (
+        LEDGER,
+        TRANSFERS,
+        BULK,
+    )
 }
+"""By their names, the default first."""
+
+
+def kind_of(options: WorkloadOptions) -> WorkloadKind:
+    """The workload that has these options."""
+    return next(kind for kind in WORKLOADS.values() if kind.options is type(options))

@@ -1,28 +1,55 @@
-"""Reads and writes topologies as TOML (docs/topologies.md)."""
+"""Reads and writes topologies as TOML (docs/use/topologies.md)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import get_args
 
-from cluster.catalogue import Catalogue, Found
 from cluster.errors import TopologyError
-from cluster.toml_file import Document, Table, quote, read_text
-from cluster.topology.model import ClusterSettings, Durability, Host, Role, Site, Topology
+from cluster.toml.builtin import Catalogue, TomlText
+from cluster.toml.reader import TomlDocument, TomlTable, quote, read_text
+from cluster.topology.model import (
+    ClusterSettings,
+    DiskKind,
+    Host,
+    HostRole,
+    Site,
+    SyncMode,
+    Topology,
+)
 from cluster.topology.rules import problems_of_topology
 from cluster.topology.settings import (
+    FAILSAFE_MODE,
     MAXIMUM_LAG_ON_FAILOVER_BYTES,
     PRIMARY_START_TIMEOUT_S,
     SYNCHRONOUS_NODE_COUNT,
+    StandbyChoice,
+)
+from cluster.topology.wan import (
+    LOSS_PERCENT_MAX,
+    PLAIN,
+    RATE_MBIT_MAX,
+    RATE_MBIT_MIN,
+    RTT_MS_MAX,
+    Link,
+    LinkQuality,
+    Wan,
+    lines_of_quality,
 )
 
 DEFAULT = "three-sites"
 
-ROLES: tuple[Role, ...] = get_args(Role)
-DURABILITIES: tuple[Durability, ...] = get_args(Durability)
+ROLES: tuple[HostRole, ...] = get_args(HostRole)
+DISKS: tuple[DiskKind, ...] = get_args(DiskKind)
+DURABILITIES: tuple[SyncMode, ...] = get_args(SyncMode)
+CHOICES: tuple[StandbyChoice, ...] = get_args(StandbyChoice)
 
 _CATALOG = Catalogue(
-    kind="topology", package="cluster", folder="topologies", refuse=TopologyError, first=DEFAULT
+    kind="topology",
+    package="cluster.topology",
+    folder="builtin",
+    refuse=TopologyError,
+    first=DEFAULT,
 )
 
 
@@ -46,7 +73,7 @@ def load_topology(path: Path) -> Topology:
     Raises:
         TopologyError: the file cannot be read or is wrong; names everything that is.
     """
-    return _read(Found(text=read_text(path, TopologyError), source=str(path)))
+    return _read(TomlText(text=read_text(path, TopologyError), source=str(path)))
 
 
 def find_topology(name_or_path: str) -> Topology:
@@ -83,22 +110,33 @@ def to_toml(topology: Topology) -> str:
         f"maximum_lag_on_failover_bytes = {settings.maximum_lag_on_failover_bytes}",
         f"synchronous_node_count = {settings.synchronous_node_count}",
         f"primary_start_timeout_s = {settings.primary_start_timeout_s}",
+        f"synchronous_mode = {quote(settings.synchronous_mode)}",
+        f"failsafe_mode = {str(settings.failsafe_mode).lower()}",
     ]
+    if settings.postgresql:
+        lines += ["", "[cluster.postgresql]"]
+        lines += [f"{name} = {quote(value)}" for name, value in settings.postgresql.items()]
+    lines += ["", "[wan]", *lines_of_quality(topology.wan.default)]
+    for link in topology.wan.links:
+        between = ", ".join(quote(site) for site in link.between)
+        lines += ["", "[[link]]", f"between = [{between}]", *lines_of_quality(link.quality)]
     for site in topology.sites:
         lines += ["", "[[site]]", f"name = {quote(site.name)}"]
         for host in site.hosts:
             roles = ", ".join(quote(role) for role in host.roles)
             lines += ["[[site.host]]", f"name = {quote(host.name)}", f"roles = [{roles}]"]
+            lines += [f"disk = {quote(host.disk)}"]
     return "\n".join(lines) + "\n"
 
 
-def _read(found: Found) -> Topology:
-    document = Document(found.text, found.source, TopologyError)
+def _read(found: TomlText) -> Topology:
+    document = TomlDocument(found.text, found.source, TopologyError)
     root = document.root
     topology = Topology(
         name=root.name("name"),
         title=root.line("title"),
         cluster=_read_settings(root.table("cluster")),
+        wan=_read_wan(root),
         sites=tuple(_read_site(table) for table in root.tables("site")),
     )
     document.settle()
@@ -106,7 +144,7 @@ def _read(found: Found) -> Topology:
     return topology
 
 
-def _read_settings(table: Table) -> ClusterSettings:
+def _read_settings(table: TomlTable) -> ClusterSettings:
     return ClusterSettings(
         scope=table.name("scope"),
         durability=table.choice("durability", DURABILITIES),
@@ -118,14 +156,49 @@ def _read_settings(table: Table) -> ClusterSettings:
         ),
         synchronous_node_count=table.integer("synchronous_node_count", SYNCHRONOUS_NODE_COUNT),
         primary_start_timeout_s=table.integer("primary_start_timeout_s", PRIMARY_START_TIMEOUT_S),
+        synchronous_mode=table.choice("synchronous_mode", CHOICES, CHOICES[0]),
+        failsafe_mode=table.flag("failsafe_mode", FAILSAFE_MODE),
+        postgresql=table.parameters("postgresql") if table.has("postgresql") else {},
     )
 
 
-def _read_site(table: Table) -> Site:
+def _read_wan(root: TomlTable) -> Wan:
+    """``[wan]``, and the links that differ from it: what such a link does not say is as there."""
+    default = _read_quality(root.table("wan"), PLAIN) if root.has("wan") else PLAIN
+    return Wan(
+        default=default,
+        links=tuple(
+            Link(between=table.names("between"), quality=_read_quality(table, default))
+            for table in root.tables("link", optional=True)
+        ),
+    )
+
+
+def _read_quality(table: TomlTable, default: LinkQuality) -> LinkQuality:
+    rtt_ms = table.number("rtt_ms", minimum=0, maximum=RTT_MS_MAX, default=default.rtt_ms)
+    return LinkQuality(
+        rtt_ms=rtt_ms,
+        jitter_ms=table.number(
+            "jitter_ms", minimum=0, maximum=RTT_MS_MAX, default=default.jitter_ms
+        ),
+        loss_percent=table.number(
+            "loss_percent", minimum=0, maximum=LOSS_PERCENT_MAX, default=default.loss_percent
+        ),
+        rate_mbit=table.number("rate_mbit", minimum=RATE_MBIT_MIN, maximum=RATE_MBIT_MAX)
+        if table.has("rate_mbit")
+        else default.rate_mbit,
+    )
+
+
+def _read_site(table: TomlTable) -> Site:
     return Site(
         name=table.name("name"),
         hosts=tuple(
-            Host(name=host.name("name"), roles=host.choices("roles", ROLES))
+            Host(
+                name=host.name("name"),
+                roles=host.choices("roles", ROLES),
+                disk=host.choice("disk", DISKS, "plain"),
+            )
             for host in table.tables("host")
         ),
     )

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 from cluster.errors import TopologyError
-from cluster.topology.settings import ClusterSettings, Durability, problems_of_settings
+from cluster.topology.settings import ClusterSettings, SyncMode, problems_of_settings
+from cluster.topology.wan import Wan, pairs
 
-__all__ = ["ClusterSettings", "Durability", "Host", "Role", "Site", "Topology"]
+__all__ = ["ClusterSettings", "DiskKind", "Host", "HostRole", "Site", "SyncMode", "Topology"]
 
-Role = Literal["etcd", "postgres", "client"]
+HostRole = Literal["etcd", "postgres", "client"]
+DiskKind = Literal["plain", "layered"]
+"""``plain``: nothing of it is ever lost. ``layered``: served by a process of its host, so that it
+loses with the power what was not synced, and can be broken (cluster/substrates/lab/disk)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +24,8 @@ class Host:
     """A machine, and what runs on it."""
 
     name: str
-    roles: tuple[Role, ...]
+    roles: tuple[HostRole, ...]
+    disk: DiskKind = "plain"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +44,8 @@ class Topology:
     title: str
     sites: tuple[Site, ...]
     cluster: ClusterSettings
+    wan: Wan = field(default_factory=Wan)
+    """The links between the sites."""
 
     @property
     def hosts(self) -> tuple[Host, ...]:
@@ -48,7 +57,7 @@ class Topology:
         """The names of the hosts that run PostgreSQL."""
         return tuple(host.name for host in self.hosts_with("postgres"))
 
-    def hosts_with(self, role: Role) -> tuple[Host, ...]:
+    def hosts_with(self, role: HostRole) -> tuple[Host, ...]:
         """The hosts that have a role."""
         return tuple(host for host in self.hosts if role in host.roles)
 
@@ -66,10 +75,46 @@ class Topology:
                 return site
         raise KeyError(host)
 
+    @property
+    def has_layered_disks(self) -> bool:
+        """A process serves the disk of a host."""
+        return any(host.disk == "layered" for host in self.hosts)
+
+    def with_layered_disks(self) -> Topology:
+        """A copy in which every host with PostgreSQL has a layered disk."""
+        sites = tuple(
+            replace(
+                site,
+                hosts=tuple(
+                    replace(host, disk="layered") if "postgres" in host.roles else host
+                    for host in site.hosts
+                ),
+            )
+            for site in self.sites
+        )
+        return replace(self, sites=sites)
+
+    def with_postgresql(self, parameters: Mapping[str, str]) -> Topology:
+        """A copy with these parameters of PostgreSQL besides its own."""
+        own = self.cluster
+        both = {**own.postgresql, **parameters}
+        return replace(self, cluster=replace(own, postgresql=both))
+
+    @property
+    def links(self) -> tuple[tuple[str, str], ...]:
+        """The two sites of every link."""
+        return tuple(pairs(site.name for site in self.sites))
+
+    def rtt_ms_max(self, role: HostRole) -> float:
+        """The longest round trip between two sites that have the role, with its jitter."""
+        having = [s.name for s in self.sites if any(role in host.roles for host in s.hosts)]
+        qualities = [self.wan.between(first, second) for first, second in pairs(having)]
+        return max((one.rtt_ms + one.jitter_ms for one in qualities), default=0.0)
+
     def with_settings(
         self,
         *,
-        durability: Durability | None = None,
+        durability: SyncMode | None = None,
         ttl_s: int | None = None,
         loop_wait_s: int | None = None,
         retry_timeout_s: int | None = None,
@@ -94,3 +139,8 @@ class Topology:
         if problems:
             raise TopologyError(f"{self.name} with the settings asked for", problems)
         return replace(self, cluster=settings)
+
+
+def socket_folder(disk: Path, host: Host) -> Path:
+    """Where PostgreSQL's Unix socket is: on the disk, or beside one that only its host sees."""
+    return disk.with_name(f"{host.name}.run") if host.disk == "layered" else disk

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cluster.problem import Problem
-from cluster.topology.model import Role, Topology
+from cluster.errors import Problem
+from cluster.topology.model import HostRole, Topology
 from cluster.topology.settings import problems_of_settings
+from cluster.topology.wan import problems_of_wan
 
 SITES_MAX = 60
 HOSTS_MAX = 200
-"""The lab's addresses are 10.77.<site>.<host> (cluster/lab/network.py); beyond this no machine
-would raise them anyway."""
+"""The lab's addresses are 10.77.<site>.<host> (cluster/substrates/lab/network.py); beyond this no
+machine would raise them anyway."""
 
 RESERVED_HOSTS = ("wan", "localhost")
 ROUTER_PREFIX = "router-"
-"""Names of the lab's own namespaces (cluster/lab/network.py)."""
+"""Names of the lab's own namespaces (cluster/substrates/lab/network.py)."""
 
-_NEEDED: dict[Role, str] = {
+_NEEDED: dict[HostRole, str] = {
     "etcd": "without it nobody can be elected",
     "postgres": "without it there is no cluster",
     "client": "without it there is no load, and nothing to judge",
@@ -29,6 +30,7 @@ def problems_of_topology(topology: Topology) -> Iterator[Problem]:
     yield from _problems_of_size(topology)
     yield from _problems_of_names(topology)
     yield from _problems_of_roles(topology)
+    yield from problems_of_wan(topology.wan, (site.name for site in topology.sites))
     nodes = len(topology.nodes)
     if nodes > 0:
         yield from problems_of_settings(topology.cluster, node_count=nodes)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
-from cluster.problem import Problem
+from cluster.errors import Problem
 
-Durability = Literal["quorum", "async"]
+SyncMode = Literal["quorum", "async"]
+StandbyChoice = Literal["quorum", "on"]
+"""Patroni's ``synchronous_mode``: any of the replicas, or named ones."""
 
 TTL_S_MIN = 20
 LOOP_WAIT_S_MIN = 1
@@ -22,6 +24,7 @@ SECONDS_MAX = 86_400
 MAXIMUM_LAG_ON_FAILOVER_BYTES = 1_048_576
 SYNCHRONOUS_NODE_COUNT = 1
 PRIMARY_START_TIMEOUT_S = 300
+FAILSAFE_MODE = False
 """Patroni's own defaults."""
 
 
@@ -33,7 +36,7 @@ class ClusterSettings:
     """
 
     scope: str
-    durability: Durability
+    durability: SyncMode
     ttl_s: int
     """Lifetime of the leader key: what a failover waits for."""
     loop_wait_s: int
@@ -46,6 +49,15 @@ class ClusterSettings:
     """How many replicas must have a commit before it is acknowledged (``quorum`` only)."""
     primary_start_timeout_s: int = PRIMARY_START_TIMEOUT_S
     """How long a crashed primary may take to restart before Patroni fails over."""
+    synchronous_mode: StandbyChoice = "quorum"
+    """With durability quorum, which replicas a commit waits for. ``quorum``: any of them. ``on``:
+    those that Patroni has named (as many as ``synchronous_node_count``), wherever they are; nobody
+    else may then take over."""
+    failsafe_mode: bool = FAILSAFE_MODE
+    """Without the DCS the primary goes on as long as every member answers it; else it steps down.
+    """
+    postgresql: Mapping[str, str] = field(default_factory=dict)
+    """Parameters of PostgreSQL (manual, 20) besides those that follow from the topology's size."""
 
 
 def problems_of_settings(settings: ClusterSettings, *, node_count: int) -> Iterator[Problem]:

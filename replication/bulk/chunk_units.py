@@ -12,14 +12,15 @@ from psycopg import sql
 
 from replication.bulk import ledger
 from replication.bulk.errors import ChunkRefused, SourceChanged, facts_of, no_facts
-from replication.bulk.model import Chunk, Done, Setting, Source
-from replication.errors import AlreadyApplied, NotApplied
+from replication.bulk.model import AppliedChunk, Chunk, CopySetting, Source
+from replication.errors import AlreadyApplied, NotApplied, NotInstalled
 from replication.storage import Storage
-from replication.units import Transaction
+from replication.units.id_row import NOT_INSTALLED
+from replication.units.unit import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class CopyTarget:
     """Where a load goes: schema and name of the table, and its columns in the source's order."""
 
     table: tuple[str, str]
@@ -32,23 +33,39 @@ class ChunkUnits:
 
     storage: Storage
     load: str
-    target: Target
+    target: CopyTarget
     deadline_s: float
 
-    async def begin(self, plan: Mapping[str, Setting]) -> ledger.State:
+    async def begin(
+        self, plan: Mapping[str, CopySetting], *, every_chunk: bool
+    ) -> ledger.LoadState:
         """Enter the load, and read what is certainly there of it.
+
+        Args:
+            plan: how it is to be loaded.
+            every_chunk: whether all chunks are read, or the last one.
 
         Raises:
             SourceChanged: it was begun with another plan.
+            NotInstalled: the tables of bulk loads are not there.
         """
 
-        async def open_load(transaction: Transaction) -> ledger.State:
-            return await ledger.open_load(transaction, self.load, plan)
+        async def open_load(transaction: Transaction) -> ledger.LoadState:
+            return await ledger.open_load(transaction, self.load, plan, every_chunk=every_chunk)
 
-        # An id of its own: it is run to be believed (see ``ledger``), not to be done only once.
-        applied = await self.storage.run(
-            open_load, unit_id=f"bulk:{self.load}:{uuid.uuid4().hex}", deadline_s=self.deadline_s
-        )
+        # A random id: it runs in a unit so that its answer is safe (see ``ledger``), not to run
+        # only once.
+        try:
+            applied = await self.storage.run(
+                open_load,
+                unit_id=f"bulk:{self.load}:{uuid.uuid4().hex}",
+                deadline_s=self.deadline_s,
+            )
+        except NotApplied as error:
+            if type(error) is NotApplied and error.sqlstate in NOT_INSTALLED:
+                words = f"{self.load} was not begun: the tables of bulk loads are not there"
+                raise NotInstalled(words, **facts_of(error)) from error
+            raise
         begun = applied.value.plan
         changed = sorted(key for key in {*plan, *begun} if plan.get(key) != begun.get(key))
         if changed:
@@ -56,22 +73,28 @@ class ChunkUnits:
             raise self.changed(f"{self.load} was begun with {words}", None)
         return applied.value
 
-    async def apply(self, chunk: Chunk, source: Source) -> tuple[Done, int]:
+    async def apply(self, chunk: Chunk, source: Source) -> tuple[AppliedChunk, int]:
         """Copy a chunk, exactly once.
 
         Returns:
-            What the ledger has, and how many transactions were begun (0: somebody else's was).
+            What the ledger has, and how many transactions this call began (0: another process
+            loaded it).
 
         Raises:
             ChunkRefused: PostgreSQL refused it.
-            SourceChanged: another process loaded something else in its place.
+            SourceChanged: another process loaded something else in its place, or has finished the
+                load without it.
         """
         number = chunk.start.number
         statement = copy_statement(self.target, source.copy_options())
 
-        async def copy(transaction: Transaction) -> Done:
+        async def copy(transaction: Transaction) -> AppliedChunk:
             rows = await transaction.copy_in(statement, chunk.blocks)
-            return await ledger.enter_chunk(transaction, self.load, chunk, rows)
+            done = await ledger.enter_chunk(transaction, self.load, chunk, rows)
+            if done is None:
+                words = f"{self.load} was finished before chunk {number}: this source is longer"
+                raise self.changed(words, number)
+            return done
 
         try:
             applied = await self.storage.run(
@@ -92,23 +115,41 @@ class ChunkUnits:
             raise self._refusal(chunk, source, error) from error
         return applied.value, applied.attempts
 
-    async def finish(self) -> ledger.Totals:
-        """Mark the load as complete; its totals."""
+    async def finish(self, last: AppliedChunk | None) -> ledger.Totals:
+        """Mark the load as complete; its totals.
+
+        Args:
+            last: the last chunk of the source; all up to it are there.
+
+        Raises:
+            SourceChanged: another process has loaded more.
+        """
 
         async def finish_load(transaction: Transaction) -> ledger.Totals:
-            return await ledger.finish_load(transaction, self.load)
+            return await ledger.finish_load(transaction, self.load, last)
 
         applied = await self.storage.run(
-            finish_load, unit_id=f"bulk:{self.load}:{uuid.uuid4().hex}", deadline_s=self.deadline_s
+            finish_load,
+            unit_id=f"bulk:{self.load}:{uuid.uuid4().hex}",
+            deadline_s=self.deadline_s,
+            isolation="read committed",
         )
-        return applied.value
+        totals = applied.value
+        if not ledger.is_complete(totals, last):
+            ends = 0 if last is None else last.start.number
+            raise self.changed(
+                f"the source of {self.load} ends after chunk {ends}, and {totals.chunks} are there:"
+                " another process loads a source that is longer",
+                ends or None,
+            )
+        return totals
 
     def changed(self, message: str, chunk: int | None) -> SourceChanged:
-        """The error that says so."""
+        """The error for a load that was changed."""
         return SourceChanged(message, load=self.load, chunk=chunk, **no_facts(self.load))
 
-    async def _read(self, number: int) -> Done | None:
-        async def read(transaction: Transaction) -> Done | None:
+    async def _read(self, number: int) -> AppliedChunk | None:
+        async def read(transaction: Transaction) -> AppliedChunk | None:
             return await ledger.read_chunk(transaction, self.load, number)
 
         applied = await self.storage.run(
@@ -133,7 +174,7 @@ class ChunkUnits:
         )
 
 
-def copy_statement(target: Target, options: Mapping[str, Setting]) -> sql.Composed:
+def copy_statement(target: CopyTarget, options: Mapping[str, CopySetting]) -> sql.Composed:
     """``COPY schema.table (columns) FROM STDIN (options)``."""
     return sql.SQL("COPY {} ({}) FROM STDIN ({})").format(
         sql.Identifier(*target.table),
@@ -148,7 +189,10 @@ def copy_statement(target: Target, options: Mapping[str, Setting]) -> sql.Compos
 def parse_line(context: str | None, table: str) -> int | None:
     """The line in the CONTEXT of an error in COPY (``COPY patient, line 7, column born: "x"``).
 
-    The word for "line" is in the language of the server (``lc_messages``).
+    All words are in the language of the server (``lc_messages``), and in some languages the table
+    comes first. In every language words without a digit follow its name, and then the line.
     """
-    match = re.search(rf"^COPY {re.escape(table)}, \D*(\d+)", context or "", re.MULTILINE)
-    return None if match is None else int(match[1])
+    name = rf"{re.escape(table)}(?=の|[^\w$])\D+(\d+)"  # Japanese goes on without a blank
+    found = re.findall(rf"^COPY {name}", context or "", re.MULTILINE)[:1]
+    found = found or re.findall(rf"^{name}", context or "", re.MULTILINE)
+    return int(found[-1]) if found else None

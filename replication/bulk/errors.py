@@ -1,4 +1,4 @@
-"""What a bulk load raises beside the errors of ``Storage.run``: nothing of a chunk took effect."""
+"""Errors of bulk loads besides those of ``Storage.run``: nothing of the chunk took effect."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class BulkError(NotApplied):
     Args:
         message: one sentence for people.
         load: the name of the load.
-        chunk: its number, from 1; None where it is not about one chunk.
+        chunk: its number, from 1; None if the error is not about one chunk.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class ChunkRefused(BulkError):
     """PostgreSQL, or the encoding of a row, refused a chunk.
 
     Args:
-        row: which row of the source it was (a file: which line), from 1; None where nobody said.
+        row: which row of the source it was (a file: which line), from 1; None if unknown.
         context: PostgreSQL's own words on where it was (``COPY patient, line 7, column born``),
             counted from the beginning of the chunk.
     """
@@ -57,7 +57,7 @@ class ChunkRefused(BulkError):
 
 
 def facts_of(error: StorageError) -> Facts:
-    """What ``error`` carries, for an error that says more."""
+    """The fields of ``error``, for an error that says more."""
     return Facts(
         unit_id=error.unit_id,
         node=error.node,
@@ -68,5 +68,5 @@ def facts_of(error: StorageError) -> Facts:
 
 
 def no_facts(load: str) -> Facts:
-    """For an error of the source: no server had a part in it."""
+    """The fields of an error of the source, in which no server was involved."""
     return Facts(unit_id=load, node=None, sqlstate=None, elapsed_s=0.0, attempts=0)

@@ -1,9 +1,10 @@
 """Files as COPY reads them (CSV or text), cut into chunks at the ends of records.
 
-The file is not parsed, and not re-encoded: a chunk is a stretch of its bytes. Where a record ends
-follows from PostgreSQL's rules (manual, COPY, "File Formats"). In CSV a line break inside quotes
-belongs to the value, so a record ends at a line break that an even number of quotes precedes; a
-doubled quote does not change that. In text a line break after a backslash belongs to the value.
+The file is not parsed, and not re-encoded: a chunk is a range of its bytes; only a byte order mark
+at the beginning of the file is left out (``marks``). Where a record ends follows from PostgreSQL's
+rules (manual, COPY, "File Formats"). In CSV a line break inside quotes belongs to the value, so a
+record ends at a line break that an even number of quotes precedes; a doubled quote does not change
+that. In text a line break after a backslash belongs to the value.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import BinaryIO, Literal
 import anyio.to_thread
 
 from replication.bulk.errors import SourceUnreadable, no_facts
-from replication.bulk.model import Chunk, Setting, Start
+from replication.bulk.marks import HEAD_BYTES, UTF8_MARK, is_escaped, mark_bytes, stray_mark
+from replication.bulk.model import Chunk, CopySetting, Start
 from replication.bulk.rows import next_start
 from replication.wire import BLOCK_BYTES
 
@@ -33,8 +35,8 @@ _END_OF_DATA = re.compile(rb"^\\\.\r?$", re.MULTILINE)
 class FileFormat:
     """How to read a file: the options of COPY by their names. None is COPY's own default.
 
-    ``header``: the first record has the columns' names. ``match`` has PostgreSQL hold them against
-    the columns of the load; ``skip`` ignores them.
+    ``header``: the first record has the columns' names. ``match`` makes PostgreSQL compare them
+    with the columns of the load; ``skip`` ignores them.
     """
 
     format: Literal["csv", "text"] = "csv"
@@ -53,7 +55,7 @@ class FileFormat:
 
 
 class FileSource:
-    """A file, which must not change while it is loaded; what is loaded must not change at all.
+    """A file. It must not change while it is loaded, and what is loaded must never change.
 
     Args:
         load: its name, for errors.
@@ -78,13 +80,13 @@ class FileSource:
         self._size = path.stat().st_size
         self._header = b""
 
-    def plan(self) -> Mapping[str, Setting]:
-        """Neither where the file lies nor its size: what is not loaded yet may be mended."""
+    def plan(self) -> Mapping[str, CopySetting]:
+        """Without the file's path and size: what is not loaded yet may be corrected."""
         return {"source": "file", **asdict(self._format)}
 
-    def copy_options(self) -> Mapping[str, Setting]:
+    def copy_options(self) -> Mapping[str, CopySetting]:
         """With ``match`` every chunk is preceded by the header, so that COPY can check it."""
-        options: dict[str, Setting] = {
+        options: dict[str, CopySetting] = {
             "format": self._format.format,
             "encoding": self._format.encoding,
             "delimiter": self._format.delimiter,
@@ -97,7 +99,7 @@ class FileSource:
         return {name: value for name, value in options.items() if value is not None}
 
     def row_of(self, chunk: Chunk, line: int) -> int:
-        """A line of the file. A header that COPY was given counts as lines of the COPY."""
+        """A line of the file. A header that was given to COPY counts as a line of the COPY."""
         lines_before = self._header.count(b"\n") if self._format.header == "match" else 0
         return chunk.start.line + line - 1 - lines_before
 
@@ -108,22 +110,33 @@ class FileSource:
             SourceUnreadable: no record ends within ``chunk_bytes_max``, or COPY would end early.
         """
         with self._path.open("rb") as file:
+            mark = await self._read_mark(file)
             if self._format.header != "none":
-                self._header = await self._read_header(file)
-            first = Start(number=1, position=len(self._header), line=1 + self._header.count(b"\n"))
+                self._header = await self._read_header(file, mark)
+            position = mark + len(self._header)
+            first = Start(number=1, position=position, line=1 + self._header.count(b"\n"))
             start = start or first
             while data := await self._read_records(file, start):
                 yield (chunk := self._chunk(start, data))
                 start = next_start(chunk)
 
-    async def _read_header(self, file: BinaryIO) -> bytes:
-        data = await self._read(file, 0)
+    async def _read_mark(self, file: BinaryIO) -> int:
+        """How many bytes precede the first record."""
+        head = await self._read(file, 0, at_least=HEAD_BYTES)
+        try:
+            return mark_bytes(head[:HEAD_BYTES], self._format.encoding)
+        except ValueError as error:
+            start = Start(number=1, position=0, line=1)
+            raise self._unreadable(start, f"{self._path} {error}") from error
+
+    async def _read_header(self, file: BinaryIO, position: int) -> bytes:
+        data, start = await self._read(file, position), Start(number=1, position=position, line=1)
         end = first_record_end(data, self._quote)
-        if end is None and len(data) == self._size:
-            return data
-        if end is None:
-            raise self._no_end(Start(number=1, position=0, line=1))
-        return data[:end]
+        if end is None and position + len(data) < self._size:
+            raise self._no_end(start)
+        header = data if end is None else data[:end]
+        self._require_no_mark(start, header)
+        return header
 
     async def _read_records(self, file: BinaryIO, start: Start) -> bytes:
         data = await self._read(file, start.position)
@@ -134,12 +147,13 @@ class FileSource:
             raise self._no_end(start)
         return data[:end]
 
-    async def _read(self, file: BinaryIO, position: int) -> bytes:
-        """In a thread: where the file lies on the network, a read can take long."""
+    async def _read(self, file: BinaryIO, position: int, *, at_least: int = 0) -> bytes:
+        """Reads in a thread: from a network file system a read can take long."""
 
         def read() -> bytes:
             file.seek(position)
-            return file.read(min(self._chunk_bytes_max, self._size - position))
+            left_bytes = max(0, self._size - position)
+            return file.read(min(max(self._chunk_bytes_max, at_least), left_bytes))
 
         return await anyio.to_thread.run_sync(read)
 
@@ -151,6 +165,7 @@ class FileSource:
                 f"line {line} of {self._path} is \\. and would end COPY there: take the line out"
                 " (CSV: put the value into quotes)",
             )
+        self._require_no_mark(start, data)
         copied = self._header + data if self._format.header == "match" else data
         return Chunk(
             start=start,
@@ -162,6 +177,24 @@ class FileSource:
                 copied[at : at + BLOCK_BYTES] for at in range(0, len(copied), BLOCK_BYTES)
             ),
         )
+
+    def _require_no_mark(self, start: Start, data: bytes) -> None:
+        """Refuse a mark in the middle, where another file was appended to this one.
+
+        Raises:
+            SourceUnreadable: there is one.
+        """
+        # A load that an earlier version began has the mark of the file in its first chunk.
+        known = len(UTF8_MARK) if start.position == 0 else 0
+        at = stray_mark(data, self._quote, after=known)
+        if at is not None:
+            line = start.line + data.count(b"\n", 0, at)
+            raise self._unreadable(
+                start,
+                f"line {line} of {self._path} begins with a byte order mark (EF BB BF), which would"
+                " become part of its first value: take it out (if it is meant: CSV, put the value"
+                " into quotes; text, write \\xEF\\xBB\\xBF)",
+            )
 
     def _no_end(self, start: Start) -> SourceUnreadable:
         return self._unreadable(
@@ -185,7 +218,7 @@ def last_record_end(data: bytes, quote: bytes | None) -> int | None:
     """
     end = data.rfind(b"\n")
     if quote is None:
-        while end >= 0 and _is_escaped(data, end):
+        while end >= 0 and is_escaped(data, end):
             end = data.rfind(b"\n", 0, end)
         return None if end < 0 else end + 1
     quotes = data.count(quote, 0, max(end, 0))
@@ -203,15 +236,7 @@ def first_record_end(data: bytes, quote: bytes | None) -> int | None:
         if quote is not None:
             quotes += data.count(quote, counted, end)
             counted = end
-        if not (quotes % 2 if quote is not None else _is_escaped(data, end)):
+        if not (quotes % 2 if quote is not None else is_escaped(data, end)):
             return end + 1
         end = data.find(b"\n", end + 1)
     return None
-
-
-def _is_escaped(data: bytes, at: int) -> bool:
-    """Whether an odd number of backslashes stands before ``at``."""
-    backslashes = at
-    while backslashes > 0 and data[backslashes - 1 : backslashes] == b"\\":
-        backslashes -= 1
-    return (at - backslashes) % 2 == 1

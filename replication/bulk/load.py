@@ -6,45 +6,56 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from pathlib import Path
+from typing import Literal
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from replication.bulk.chunk_units import ChunkUnits, Target
+from replication.bulk.chunk_units import ChunkUnits, CopyTarget
 from replication.bulk.files import FileFormat, FileSource
-from replication.bulk.ledger import State
-from replication.bulk.model import Chunk, Loaded, OnProgress, Progress, Setting, Source
+from replication.bulk.ledger import LoadState
+from replication.bulk.model import (
+    AppliedChunk,
+    Chunk,
+    CopySetting,
+    Loaded,
+    OnProgress,
+    Progress,
+    Source,
+)
 from replication.bulk.rows import RowSource
 from replication.storage import Storage
 from replication.wire import Row
 
 CHUNK_ROWS = 50_000
 CHUNK_BYTES_MAX = 8 * 2**20
-"""What a chunk costs beside its rows, a few round trips and a commit, is then a small share of the
-time that PostgreSQL takes for it (``benchmarks/bulk.py``); and three fit into any memory."""
+"""The fixed cost of a chunk, a few round trips and a commit, is then a small share of the time that
+PostgreSQL takes for its rows (``benchmarks/bulk.py``); and three of them fit into any memory."""
 
 CHUNKS_AHEAD = 1
-"""Encoded and waiting, beside the one that is sent and the one that grows: so the encoding goes on
-while a chunk is being committed."""
+"""Chunks that are encoded and wait, besides the one that is sent and the one that is being encoded.
+So the encoding goes on while a chunk is being committed."""
 
 CHUNK_DEADLINE_S = 120.0
 """For one chunk, failovers included: with Patroni's defaults one takes 20 to 39 s."""
 
 
 class BulkLoad:
-    """A load with a name, which is loaded exactly once in the life of the database.
+    """A named load, which is loaded exactly once in the life of the database.
 
-    The tables of ``schema.install`` must be there. Any number of processes may run the same load
-    from equal sources at the same time: each chunk is loaded by one of them.
+    The tables of ``schema.install`` must exist. Any number of processes may run the same load from
+    equal sources at the same time: each chunk is loaded by one of them.
 
     Args:
         storage: the cluster.
-        name: identifies the load; never to be used for another one.
+        name: identifies the load; never use it for another one.
         table: schema and name.
         columns: in the order of the source; those left out get their defaults.
         chunk_rows: rows a chunk, at most (a file's chunks are cut by bytes alone).
         chunk_bytes_max: bytes of COPY data a chunk; one of rows may pass it by a block of 128 KiB.
         chunk_deadline_s: how long one chunk may take, all attempts included.
+        compare: which loaded chunks the source is compared with, by their digests: ``last``, so
+            that a file need not be read again; or ``every``, which reads all of it.
         clock: monotonic seconds.
 
     Raises:
@@ -61,17 +72,25 @@ class BulkLoad:
         chunk_rows: int = CHUNK_ROWS,
         chunk_bytes_max: int = CHUNK_BYTES_MAX,
         chunk_deadline_s: float = CHUNK_DEADLINE_S,
+        compare: Literal["last", "every"] = "last",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if not name or not columns or chunk_rows < 1 or chunk_bytes_max < 1:
             raise ValueError("a load has a name, columns, and at least one row and byte a chunk")
+        if isinstance(table, str) or len(table) != 2 or isinstance(columns, str):
+            raise ValueError('table is ("schema", "name"), and columns is a list of names')
+        if any("\ufeff" in column for column in columns):
+            raise ValueError("a byte order mark is no part of a column: read names as utf-8-sig")
+        if compare not in ("last", "every"):
+            raise ValueError(f'compare is "last" or "every", not {compare!r}')
         self._name = name
-        self._target = Target(table=table, columns=tuple(columns))
+        self._target = CopyTarget(table=table, columns=tuple(columns))
         self._units = ChunkUnits(
             storage=storage, load=name, target=self._target, deadline_s=chunk_deadline_s
         )
         self._chunk_rows = chunk_rows
         self._chunk_bytes_max = chunk_bytes_max
+        self._every_chunk = compare == "every"
         self._clock = clock
 
     async def run(
@@ -83,14 +102,14 @@ class BulkLoad:
         """Load ``rows``, or what is missing of them.
 
         Args:
-            rows: tuples in the order of ``columns``, from the first on, the same each time. Those
-                that are loaded already are taken and thrown away, not encoded.
+            rows: tuples in the order of ``columns``, always from the first one and always the same.
+                Those that are loaded already are read and skipped, not encoded.
             on_progress: called in the event loop after each chunk; must not block.
 
         Raises:
             ChunkRefused: PostgreSQL refused a row, or it cannot be encoded. The chunks before it
                 are loaded.
-            SourceChanged: it is not the load that was begun under this name.
+            SourceChanged: it is not the load that was begun, or finished, under this name.
             DeadlineExceeded, Unknown: a chunk took too long; run the load again.
             Exception: what ``rows`` raised.
         """
@@ -109,10 +128,10 @@ class BulkLoad:
         *,
         on_progress: OnProgress | None = None,
     ) -> Loaded:
-        """Load a file, or what is missing of it: a load that resumes seeks to where it goes on.
+        """Load a file, or what is missing of it: a resumed load seeks to its next chunk.
 
         Args:
-            path: a plain file. Before a load is resumed, what is not loaded yet may be mended.
+            path: a plain file. Before a load is resumed, what is not loaded yet may be corrected.
             file_format: CSV without a header if None.
             on_progress: as in ``run``.
 
@@ -128,12 +147,14 @@ class BulkLoad:
 
     async def _load(self, source: Source, on_progress: OnProgress | None) -> Loaded:
         begun_s = self._clock()
-        state = await self._units.begin(self._plan(source))
+        state = await self._units.begin(self._plan(source), every_chunk=self._every_chunk)
         totals = state.totals
-        if not state.is_finished:
+        # An earlier version may have pruned all chunks of a load; then there is nothing to compare.
+        if state.last is not None or not (state.is_finished and totals.chunks):
             teller = _Teller(self._name, state, on_progress, self._clock)
-            await self._apply_all(source, state, teller)
-            totals = await self._units.finish()
+            last = await self._apply_all(source, state, teller)
+            if not state.is_finished:
+                totals = await self._units.finish(last)
         return Loaded(
             load=self._name,
             chunks=totals.chunks,
@@ -144,7 +165,7 @@ class BulkLoad:
             elapsed_s=self._clock() - begun_s,
         )
 
-    def _plan(self, source: Source) -> dict[str, Setting]:
+    def _plan(self, source: Source) -> dict[str, CopySetting]:
         """Everything that must be the same when the load is resumed."""
         return {
             "table": list(self._target.table),
@@ -154,53 +175,73 @@ class BulkLoad:
             **source.plan(),
         }
 
-    async def _apply_all(self, source: Source, state: State, teller: _Teller) -> None:
-        """Two tasks, a chunk or two apart. The error of either comes out as it is, in no group."""
-        chunks = source.chunks(None if state.last is None else state.last.start)
+    async def _apply_all(
+        self, source: Source, state: LoadState, teller: _Teller
+    ) -> AppliedChunk | None:
+        """Two tasks, a chunk or two apart. The error of either is raised as it is, not in a group.
+
+        Returns:
+            The last chunk of the source.
+        """
+        chunks = source.chunks(state.chunks[0].start if state.chunks else None)
         sending, receiving = anyio.create_memory_object_stream[Chunk | Exception](CHUNKS_AHEAD)
         failure: Exception | None = None
-        with receiving:  # until the group has ended: whoever sends must find somebody
+        last: AppliedChunk | None = None
+        with receiving:  # until the group has ended: a sender needs an open receiver
             async with anyio.create_task_group() as group:
                 group.start_soon(_encode, chunks, sending)
                 try:
-                    await self._apply_each(source, receiving, state, teller)
+                    last = await self._apply_each(source, receiving, state, teller)
                 except Exception as error:
                     failure = error
                 group.cancel_scope.cancel()
         if failure is not None:
             raise failure
+        return last
 
     async def _apply_each(
         self,
         source: Source,
         chunks: MemoryObjectReceiveStream[Chunk | Exception],
-        state: State,
+        state: LoadState,
         teller: _Teller,
-    ) -> None:
+    ) -> AppliedChunk | None:
+        """Compare the source with what is there, and apply what is not; its last chunk.
+
+        Raises:
+            SourceChanged: what is there is of another source.
+        """
+        there = {done.start.number: done for done in state.chunks}
         last, is_proved = state.last, state.last is None
         async for chunk in chunks:
             if isinstance(chunk, Exception):
                 raise chunk
-            if is_proved:
-                done, attempts = await self._units.apply(chunk, source)
-                teller.tell(chunk, done.rows, attempts)
-            elif last is not None and last.is_of(chunk):
-                is_proved = True
+            number = chunk.start.number
+            if not is_proved:
+                if number in there and not there[number].is_of(chunk):
+                    break
+                is_proved = last is not None and number == last.start.number
+            elif state.is_finished:
+                words = f"{self._name} was finished before chunk {number}: this source is longer"
+                raise self._units.changed(words, number)
             else:
-                break
-        if last is not None and not is_proved:
-            number = last.start.number
+                last, attempts = await self._units.apply(chunk, source)
+                teller.tell(chunk, last.rows, attempts)
+        else:
+            number = 0 if last is None else last.start.number
+        if not is_proved:
             raise self._units.changed(
-                f"the source of {self._name} is not what it was: chunk {number}, the last one that"
-                " was loaded, is different now",
+                f"the source of {self._name} is not what it was: chunk {number}, which is loaded,"
+                " is not in it any more",
                 number,
             )
+        return last
 
 
 async def _encode(
     chunks: AsyncGenerator[Chunk, None], to: MemoryObjectSendStream[Chunk | Exception]
 ) -> None:
-    """Ahead of whoever takes them; an error takes the place of a chunk."""
+    """Encodes chunks ahead of their use; an error takes the place of a chunk."""
     with to:
         try:
             async with aclosing(chunks):
@@ -211,12 +252,12 @@ async def _encode(
 
 
 class _Teller:
-    """Counts what is there, and tells it."""
+    """Counts what is loaded, and reports it."""
 
     def __init__(
         self,
         load: str,
-        state: State,
+        state: LoadState,
         on_progress: OnProgress | None,
         clock: Callable[[], float],
     ) -> None:

@@ -1,4 +1,4 @@
-"""What a bulk load is made of: chunks, where they begin, what is told on the way. Values only."""
+"""The values of a bulk load: chunks, where they begin, progress. Values only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-Setting = str | int | bool | None | list[str]
+CopySetting = str | int | bool | None | list[str]
 """A value of a plan; it goes through JSON and comes back the same."""
 
 
@@ -14,8 +14,8 @@ Setting = str | int | bool | None | list[str]
 class Start:
     """Where a chunk begins.
 
-    ``position`` is what its source seeks by: rows before it, or bytes of the file before it.
-    ``line`` is what people count: the number of its first row, or of its first line in the file.
+    ``position`` is where the source seeks to: the rows, or the bytes of the file, before the chunk.
+    ``line``, for messages: the number of its first row, or of its first line in the file.
     """
 
     number: int
@@ -25,7 +25,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """A stretch of the source as COPY takes it. ``digest`` is the SHA-256 of ``blocks``."""
+    """A part of the source, as COPY reads it. ``digest`` is the SHA-256 of ``blocks``."""
 
     start: Start
     position_end: int
@@ -36,18 +36,18 @@ class Chunk:
 
 
 class Source(Protocol):
-    """What is loaded: it can begin at any of its chunks, and cuts the same chunks every time.
+    """What is loaded. It can begin at any of its chunks, and always cuts the same chunks.
 
-    ``row_word``: what its rows are called where one is named, ``row`` or ``line``.
+    ``row_word``: the word for a row in messages, ``row`` or ``line``.
     """
 
     row_word: str
 
-    def plan(self) -> Mapping[str, Setting]:
+    def plan(self) -> Mapping[str, CopySetting]:
         """Everything about the source that must be the same when a load is resumed."""
         ...
 
-    def copy_options(self) -> Mapping[str, Setting]:
+    def copy_options(self) -> Mapping[str, CopySetting]:
         """The options of COPY, beside those of its own."""
         ...
 
@@ -61,7 +61,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class AppliedChunk:
     """A chunk as the ledger has it; ``rows`` as COPY counted them."""
 
     start: Start
@@ -82,7 +82,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A chunk is there for certain. Totals are those of the whole load, earlier runs included.
+    """A chunk is certainly in the table. Totals are those of the whole load, earlier runs included.
 
     ``bytes_total`` counts COPY data; ``rows_per_s`` is the mean of this run; ``attempts`` counts
     the transactions of this chunk (0: another process loaded it).
@@ -104,7 +104,7 @@ class Loaded:
     """A load that is complete.
 
     ``resumed_after``: the last chunk that was there when this run began, 0 if none was.
-    ``was_finished``: an earlier run had ended it, and this one did nothing.
+    ``was_finished``: an earlier run had finished it, and this one has only compared.
     """
 
     load: str

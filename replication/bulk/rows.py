@@ -9,11 +9,11 @@ from itertools import islice
 import anyio.lowlevel
 
 from replication.bulk.errors import ChunkRefused, no_facts
-from replication.bulk.model import Chunk, Setting, Start
+from replication.bulk.model import Chunk, CopySetting, Start
 from replication.wire import BLOCK_BYTES, Row, row_encoder
 
 BATCH_ROWS = 256
-"""Rows taken from the iterable between two looks at anything else."""
+"""Rows taken from the iterable before other tasks get a turn."""
 
 
 class RowSource:
@@ -21,8 +21,8 @@ class RowSource:
 
     Args:
         load: its name, for errors.
-        rows: from the first row on, whatever is in the ledger. A plain iterable is read in the
-            event loop: one that blocks holds up everything else in it.
+        rows: always from the first row, whatever is in the ledger. A plain iterable is read in the
+            event loop: one that blocks also blocks everything else there.
         chunk_rows: rows a chunk, at most.
         chunk_bytes_max: a chunk ends with the block (``BLOCK_BYTES``) that reaches this.
     """
@@ -42,16 +42,16 @@ class RowSource:
         self._chunk_rows = chunk_rows
         self._chunk_bytes_max = chunk_bytes_max
 
-    def plan(self) -> Mapping[str, Setting]:
-        """The rows themselves are held to the digest of the last chunk."""
+    def plan(self) -> Mapping[str, CopySetting]:
+        """The rows themselves are compared with the digest of the last chunk."""
         return {"source": "rows"}
 
-    def copy_options(self) -> Mapping[str, Setting]:
+    def copy_options(self) -> Mapping[str, CopySetting]:
         """Text, as ``row_encoder`` writes it."""
         return {"format": "text", "encoding": "UTF8"}
 
     def row_of(self, chunk: Chunk, line: int) -> int:
-        """A row is a line: the encoding escapes every line break in it."""
+        """One row is one line: the encoding escapes every line break in it."""
         return chunk.start.line + line - 1
 
     async def chunks(self, start: Start | None) -> AsyncGenerator[Chunk, None]:
@@ -81,7 +81,7 @@ class RowSource:
                 is_full = len(chunk.buffer) >= BLOCK_BYTES
                 if is_full:
                     chunk.end_block()
-                    await anyio.lowlevel.checkpoint()  # whoever sends the chunk before comes first
+                    await anyio.lowlevel.checkpoint()  # the chunk before is sent first
                 if rows == self._chunk_rows or (is_full and chunk.size >= self._chunk_bytes_max):
                     yield (whole := chunk.end(rows))
                     chunk, rows = _Growing(next_start(whole)), 0
@@ -95,7 +95,7 @@ def next_start(chunk: Chunk) -> Start:
 
 
 class _Growing:
-    """A chunk on its way."""
+    """A chunk that is being filled."""
 
     def __init__(self, start: Start) -> None:
         self.start = start

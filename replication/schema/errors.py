@@ -1,4 +1,5 @@
-"""What a migration raises. Those that are ``NotApplied``: the migration named took no effect."""
+"""Errors of migrations. After one that is a ``NotApplied`` the migration it names took no
+effect."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from replication.errors import DeadlineExceeded, Facts, NotApplied, Unknown
 
 
 class MigrationFailed(NotApplied):
-    """A statement of a migration was refused, and would be again.
+    """A statement of a migration was refused, and would be refused again.
 
     Args:
         message: one sentence, with the remedy where there is one.
@@ -21,7 +22,7 @@ class MigrationFailed(NotApplied):
 
 
 class MigrationChanged(NotApplied):
-    """What was applied is not what is asked for: another content, or another order."""
+    """What was applied differs from what is asked for, in content or in order."""
 
 
 class MigrationLate(DeadlineExceeded):

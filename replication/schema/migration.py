@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from psycopg import sql
 
-from replication.units import Transaction
+from replication.units.unit import Transaction
 from replication.wire import Query
 
 MigrationFunction = Callable[[Transaction], Awaitable[None]]
@@ -24,13 +24,13 @@ _NOTHING_YET = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
 class Migration:
     """A change of the schema; give ``statements``, or ``function`` with its ``version``.
 
-    Once it is applied anywhere it must not be changed: write another one.
+    Do not change it once it is applied anywhere: write a new one.
 
     Attributes:
         id: unique in its series, and never used again.
         statements: one command each, all in one transaction.
-        function: for what needs more than SQL. It may be called several times, each time in a
-            fresh transaction.
+        function: for changes that need more than SQL. It may be called several times, each time in
+            a fresh transaction.
         version: stands for the content of ``function``, which cannot be digested.
 
     Raises:

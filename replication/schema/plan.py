@@ -10,10 +10,10 @@ from replication.schema.migration import Migration
 
 
 def check_ids(migrations: Sequence[Migration]) -> None:
-    """Every id once.
+    """Check that every id is there once.
 
     Raises:
-        ValueError: it is not so.
+        ValueError: one is there twice.
     """
     seen: set[str] = set()
     for migration in migrations:
@@ -26,8 +26,8 @@ def next_of(migrations: Sequence[Migration], applied: Mapping[str, str]) -> Migr
     """The first that is not applied, None if all are.
 
     Args:
-        applied: digest by id. Ids that nobody asks for are left alone: a newer version of the
-            application may have been here first.
+        applied: digest by id. Ids that are not in the list are left alone: a newer version of the
+            application may have added them.
 
     Raises:
         MigrationChanged: one was applied with another content, or comes before one that is applied.

@@ -1,22 +1,23 @@
-"""Deletes the id rows of units of work that nobody may ask about any more.
+"""Deletes the id rows of units of work that are past their retention.
 
-**What makes it safe.** A row may go when no call with its id can come any more and none is under
-way. Two promises of the caller see to that: a unit id is not used again, nor asked about, after
-the retention; and the retention is longer than any ``deadline_s``. Then:
+**What makes it safe.** A row may be deleted when no call with its id can come any more and none is
+in progress. The caller promises two things for that: a unit id is not used again, nor asked about,
+after the retention; and the retention is longer than any ``deadline_s``. Then:
 
 - The rows of one unit go together, in one statement, and only when the newest of them is past the
-  retention. Were a void row deleted while a younger attempt of its unit is there, a call with that
-  id would begin at the free number again and apply the unit twice.
-- An attempt in flight, whose row nobody sees yet, belongs to a call that is no older than its
-  deadline, and what a dead client left open the server ends within seconds (``wire.connect``). The
+  retention. If a void row were deleted while a younger attempt of its unit is there, a call with
+  that id would begin at the free number again and apply the unit twice.
+- An attempt in progress, whose row is not visible yet, belongs to a call that is no older than its
+  deadline; and the server ends what a dead client left open within seconds (``wire.connect``). The
   void row before it was written by the same call, or later, so it is within the retention.
 
-**No index.** ``created_at`` has none, since every unit of work would pay for it. The table is read
-in stretches of pages instead (a TID range scan, PostgreSQL 14), each in a transaction of its own:
-one pass reads what the VACUUM that must follow reads anyway.
+**No index.** ``created_at`` has none, since it would slow every unit of work down. The table is
+read in ranges of pages instead (a TID range scan, PostgreSQL 14), one transaction each: one pass
+reads what the VACUUM that follows reads anyway.
 
-Chunks of bulk loads that were finished before the retention go too. Their loads stay, a row each,
-so that a name is never loaded twice.
+Chunks of bulk loads that were finished before the retention are deleted too, except the last one of
+each load: the source of a later run is compared with it. The loads stay, a row each, so that a name
+is never loaded twice.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ import anyio
 import psycopg
 
 from replication.errors import DeadlineExceeded, Facts, NotApplied, StorageError
-from replication.outcomes import Action, Failure, Phase, decide
+from replication.failures import Action, AttemptPhase, Failure, decide
+from replication.primary.router import not_admitted
 from replication.storage import Storage
-from replication.wire import Params, Query, failure_of
+from replication.wire import Params, Query, Session, failure_of, final_refusal
 
 _log = logging.getLogger("replication")
 
@@ -44,7 +46,8 @@ RETENTION_S_MIN = 3600.0
 RETENTION_S = 7 * 86400.0
 
 BATCH_PAGES = 256
-"""2 MiB of the table, some 25,000 rows: a fraction of a second, no replica falls behind by it."""
+"""2 MiB of the table, some 25,000 rows: a fraction of a second, so no replica falls behind because
+of it."""
 
 CHUNKS_LIMIT = 10_000
 """Rows of ``bulk_chunk`` a transaction."""
@@ -80,7 +83,7 @@ _PRUNE_CHUNKS = """
     WITH gone AS (
     DELETE FROM bascule.bulk_chunk AS c USING (
         SELECT load, chunk FROM bascule.bulk_chunk JOIN bascule.bulk_load USING (load)
-        WHERE finished_at < now() - make_interval(secs => %(older_than_s)s)
+        WHERE finished_at < now() - make_interval(secs => %(older_than_s)s) AND chunk < chunks
         LIMIT %(limit)s
     ) AS old
     WHERE (c.load, c.chunk) = (old.load, old.chunk)
@@ -107,19 +110,19 @@ async def prune(
     batch_pages: int = BATCH_PAGES,
     clock: Callable[[], float] = time.monotonic,
 ) -> Pruned:
-    """One pass over the table. May be run by anybody, also by several at once.
+    """Make one pass over the table. Several processes may do so at once.
 
     Args:
-        storage: as a role with the rights of ``grant_statements(role, prune=True)``.
-        older_than_s: the retention; longer than any ``deadline_s`` of a unit of work, and than
-            anybody may want to ask what became of one. At least ``RETENTION_S_MIN``.
+        storage: connects as a role with the rights of ``grant_statements(role, prune=True)``.
+        older_than_s: the retention; longer than any ``deadline_s`` of a unit of work, and than the
+            time in which its outcome may be asked for. At least ``RETENTION_S_MIN``.
         deadline_s: for the pass, failovers included.
         batch_pages: pages of the table a transaction.
 
     Raises:
         ValueError: the retention is too short.
-        DeadlineExceeded: the pass did not come to its end. What it deleted is gone.
-        NotApplied: PostgreSQL refused.
+        DeadlineExceeded: the pass did not finish. What it deleted stays deleted.
+        NotApplied: PostgreSQL refused; ``ReadOnly`` if it does not accept writes.
     """
     if older_than_s < RETENTION_S_MIN:
         raise ValueError(f"the retention is at least {RETENTION_S_MIN:.0f} s, not {older_than_s}")
@@ -142,9 +145,9 @@ async def prune(
 async def keep_pruned(
     storage: Storage, *, older_than_s: float | None = None, interval_s: float = INTERVAL_S
 ) -> NoReturn:
-    """``prune`` for ever, every ``interval_s`` (half to one and a half times, by chance).
+    """Run ``prune`` for ever, every ``interval_s`` (randomly half to one and a half times that).
 
-    For a task group of the application; failures are logged and the next pass comes.
+    Start it in a task group of the application. A failure is logged, and the next pass follows.
 
     Args:
         storage: its role needs the right to prune (``grants_text(role, prune=True)``).
@@ -189,22 +192,37 @@ class _Pass:
         """
         while True:
             self._attempts += 1
+            self._failure = None
             try:
                 async with self._storage.session() as session:
                     self._node = session.node
-                    return int((await session.fetch(query, params))[0][0])
+                    return await self._count_on(session, query, params)
             except psycopg.Error as error:
-                failure = self._failure = failure_of(error)
-                # A warning is a commit that may be taken back: what was not deleted for good is
-                # found again.
-                if failure.kind != "warning" and decide(failure, Phase.BODY) is Action.GIVE_UP:
+                failure = self._failure = self._failure or failure_of(error)
+                refused = final_refusal(error)
+                if refused is not None:
+                    words = "id rows were not pruned"
+                    raise not_admitted(refused, words, self.facts()) from error
+                # A warning is a commit that a failover may lose: the next pass then finds those
+                # rows again.
+                if (
+                    failure.kind != "warning"
+                    and decide(failure, AttemptPhase.BODY) is Action.GIVE_UP
+                ):
                     raise NotApplied(
                         f"id rows were not pruned: {failure.message}", **self.facts()
                     ) from error
             await anyio.sleep(AGAIN_PAUSE_S * random.uniform(0.5, 1.5))
 
+    async def _count_on(self, session: Session, query: Query, params: Params) -> int:
+        try:
+            return int((await session.fetch(query, params))[0][0])
+        except psycopg.Error as error:
+            self._failure = failure_of(error, session)
+            raise
+
     def facts(self) -> Facts:
-        """For an error."""
+        """What an error says of the call."""
         return Facts(
             unit_id="prune",
             node=self._node,

@@ -7,6 +7,7 @@ Rules that hold for everything in here:
   effect; a server that went silent makes that 11 s (measured), and worse, a cancel request that
   reaches a COMMIT waiting for its synchronous standby makes the transaction visible though it is
   not replicated.
+- What a server says in words is for people. Only its SQLSTATE decides (``refusals``).
 - A session counts as one of the primary only after the server itself said that it is not in
   recovery; the same answer carries timeline and system identifier.
 - Warnings in answer to COMMIT are errors here (``CommitWarning``): they say that the synchronous
@@ -21,14 +22,18 @@ from replication.wire.conninfo import Address
 from replication.wire.copying import BLOCK_BYTES, Row, row_encoder
 from replication.wire.errors import (
     CommitWarning,
+    Lost,
     NotPrimary,
+    Refused,
     RolledBack,
+    StaleStatement,
     failure_of,
+    final_refusal,
     is_id_row_conflict,
-    is_not_admitted,
 )
 from replication.wire.lent import AsyncLentConnection, LentConnection
 from replication.wire.line import Line
+from replication.wire.refusals import Meaning
 from replication.wire.session import Session
 from replication.wire.statement import Params, Query
 
@@ -39,16 +44,20 @@ __all__ = [
     "CommitWarning",
     "LentConnection",
     "Line",
+    "Lost",
+    "Meaning",
     "NotPrimary",
     "Params",
     "Query",
+    "Refused",
     "RolledBack",
     "Row",
     "Session",
+    "StaleStatement",
     "connect",
     "failure_of",
+    "final_refusal",
     "is_id_row_conflict",
-    "is_not_admitted",
     "row_encoder",
     "session_to",
 ]

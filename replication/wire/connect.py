@@ -8,14 +8,15 @@ from contextlib import asynccontextmanager
 import anyio
 import psycopg
 
-from replication.credentials import Credentials
+from replication.access.credentials import Credentials
 from replication.wire.connection import Connection
 from replication.wire.conninfo import Address, open_connection
-from replication.wire.errors import refusal_of
+from replication.wire.errors import Refused
+from replication.wire.refusals import refusal_with
 from replication.wire.session import Session
 
 CONNECT_DEADLINE_S = 2.0
-"""Connecting took 3 to 10 ms in the lab; two lost SYNs cost 1 + 2 s. libpq's own limit is 130 s."""
+"""As ``StorageSettings.connect_deadline_s``, which says why. libpq's own limit is 130 s."""
 
 
 async def connect(
@@ -31,7 +32,8 @@ async def connect(
         settings: server settings for this session, beside those that correctness needs.
 
     Raises:
-        psycopg.Error: not connected within ``deadline_s``. libpq gives no SQLSTATE here.
+        Refused: the server, or a program in its place, does not take us.
+        psycopg.Error: not connected within ``deadline_s``, or lost again.
     """
     connection: Connection | None = None
     try:
@@ -40,20 +42,17 @@ async def connect(
             session = Session(connection, node=address.node)
             await session.look()
             return session
-    except TimeoutError:
+    except BaseException as error:
         if connection is not None:
             connection.cut()
-        raise psycopg.errors.ConnectionTimeout(
-            f"{address.node} did not take a connection within {deadline_s} s"
-        ) from None
-    except psycopg.OperationalError as error:
-        if connection is not None:
-            connection.cut()
-            raise
-        raise refusal_of(error) from error
-    except BaseException:
-        if connection is not None:
-            connection.cut()
+        if isinstance(error, TimeoutError):
+            raise psycopg.errors.ConnectionTimeout(
+                f"{address.node} did not take a connection within {deadline_s:g} s"
+            ) from None
+        if isinstance(error, psycopg.Error) and not isinstance(error, Refused) and error.sqlstate:
+            # It let us in, and refused the first question.
+            meaning = refusal_with(error.sqlstate).meaning
+            raise Refused(meaning, error.sqlstate, str(error)) from error
         raise
 
 

@@ -1,8 +1,8 @@
-"""From an address and credentials to a connection of libpq. Nothing is left to its surroundings.
+"""From an address and credentials to a connection of libpq. Nothing is left to the environment.
 
 libpq fills what a connection string leaves open from ``PG...`` variables and from the home
 directory: a ``PGSSLMODE``, a forgotten ``~/.pgpass``, ``~/.postgresql/root.crt``. Everything that
-decides to whom we speak, and with which proof, is therefore always said (PostgreSQL manual,
+decides which server we speak to, and with which proof, is therefore always set (PostgreSQL manual,
 "Database Connection Control Functions"). Needs libpq 16 or later, for ``require_auth``.
 """
 
@@ -14,14 +14,13 @@ from dataclasses import dataclass
 import anyio
 from psycopg.conninfo import make_conninfo
 
-from replication.credentials import Credentials
-from replication.passwords import CredentialsError, Secret
-from replication.problems import ConfigError
-from replication.tls import Tls
+from replication.access.credentials import Credentials, CredentialsError, Secret
+from replication.access.problems import ConfigError
+from replication.access.tls import Tls
 from replication.wire.connection import Connection
 
-# The second net, for sockets whose peer lost its power while nobody waits in Python: unanswered
-# data ends the connection after 4 s, an idle one is probed after 1 s, every second, three times.
+# The second net, for sockets whose peer lost its power while no Python code waits: unanswered data
+# ends the connection after 4 s, an idle one is probed after 1 s, every second, three times.
 _SOCKET_OPTIONS: Mapping[str, int] = {
     "keepalives": 1,
     "keepalives_idle": 1,
@@ -34,9 +33,9 @@ _SOCKET_OPTIONS: Mapping[str, int] = {
 # filtered by the server, a cancelled synchronous wait would look like a commit. A client that
 # vanished must not hold its id row's key for long, so idle transactions are ended. A COPY that is
 # waiting for data is not idle: only the server's probes notice that its client's host is gone. And
-# a statement that is running looks up every two seconds whether somebody still waits for it (from
+# a statement that is running looks up every two seconds whether its client is still there (from
 # PostgreSQL 14 on, manual 19.3.2); a COMMIT that waits for its standby is not ended by that.
-_SERVER_SETTINGS: Mapping[str, str] = {
+SERVER_SETTINGS: Mapping[str, str] = {
     "client_min_messages": "warning",
     "idle_in_transaction_session_timeout": "30s",
     "client_connection_check_interval": "2s",
@@ -77,8 +76,8 @@ async def open_connection(
             conninfo(address, credentials, secret, settings), autocommit=True
         )
     except BaseException as error:
-        # psycopg's frames hold the connection string. Whoever reports local variables along with
-        # a traceback (many do) would report the password.
+        # psycopg's frames hold the connection string. A tool that reports local variables along
+        # with a traceback (many do) would report the password.
         raise error.with_traceback(None) from None
 
 
@@ -95,9 +94,9 @@ def conninfo(
         settings: server settings for this session, beside those that correctness needs.
 
     Raises:
-        CredentialsError: the system's certificate authorities are wanted, and nowhere to be found.
+        CredentialsError: the system's certificate authorities are wanted, and cannot be found.
     """
-    options = {**_SERVER_SETTINGS, **settings}
+    options = {**SERVER_SETTINGS, **settings}
     return make_conninfo(
         "",
         host=address.host,

@@ -1,10 +1,36 @@
-"""Errors that psycopg has no class for, and every error as the table of ``outcomes`` takes it."""
+"""Errors that psycopg has no class for, and every error as the table of ``failures`` takes it."""
 
 from __future__ import annotations
 
+from typing import Literal, Protocol, cast
+
 import psycopg
 
-from replication.outcomes import Failure
+from replication.failures import Failure, Severity
+from replication.wire.refusals import Meaning
+
+
+class Liveness(Protocol):
+    """The state of a connection, as a ``Session`` reports it."""
+
+    @property
+    def is_broken(self) -> bool:
+        """It is closed, or has turned out to be lost."""
+        ...
+
+    @property
+    def is_closed_here(self) -> bool:
+        """It was good until it was closed on this side."""
+        ...
+
+    @property
+    def has_ended(self) -> bool:
+        """Its server has said, on it, that it ends it."""
+        ...
+
+
+class Lost(psycopg.OperationalError):
+    """The server is silent, or is not the one that it should be: its connection counts as lost."""
 
 
 class CommitWarning(psycopg.OperationalError):
@@ -15,19 +41,27 @@ class CommitWarning(psycopg.OperationalError):
         self.sqlstate = sqlstate
 
 
+class NotSent(psycopg.ProgrammingError):
+    """Nothing could be sent, not even a COMMIT: the program had left something else under way on
+    the connection, which is closed."""
+
+    def __init__(self) -> None:
+        super().__init__("a COPY, a stream of rows or a pipeline was left open on the connection")
+
+
 class RolledBack(psycopg.InternalError):
     """The server answered COMMIT with ROLLBACK: an error in the transaction had been swallowed."""
 
     sqlstate = "25P02"
 
 
-class NotPrimary(psycopg.OperationalError):
+class NotPrimary(Lost):
     """The server is in recovery, or on a timeline that is history, or of another cluster."""
 
     sqlstate = "25006"
 
 
-class Ended(psycopg.OperationalError):
+class Ended(Lost):
     """The server closed the connection, and said why."""
 
     def __init__(self, sqlstate: str, message: str) -> None:
@@ -35,50 +69,89 @@ class Ended(psycopg.OperationalError):
         self.sqlstate = sqlstate
 
 
-class Refused(psycopg.OperationalError):
-    """The server refused a connection, with the SQLSTATE that its words stand for."""
+class StaleStatement(psycopg.OperationalError):
+    """Another session has spoilt what this one had prepared. The transaction is rolled back; run
+    again, it does not fail for this."""
 
-    def __init__(self, sqlstate: str, message: str) -> None:
+    def __init__(self, sqlstate: str | None, message: str) -> None:
         super().__init__(message)
         self.sqlstate = sqlstate
 
 
-# libpq does not pass on the SQLSTATE of a refused connection, only the words
-# (src/backend/storage/lmgr/proc.c, utils/init/postinit.c, tcop/backend_startup.c, libpq/auth.c).
-# A server that speaks another language is treated like one that cannot be reached.
-_WORDS = (
-    ("53300", ("too many clients already", "remaining connection slots", "too many connections")),
-    ("57P03", ("the database system is",)),
-    ("28P01", ("password authentication failed", "no password supplied")),
-    ("28000", ("no pg_hba.conf entry", "authentication method requirement", 'role "')),
-    ("3D000", ('database "',)),
-)
+class Refused(psycopg.OperationalError):
+    """A server refused a connection, and said why; or libpq refused the server (no SQLSTATE)."""
+
+    def __init__(self, meaning: Meaning, sqlstate: str | None, message: str) -> None:
+        super().__init__(message)
+        self.meaning = meaning
+        self.sqlstate = sqlstate
 
 
-def refusal_of(error: psycopg.OperationalError) -> psycopg.OperationalError:
-    """``error`` of a failed connect, with a SQLSTATE where its words have one."""
-    words = str(error)
-    for sqlstate, parts in _WORDS:
-        if any(part in words for part in parts):
-            return Refused(sqlstate, words)
-    return error
+def final_refusal(error: BaseException) -> Refused | None:
+    """``error``, if it is a refusal to connect that would come again."""
+    return error if isinstance(error, Refused) and error.meaning.is_final else None
 
 
-def is_not_admitted(sqlstate: str | None) -> bool:
-    """The server is there, and does not want us: another try would be refused again."""
-    return sqlstate is not None and (sqlstate[:2] == "28" or sqlstate == "3D000")
+def failure_of(error: psycopg.Error, session: Liveness | None = None) -> Failure:
+    """``error`` as the table of ``failures`` takes it. To be called as soon as it is caught: what
+    is done with the session afterwards may close it.
+
+    Args:
+        error: what was raised.
+        session: whose connection it was raised on, lent or not; None if there was none yet.
+    """
+    sqlstate, message = error.sqlstate, str(error)
+    if isinstance(error, CommitWarning | NotSent):
+        is_unsent = isinstance(error, NotSent)
+        kind: Literal["client", "warning"] = "client" if is_unsent else "warning"
+        return Failure(kind=kind, sqlstate=sqlstate, message=message, is_unsent=is_unsent)
+    if isinstance(error, StaleStatement):
+        return Failure(
+            kind="error",
+            sqlstate=sqlstate,
+            message=message,
+            severity="ERROR",
+            is_stale_statement=True,
+        )
+    severity, is_end = _severity_of(error, session), is_fatal(error)
+    is_gone = session.is_broken if session is not None else _is_of_connecting(error)
+    is_said = isinstance(error, Lost) or (is_end and (session is None or session.has_ended))
+    if is_gone and not is_said and session is not None and session.is_closed_here:
+        closed = f"{message.strip()} (the connection was closed on this side)"
+        return Failure(kind="client", message=closed)
+    if is_gone or is_said:
+        return Failure(kind="lost", sqlstate=sqlstate, message=message, severity=severity)
+    if sqlstate is None or is_end:  # the end of another server's session does not end ours
+        return Failure(kind="client", sqlstate=sqlstate, message=message)
+    return Failure(
+        kind="error",
+        sqlstate=sqlstate,
+        message=message,
+        severity=severity,
+        source_function=error.diag.source_function,
+    )
 
 
-def failure_of(error: psycopg.Error) -> Failure:
-    """``error`` as the table of ``outcomes`` takes it."""
-    if isinstance(error, CommitWarning):
-        return Failure(kind="warning", sqlstate=error.sqlstate, message=str(error))
-    if error.sqlstate is not None:
-        return Failure(kind="error", sqlstate=error.sqlstate, message=str(error))
-    # Without a SQLSTATE it was said by libpq or psycopg, not by the server: OperationalError and
-    # InterfaceError when the connection is gone, the others when a statement was never sent.
-    lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-    return Failure(kind="lost" if lost else "client", message=str(error))
+def is_fatal(error: psycopg.Error) -> bool:
+    """A server has said, in ``error``, that it ends the session."""
+    return error.pgresult is not None and _severity_of(error, None) in ("FATAL", "PANIC")
+
+
+def _is_of_connecting(error: psycopg.Error) -> bool:
+    return error.sqlstate is None and isinstance(
+        error, psycopg.OperationalError | psycopg.InterfaceError
+    )
+
+
+def _severity_of(error: psycopg.Error, session: Liveness | None) -> Severity | None:
+    """Field ``V`` of the server's message; PostgreSQL sends it since 9.6, poolers do not.
+
+    A SQLSTATE without a message is one that a function raised by itself, or is our own.
+    """
+    if error.pgresult is None:
+        return None if session is None or error.sqlstate is None else "ERROR"
+    word = error.diag.severity_nonlocalized
+    return cast(Severity, word) if word in ("ERROR", "FATAL", "PANIC") else None
 
 
 def is_id_row_conflict(error: psycopg.Error, table: tuple[str, str]) -> bool:

@@ -1,7 +1,8 @@
-"""One connection as a unit of work uses it: few round trips, a commit that is believed."""
+"""One connection as a unit of work uses it: few round trips, a commit with a reliable answer."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 
@@ -13,9 +14,11 @@ from psycopg.pq.abc import PGconn, PGresult
 from psycopg.rows import TupleRow
 
 from replication.wire.connection import Connection, closed_pgconn
+from replication.wire.conninfo import SERVER_SETTINGS
 from replication.wire.copying import send_blocks
-from replication.wire.errors import CommitWarning, Ended, RolledBack
+from replication.wire.errors import CommitWarning, Ended, Refused, RolledBack
 from replication.wire.exchange import Exchanges
+from replication.wire.refusals import Meaning
 from replication.wire.statement import (
     Params,
     Query,
@@ -25,6 +28,7 @@ from replication.wire.statement import (
     rows_of,
     statement_of,
 )
+from replication.wire.wal import timeline_of
 
 ROLLBACK_DEADLINE_S = 1.0
 """A ROLLBACK that takes longer is not worth the connection it would save."""
@@ -33,7 +37,9 @@ _LOOK = (
     "SELECT pg_is_in_recovery(),"
     " CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_insert_lsn()) END,"
     " (SELECT system_identifier FROM pg_control_system()),"
-    " current_setting('synchronous_commit')"
+    " current_setting('synchronous_commit'),"
+    " current_setting('default_transaction_read_only') = 'on',"
+    " pg_backend_pid(), current_setting('client_min_messages')"
 )
 
 _COMMIT, _ROLLBACK = Statement(b"COMMIT"), Statement(b"ROLLBACK")
@@ -43,8 +49,8 @@ _AS_PROMISED = Statement(
     b" set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
     b" WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)"
 )
-"""Undoes what a function has set, before its COMMIT and for the next who gets the session: a
-commit that waits for nobody, or whose warning is filtered, would look like one that holds."""
+"""Undoes what a function has set, before its COMMIT and for the next user of the session: a commit
+that waits for no standby, or whose warning is filtered, would look like one that holds."""
 
 _MAY_SET = frozenset({b"SET", b"RESET", b"DISCARD ALL", b"DO", b"CALL"})
 """Command tags of statements that may change settings; ``set_config`` is known by its name. Only
@@ -63,17 +69,58 @@ class Session:
         self.in_recovery = True
         self.timeline = 0
         self.system_identifier = 0
+        self.is_read_only = False
+        """Its transactions are, unless they say otherwise; as of the last answer."""
+        self.made_s = time.monotonic()
+        self.losses = 0
+        """How often a primary had been lost when it was made (``Router``)."""
         self._connection = connection
         self._exchanges = Exchanges(connection)
         self._unsent: list[Statement] = []
         """Of a transaction that was begun: they travel with the next statement."""
         self._header: PGresult | None = None
         self._header_error: psycopg.Error | None = None
+        self._prepares = True
+        """Whether statements of the open transaction may be prepared."""
         self._has_own_settings = False
         """A statement may have changed what the promise of ``commit`` depends on."""
         self._last_words: Ended | None = None
-        self._warnings: list[tuple[str | None, str]] = []
+        self._warning: tuple[str | None, str] | None = None
+        """The first one since a statement was sent that may commit."""
         connection.add_notice_handler(self.on_notice)
+
+    @property
+    def is_broken(self) -> bool:
+        """The connection is closed, or has turned out to be lost."""
+        return self._connection.pgconn.status == ConnStatus.BAD
+
+    @property
+    def is_closed_here(self) -> bool:
+        """It was good until it was closed on this side: by its borrower, or because a wait for an
+        answer was cancelled. That says nothing about the server."""
+        return self._connection.is_closed_here
+
+    @property
+    def has_ended(self) -> bool:
+        """Its server has said, on it, that it ends it."""
+        return self._connection.has_ended or self._last_words is not None
+
+    def note(self, error: psycopg.Error) -> None:
+        """``error`` is what the server has answered while the connection was on loan."""
+        self._connection.note(error)
+
+    def require_open(self) -> None:
+        """Check that there is a connection to send a COMMIT on.
+
+        Raises:
+            psycopg.OperationalError: there is none, so no COMMIT was sent.
+        """
+        if self.is_broken:
+            raise self.with_last_words(psycopg.OperationalError("the connection is closed"))
+
+    def close_here(self) -> None:
+        """Close the connection while it is on loan; see ``is_closed_here``."""
+        self._connection.cut()
 
     @property
     def is_clean(self) -> bool:
@@ -86,12 +133,39 @@ class Session:
 
         Whatever a role or a database has as its default, commits wait for their standby unless a
         transaction says otherwise.
+
+        Raises:
+            Refused: another program answers in the server's name, and its answer cannot be trusted.
         """
-        in_recovery, wal_file, self.system_identifier, commit = (await self.fetch(_LOOK))[0]
+        (row,) = await self.fetch(_LOOK)
+        in_recovery, wal_file, self.system_identifier, commit, self.is_read_only, *others = row
+        self._require_nobody_between(*others)
         self.in_recovery = bool(in_recovery)
-        self.timeline = 0 if wal_file is None else int(wal_file[:8], 16)
+        self.timeline = 0 if wal_file is None else timeline_of(wal_file)
         if commit not in _WAITS_FOR_FLUSH:  # the role's or the database's own default
             await self.fetch("SET synchronous_commit = on")
+
+    def _require_nobody_between(self, pid: int, min_messages: str) -> None:
+        """A pooler may give every transaction another server, and what was asked for at connecting
+        to none. It is known by its own process number, which it gave us instead of the server's.
+
+        Raises:
+            Refused: there is one.
+        """
+        told = self._connection.pgconn.backend_pid
+        words = None
+        if pid != told:
+            words = f"it says that it is process {told}, and statements run in process {pid}"
+        elif min_messages != SERVER_SETTINGS["client_min_messages"]:
+            words = (
+                f"what we set at connecting is not in force (client_min_messages: {min_messages})"
+            )
+        if words is not None:
+            raise Refused(
+                Meaning.START_REFUSED,
+                None,
+                f"{self.node} is not PostgreSQL itself, a pooler is in between: {words}",
+            )
 
     async def fetch(self, query: Query, params: Params | None = None) -> list[TupleRow]:
         """Run one statement and return its rows.
@@ -101,10 +175,10 @@ class Session:
                 warned about it.
         """
         own_commit = self.is_clean
-        self._warnings.clear()
+        self._warning = None
         result = await self._exchange(statement_of(query, params, self._connection))
-        if own_commit and self._warnings:
-            raise CommitWarning(*self._warnings[0])
+        if own_commit and self._warning is not None:
+            raise CommitWarning(*self._warning)
         return rows_of(result, self._connection)
 
     def begin(
@@ -114,6 +188,7 @@ class Session:
         *,
         begin: Query = "BEGIN",
         preamble: Sequence[Query] = (),
+        prepare: bool = True,
     ) -> None:
         """Begin a transaction; nothing is sent before its first statement (or ``fetch_header``).
 
@@ -122,7 +197,9 @@ class Session:
             params: its parameters.
             begin: BEGIN with its modes.
             preamble: statements between the two, without rows.
+            prepare: False keeps prepared statements, which others can spoil, out of it.
         """
+        self._prepares = prepare
         self._header = self._header_error = None
         self._unsent = [
             statement_of(statement, None, self._connection) for statement in (begin, *preamble)
@@ -145,12 +222,14 @@ class Session:
         """The row that the statement given to ``begin`` returned.
 
         Raises:
-            psycopg.Error: why there is none, even if somebody has swallowed that error before.
+            psycopg.Error: why there is none, even if the function has swallowed that error before.
         """
         if self._header_error is not None:
             raise self._header_error
         if self._unsent:
             self._header = (await self._send(()))[-1]
+        if self._header is None:
+            self.require_open()  # its wait was cancelled, and the function has swallowed that
         assert self._header is not None, "begin comes first"
         (row,) = rows_of(self._header, self._connection)
         return row
@@ -165,7 +244,7 @@ class Session:
             CommitWarning: it may have taken effect.
             RolledBack: it did not.
         """
-        self._warnings.clear()
+        self._warning = None
         statements = [_COMMIT]
         if proof is not None:
             statements.append(statement_of(proof, None, self._connection))
@@ -179,8 +258,8 @@ class Session:
             if error.sqlstate is not None and b"COMMIT" in answered:  # it is the proof that failed
                 raise CommitWarning(error.sqlstate, str(error)) from error
             raise
-        if self._warnings:
-            raise CommitWarning(*self._warnings[0])
+        if self._warning is not None:
+            raise CommitWarning(*self._warning)
         status = results[-1 if proof is None else -2].command_status
         if status != b"COMMIT":
             raise RolledBack(f"COMMIT was answered with {(status or b'nothing').decode()}")
@@ -221,10 +300,10 @@ class Session:
             raise self.with_last_words(error) from error.__cause__
 
     async def reset(self) -> None:
-        """Undo whatever somebody else may have done to it (``SET``, ``LISTEN``, PREPARE...).
+        """Undo whatever a user of it may have done to it (``SET``, ``LISTEN``, PREPARE...).
 
         Raises:
-            psycopg.Error: it is of no use any more.
+            psycopg.Error: it cannot be used any more.
         """
         await self.fetch("DISCARD ALL")
         # What was prepared is gone; psycopg notices that only the first time that it sends this.
@@ -238,7 +317,7 @@ class Session:
         self._has_own_settings = False
 
     async def for_lending(self) -> PGconn:
-        """libpq's connection, with nothing to be sent and nobody watching; for ``lent`` alone.
+        """libpq's connection, with nothing to be sent, and unwatched; for ``lent`` alone.
 
         Raises:
             psycopg.Error: what was to be sent before has failed.
@@ -246,15 +325,15 @@ class Session:
         if self._unsent:
             self._header = (await self._send(()))[-1]
         self._connection.unwatch()
-        self._has_own_settings = True  # as far as anybody can tell
+        self._has_own_settings = True  # as far as that can be known
         return self._connection.pgconn
 
     def abandon(self) -> None:
-        """Close at once and without a word, whatever state the connection is in."""
+        """Close at once, without a message to the server, whatever state the connection is in."""
         self._connection.cut()
 
     async def close(self) -> None:
-        """As ``abandon``, for those who are not in a hurry to return."""
+        """As ``abandon``, for callers that need not return at once."""
         self._connection.cut()
         with suppress(psycopg.Error):
             await self._connection.close()
@@ -279,7 +358,7 @@ class Session:
         """One exchange, of what waits to be sent and ``statements``; all results."""
         unsent, self._unsent = self._unsent, []
         try:
-            return await self._exchanges.send([*unsent, *statements])
+            return await self._exchanges.send([*unsent, *statements], prepare=self._prepares)
         except psycopg.Error as error:
             told = self.with_last_words(error)
             if unsent:  # the transaction has not begun, or is aborted: there is no header in it
@@ -292,8 +371,7 @@ class Session:
         What a server says when nothing was asked of it (an idle transaction's timeout) is a notice
         to libpq; the next statement then only finds that the stream has ended.
         """
-        is_gone = self._connection.pgconn.status == ConnStatus.BAD
-        if self._last_words is None or not is_gone or error.sqlstate is not None:
+        if self._last_words is None or not self.is_broken or error.sqlstate is not None:
             return error
         self._last_words.__cause__ = error
         return self._last_words
@@ -301,5 +379,5 @@ class Session:
     def on_notice(self, notice: psycopg.errors.Diagnostic) -> None:
         if notice.severity_nonlocalized == "FATAL" and notice.sqlstate is not None:
             self._last_words = Ended(notice.sqlstate, notice.message_primary or "")
-        if notice.severity_nonlocalized == "WARNING":
-            self._warnings.append((notice.sqlstate, notice.message_primary or "a warning"))
+        if notice.severity_nonlocalized == "WARNING" and self._warning is None:
+            self._warning = notice.sqlstate, notice.message_primary or "a warning"

@@ -43,7 +43,8 @@ def statement_of(
         TypeError: a parameter is neither a sequence nor a mapping.
     """
     if params is None and isinstance(query, str):
-        return Statement(query.encode(connection.pgconn._encoding))
+        # ASCII is the same in every encoding; to ask libpq which one it is costs more than this.
+        return Statement(query.encode("ascii" if query.isascii() else connection.pgconn._encoding))
     converted = PostgresQuery(Transformer(connection))
     converted.convert(query, params)
     return Statement(converted.query, converted.params, converted.types, converted.formats)
@@ -58,7 +59,7 @@ _ENDS_TRANSACTION = re.compile(
 
 
 def require_inside(statement: Statement) -> None:
-    """Refuse what would end the transaction that somebody else has begun, and will end.
+    """Refuse what would end the transaction that the storage layer has begun, and will end.
 
     After it the next statement would be a transaction of its own, and be applied once an attempt.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.commands import bascule
+from support.commands.commands import HALF_LOAD, bascule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,8 @@ def drilled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Drilled]:
         with (base / f"{folder.name}.lock").open("w") as lock:  # another worker may be at it
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not said.exists():
-                options = ("--seed", "7", "--workload", workload, "--out", str(folder))
+                options = ["--seed", "7", "--workload", workload, "--out", str(folder)]
+                options += HALF_LOAD if workload == "ledger" else ()
                 done = bascule("drill", scenario, *options)
                 said.write_text(json.dumps([done.returncode, done.stdout, done.stderr]))
         exit_code, output, errors = json.loads(said.read_text())

@@ -1,6 +1,6 @@
 """Every alert is proved: it fires under a real fault, resolves after the heal, is quiet in steady.
 
-One lab, broken in several ways one after another (``support.alert_lab``), watched by the real
+One lab, broken in several ways one after another (``support.lab.alert_lab``), watched by the real
 exporter and a real Prometheus. The rules are those of production with every waiting time divided
 by 20, and with their own thresholds, but for two: slots (32 MiB instead of 1 GiB) and the age of
 the heartbeat (5 s instead of a minute).
@@ -18,13 +18,14 @@ from typing import Any
 import pytest
 
 from replication.monitoring import ALERTS
-from replication.monitoring.dashboard_file import drill_expressions, expressions
+from replication.monitoring.dashboard.file import drill_expressions, expressions
 
 pytestmark = pytest.mark.slow
 
 TIMEOUT_S = 900.0
 ENTER = (
-    "import sys; from cluster.lab.enter import run_sealed; sys.exit(run_sealed(sys.argv[1:])[0])"
+    "import sys; from cluster.substrates.lab.enter import run_sealed;"
+    " sys.exit(run_sealed(sys.argv[1:])[0])"
 )
 FIRES_IN = {
     "BasculeReplicaLagBytes": "replica-cut-off",
@@ -61,7 +62,7 @@ def drilled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("alerts")
     tests = str(Path(__file__).parents[1])
     done = subprocess.run(
-        [sys.executable, "-c", ENTER, sys.executable, "-m", "support.alert_lab", str(folder)],
+        [sys.executable, "-c", ENTER, sys.executable, "-m", "support.lab.alert_lab", str(folder)],
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,

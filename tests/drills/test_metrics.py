@@ -11,14 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.commands import bascule, events, running, wait_phase, wait_until
-from support.local_postgres import free_port
-from support.local_prometheus import LocalPrometheus, local_prometheus
-from support.queries import filled_in
+from support.commands.commands import (
+    HALF_LOAD,
+    bascule,
+    events,
+    running,
+    wait_phase,
+    wait_until,
+)
+from support.monitoring.local_prometheus import LocalPrometheus, local_prometheus
+from support.monitoring.queries import filled_in
+from support.postgres.local_postgres import free_port
 
-from chaos.exit_codes import USAGE
+from chaos.judge.exit_codes import USAGE
 from replication.monitoring import render_rules
-from replication.monitoring.dashboard_file import drill_expressions
+from replication.monitoring.dashboard.file import drill_expressions
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +65,9 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         folder, f"127.0.0.1:{port}", rules=render_rules(scale=SCALE)
     ) as prometheus:
         begin_s = time.time()
-        with running("drill", "host-loss", "--metrics", str(port), "--out", str(run)) as drill:
+        with running(
+            "drill", "host-loss", *HALF_LOAD, "--metrics", str(port), "--out", str(run)
+        ) as drill:
             output, errors = drill.communicate(timeout=DRILL_TIMEOUT_S)
         assert drill.returncode == 0, output + errors
         assert f"metrics: http://127.0.0.1:{port}/metrics" in errors

@@ -36,11 +36,11 @@ def test_a_host_loss_costs_service_and_no_data(drilled: Drill, workload: str) ->
     assert run.verdict["workload"] == workload
     assert 10 < run.verdict["rto_s"] < 60
     assert run.verdict["acknowledged"] > 50
-    schema = json.loads((files("chaos.evidence") / "verdict.schema.json").read_text())
+    schema = json.loads((files("chaos.judge") / "verdict.schema.json").read_text())
     Draft202012Validator(schema).validate(run.verdict)
     asked = json.loads((run.folder / "run.json").read_text())
     assert asked["scenario"]["workload"]["kind"] == workload
-    assert asked["format_version"] == 2
+    assert asked["format_version"] == 3
 
 
 def test_the_total_of_all_balances_is_kept_on_every_node(drilled: Drill) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.local_postgres import LocalPostgres, local_postgres
-from support.wal_receiver import STANDBYS, wal_receiver
+from support.commands import commands
+from support.lab.own_machine import OwnMachine, own_machine
+from support.postgres.local_postgres import LocalPostgres, local_postgres
+from support.postgres.wal_receiver import STANDBYS, wal_receiver
 
 
 @pytest.fixture(scope="session")
@@ -22,12 +23,14 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalP
 
 
 @pytest.fixture
-def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What others put into the machine's says nothing of us."""
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnMachine]:
+    """What ``bascule`` runs on in this test, and what it leaves there is nobody else's."""
     folder = tmp_path / "tmp"
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
-    monkeypatch.setattr(tempfile, "tempdir", None)
+    with own_machine(tmp_path, folder) as machine:
+        monkeypatch.setattr(commands, "BASCULE", (*machine.enter, *commands.BASCULE))
+        yield machine
 
 
 @pytest.fixture

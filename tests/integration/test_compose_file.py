@@ -19,8 +19,8 @@ from urllib.parse import urlencode
 
 import psycopg
 import pytest
-from support.commands import running, wait_phase, wait_until
-from support.docker_things import docker
+from support.commands.commands import HALF_LOAD, running, wait_phase, wait_until
+from support.docker.docker_things import docker
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
@@ -30,6 +30,8 @@ UP_TIMEOUT_S = 1800.0
 ALERT_TIMEOUT_S = 240.0
 PROTECTED_TIMEOUT_S = 60.0
 ANSWER_TIMEOUT_S = 60.0
+ACTIVE_ENDPOINTS = "has active endpoints"
+FIRST_ENGINE_THAT_COUNTS = 23
 COUNTED_STANDBYS = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'quorum'"
 PORTS = ("PRIMARY", "REPLICA", "HAPROXY", "PROMETHEUS", "ALERTMANAGER", "GRAFANA")
 SECRETS = ("superuser", "replication", "rewind", "monitor", "app", "grafana")
@@ -81,6 +83,35 @@ class Composed:
         """A password of the cluster."""
         return self.compose("exec", "-T", "db-paris", "cat", f"/run/secrets/{name}").strip()
 
+    def down(self) -> None:
+        """``docker compose down``; AssertionError unless nothing of the project is left.
+
+        An engine before 23 counts the endpoints of a network wrongly when containers leave it at
+        the same time, and then does not remove it, empty as it is, until it is restarted
+        (moby#43286): such a network may stay, and nothing else.
+        """
+
+        def is_down() -> bool:
+            try:
+                self.compose("down", "--volumes", "--timeout", "5")
+            except AssertionError as error:
+                if ACTIVE_ENDPOINTS not in str(error):
+                    raise
+                return self.things() == self.miscounted_networks()
+            return self.things() == []
+
+        wait_until(is_down, timeout_s=ANSWER_TIMEOUT_S, what="the end of the project")
+
+    def miscounted_networks(self) -> list[str]:
+        """Networks that have no container, and that this engine may not remove nevertheless."""
+        engine = docker("version", "--format", "{{.Server.Version}}")
+        if int(engine.split(".")[0]) >= FIRST_ENGINE_THAT_COUNTS:
+            return []
+        ours = f"label=com.docker.compose.project={self.project}"
+        ids = docker("network", "ls", "--quiet", "--filter", ours).split()
+        inspected = {one: json.loads(docker("network", "inspect", one))[0] for one in ids}
+        return [one for one in ids if not inspected[one]["Containers"]]
+
     def things(self) -> list[str]:
         """The containers, networks and volumes of the project."""
         ours = f"label=com.docker.compose.project={self.project}"
@@ -116,8 +147,7 @@ def composed() -> Iterator[Composed]:
         there.compose("up", "--build", "--detach", "--wait")
         yield there
     finally:
-        there.compose("down", "--volumes", "--timeout", "5")
-    assert there.things() == []
+        there.down()
 
 
 def wait_healthy(container: str) -> None:
@@ -250,7 +280,7 @@ def test_a_drill_is_seen_while_it_runs_and_its_failover_reaches_alertmanager(
             for alert in alerts
         )
 
-    drill = ("drill", "switchover", "--metrics", "9188", "--keep", "--out", str(run))
+    drill = ("drill", "switchover", *HALF_LOAD, "--metrics", "9188", "--keep", "--out", str(run))
     with running(*drill) as process:
         wait_phase(process, run, "done")
         wait_until(changed, timeout_s=ALERT_TIMEOUT_S, what="the alert on the drill's failover")

@@ -1,4 +1,4 @@
-"""What docs/storage.md offers to try without a cluster runs as it stands there."""
+"""What docs/use/storage.md offers to try without a cluster runs as it stands there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "storage.md"
+PAGE = Path(__file__).parents[2] / "docs" / "use" / "storage.md"
 
 
 @pytest.mark.slow

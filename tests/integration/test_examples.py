@@ -14,12 +14,12 @@ from pathlib import Path
 import anyio
 import pytest
 from psycopg import sql
-from support import wal_receiver
-from support.local_postgres import LocalPostgres, local_postgres, replica_of
-from support.patroni_answers import rest_api
-from support.synchronous import wait_until
+from support.postgres import wal_receiver
+from support.postgres.local_postgres import LocalPostgres, local_postgres, replica_of
+from support.postgres.patroni_answers import rest_api
+from support.postgres.synchronous import wait_until
 
-from replication.unit_rows import SCHEMA_STATEMENTS
+from replication.units.id_row import SCHEMA_STATEMENTS
 
 pytestmark = pytest.mark.anyio
 
@@ -95,7 +95,7 @@ class Bench:
 
 @pytest.fixture
 async def bench(pair: tuple[LocalPostgres, LocalPostgres], tmp_path: Path) -> AsyncIterator[Bench]:
-    """The configuration, as docs/settings.md describes it."""
+    """The configuration, as docs/reference/settings.md describes it."""
     primary, replica = pair
     async with rest_api(primary=True) as first, rest_api(primary=False) as second:
         first.server, second.server = primary, replica
@@ -120,14 +120,15 @@ def no_standby(server: LocalPostgres) -> Iterator[None]:
     wait_until(lambda: not server.query(WAITING))  # one whose client is gone waits like any other
 
 
-def test_the_schema_is_the_one_of_the_storage_layer() -> None:
-    schema = " ".join((EXAMPLES / "schema.sql").read_text(encoding="utf-8").split())
+@pytest.mark.parametrize("page", ["examples/schema.sql", "docs/use/storage.md"])
+def test_the_schema_is_the_one_of_the_storage_layer(page: str) -> None:
+    schema = " ".join((ROOT / page).read_text(encoding="utf-8").split())
     for statement in SCHEMA_STATEMENTS:
         assert " ".join(statement.split()) + ";" in schema
 
 
 def test_the_quick_start_of_the_page_is_the_example_in_ten_lines() -> None:
-    page = (ROOT / "docs" / "storage.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "use" / "storage.md").read_text(encoding="utf-8")
     code = (EXAMPLES / "quickstart.py").read_text(encoding="utf-8").split('"""\n', 2)[-1]
     assert [line for line in code.splitlines() if line.strip()] in [
         [line for line in block.splitlines() if line.strip()]
@@ -138,7 +139,7 @@ def test_the_quick_start_of_the_page_is_the_example_in_ten_lines() -> None:
 
 async def test_the_quick_start_runs(bench: Bench) -> None:
     code, text = await bench.run("quickstart.py")
-    assert re.fullmatch(r"applied on db-a at [0-9A-F/]+; db-[ab] shows 1 rows\n", text), text
+    assert re.fullmatch(r"applied on db-a at [0-9A-F/]+; rows on db-[ab]: 1\n", text), text
     assert code == 0
     assert await bench.visits("Marie") == 1
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import replication
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "api.md"
+PAGE = ROOT / "docs" / "reference" / "api.md"
 
 
 def test_the_page_is_fresh() -> None:

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.imports import ALLOWED, find_cycle, find_imports, find_sources, rule_breaks
+from support.house.imports import ALLOWED, find_cycle, find_imports, find_sources, rule_breaks
 
 ROOT = Path(__file__).parents[2]
-BARE_MODULES = ("cluster.lab.lab_init", "cluster.lab.host_init")
+BARE_MODULES = ("cluster.substrates.lab.lab_init", "cluster.substrates.lab.host_init")
 """Run by ``python -I -S``, where nothing is installed."""
 LINES_MAX = 500
 
@@ -55,7 +55,7 @@ def test_scripts_of_a_bare_interpreter_need_only_the_standard_library(name: str)
 
 def test_the_director_starts_without_the_report_and_the_checkers() -> None:
     """They take longer to import than the sites to raise, and only ``--keep`` needs them there."""
-    program = "import sys, chaos.drill.inside; print('\\n'.join(sys.modules))"
+    program = "import sys, chaos.drill.process; print('\\n'.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     loaded = done.stdout.decode().splitlines()
     assert "chaos.drill.director" in loaded
@@ -77,20 +77,20 @@ def test_no_module_is_too_long() -> None:
     "statement",
     [
         "import chaos",
-        "import chaos.verdict",
-        "import chaos.verdict as v",
-        "from chaos import verdict",
-        "from chaos.verdict import Verdict",
-        "from ..chaos import verdict",
-        "def late():\n    from chaos import verdict",
+        "import chaos.findings",
+        "import chaos.findings as v",
+        "from chaos import findings",
+        "from chaos.findings import Verdict",
+        "from ..chaos import findings",
+        "def late():\n    from chaos import findings",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import chaos",
-        "argv = ['python', '-m', 'chaos.verdict']",
+        "argv = ['python', '-m', 'chaos.findings']",
         "import replication",
     ],
 )
 def test_the_check_sees_a_breach(tmp_path: Path, statement: str) -> None:
     tree = {
-        "chaos/verdict.py": "",
+        "chaos/findings.py": "",
         "replication/__init__.py": "",
         "cluster/good.py": "import os\nfrom cluster import bad\n",
         "cluster/bad.py": statement,
@@ -102,8 +102,8 @@ def test_the_check_sees_a_breach(tmp_path: Path, statement: str) -> None:
 
 def test_the_check_allows_what_is_allowed(tmp_path: Path) -> None:
     tree = {
-        "chaos/drill.py": "import os, chaos.verdict\nimport replication\nfrom cluster import a\n",
-        "chaos/verdict.py": "",
+        "chaos/drill.py": "import os, chaos.findings\nimport replication\nfrom cluster import a\n",
+        "chaos/findings.py": "",
         "replication/__init__.py": "",
         "cluster/a.py": "words = 'replication'\n",
     }

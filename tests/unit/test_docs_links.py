@@ -1,8 +1,9 @@
-"""Links of the documentation lead to files that are there, and to headings that they have."""
+"""Links of the documentation lead to files and headings, and the tests that it names are there."""
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -36,5 +37,30 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_anchors_of_the_reference_are_unique() -> None:
-    found = anchors(ROOT / "docs" / "api.md")
+    found = anchors(ROOT / "docs" / "reference" / "api.md")
     assert len(found) == len(set(found))
+
+
+@pytest.fixture(scope="module")
+def tests_by_file() -> dict[str, set[str]]:
+    """The names of the tests in the files of one name."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for folder in ("tests", "examples"):
+        for path in (ROOT / folder).rglob("test_*.py"):
+            text = path.read_text(encoding="utf-8")
+            found[path.name].update(re.findall(r"^ *(?:async )?def (test_\w+)", text, re.MULTILINE))
+    return dict(found)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_tests_that_are_named_are_there(page: Path, tests_by_file: dict[str, set[str]]) -> None:
+    """A file has all the tests that are named since the file before it."""
+    names: set[str] = set()
+    for name in re.findall(r"`(?:[\w/]*/)?(test_\w+(?:\.py)?)`", prose(page)):
+        if not name.endswith(".py"):
+            names.add(name)
+            continue
+        assert name in tests_by_file
+        assert names <= tests_by_file[name], name
+        names = set()
+    assert not names, "whose file is not named"

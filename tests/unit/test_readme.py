@@ -20,7 +20,11 @@ def test_make_bench_runs_the_commands_that_stand_beside_the_figures() -> None:
 
 def test_what_pip_is_told_to_install_can_be_installed() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for page in (ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/README.md")):
+    for page in (
+        ROOT / "README.md",
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("examples/*/README.md"),
+    ):
         for what in re.findall(r"pip install '?([^'`\s]+)", page.read_text(encoding="utf-8")):
             found = re.fullmatch(r"(?:\.|\.\./\.\.|/path/to/bascule)(?:\[([a-z,]+)\])?", what)
             assert found, f"{page.name}: {what} is on no index"

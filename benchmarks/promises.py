@@ -1,0 +1,307 @@
+"""Confirms or refutes what ``bascule lint`` says, by drills: ``python benchmarks/promises.py``.
+
+Every sentence of the linter is a claim about a loss. A drill raises the topology, brings one loss
+after another about, and heals each. A claim is confirmed when every site was served meanwhile
+exactly where the claim says so, and refuted when one was not. It stays open where a primary led
+that is not the worst to have then, or where not all of the loss was brought about. Exit 1 if
+anything was refuted.
+
+The claims of one drill are those that it can bring about one after another; each begins when the
+cluster has had its time to become whole again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+from figures import drill, machine, tell
+
+from chaos.evidence.events import FaultHealed, FaultStruck, Phase, PhaseBegan
+from chaos.evidence.folder import read_run
+from chaos.evidence.run import Run
+from chaos.timing.due import leader_at
+from chaos.timing.durations import ELECTION_S_MAX, ETCD_ELECTION_S_MAX
+from chaos.timing.failover import FAULT_GRACE_S
+from cluster.topology.lint import Claim, hosts_of, lint
+from cluster.topology.load import find_topology, to_toml
+from cluster.topology.model import Topology
+from cluster.topology.promises import promise
+from cluster.topology.quorum import shape_of
+
+REST_S = 40.0
+"""From the heal of one loss to the next: the cluster becomes whole again in 5 to 25 s."""
+HEAL_S = 10.0
+"""Within which a heal that is due has begun: those of several hosts follow one another."""
+AFTER_SERVED_S = 3.0
+"""How long a site that is served from the begin on must go on being served."""
+SCENARIO = """
+name = "promises"
+title = "What the linter says of {topology}"
+
+steady_s = 2
+fault_s = {fault_s:g}
+heal_when_service_is_back = false
+after_heal_s = 2
+recovery_s_max = 120
+
+[expect]
+rto_s_max = 600
+"""
+STEP = """
+[[fault]]
+fault = "{fault}"
+target = "{target}"
+at_s = {at_s:g}
+heal_at_s = {heal_at_s:g}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aimed:
+    """A fault and its target, as a scenario writes them."""
+
+    fault: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A claim, and when a drill tries it: seconds after the begin of the fault phase."""
+
+    claim: Claim
+    strokes: tuple[Aimed, ...]
+    at_s: float
+    heal_at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a drill said of a claim."""
+
+    claim: Claim
+    primary: str | None
+    """Who led when it struck."""
+    word: str
+    """``confirmed``, ``refuted`` or ``open``."""
+    why: str
+
+
+def strokes_of(claim: Claim, topology: Topology) -> tuple[Aimed, ...]:
+    """The faults that bring a loss about; none where no fault of ours can.
+
+    The power of a site without a fault for it: of its hosts that have no client, whose loss would
+    take the load away, and with it the only witness.
+    """
+    loss = claim.loss
+    if loss.kind.endswith("cut"):
+        return tuple(Aimed(fault="site-cut", target=f"site:{name}") for name in loss.names)
+    hosts = loss.names
+    if loss.kind.endswith("power"):
+        sites = [site for site in topology.sites if site.name in loss.names]
+        hosts = tuple(host for site in sites for host in sorted(hosts_of(site)))
+        hosts = tuple(one for one in hosts if "client" not in topology.host(one).roles)
+    if any("client" in topology.host(host).roles for host in hosts):
+        return ()
+    return tuple(Aimed(fault="host-power-cut", target=f"host:{host}") for host in hosts)
+
+
+def trials_of(
+    claims: Sequence[Claim], topology: Topology, rest_s: float = REST_S
+) -> Iterator[Trial]:
+    """The claims that a drill can try, one after another, ``rest_s`` between them."""
+    settings = topology.cluster
+    # As long as a failover may take, or a primary that cannot go on may last.
+    lasts_s = settings.ttl_s + ETCD_ELECTION_S_MAX + ELECTION_S_MAX + 2 * FAULT_GRACE_S
+    at_s = 0.0
+    for claim in claims:
+        strokes = strokes_of(claim, topology)
+        if strokes:
+            heal_at_s = at_s + lasts_s + AFTER_SERVED_S
+            yield Trial(claim=claim, strokes=strokes, at_s=at_s, heal_at_s=heal_at_s)
+            at_s = heal_at_s + rest_s
+
+
+def scenario_of(trials: Sequence[Trial], topology: Topology) -> str:
+    """The scenario of a drill, as TOML."""
+    end_s = max(trial.heal_at_s for trial in trials)
+    text = SCENARIO.format(topology=topology.name, fault_s=end_s)
+    for trial in trials:
+        for aimed in trial.strokes:
+            text += STEP.format(
+                fault=aimed.fault,
+                target=aimed.target,
+                at_s=trial.at_s,
+                heal_at_s=trial.heal_at_s,
+            )
+    return text
+
+
+def answers_of(trials: Sequence[Trial], topology: Topology, run: Run) -> Iterator[Answer]:
+    """What the evidence of a drill says of every claim that it tried."""
+    begins = [event.t_s for event in run.events_of(PhaseBegan) if event.phase == Phase.FAULT]
+    for trial in trials:
+        if not begins:
+            yield Answer(claim=trial.claim, primary=None, word="open", why="nothing was broken")
+            continue
+        yield _answer(trial, topology, run, begins[0])
+
+
+def _answer(trial: Trial, topology: Topology, run: Run, begin_s: float) -> Answer:
+    """Compares who was served with who is promised to be, for the primary that led."""
+    struck_s, healed_s = _window(trial, run, begin_s)
+    primary = None if struck_s is None else leader_at(run, struck_s)
+    if struck_s is None or healed_s is None or primary is None:
+        why = "not all of it was brought about"
+        return Answer(claim=trial.claim, primary=primary, word="open", why=why)
+    promised = promise(shape_of(topology), trial.claim.loss.broken, primary).served("write")
+    is_worst = promised == trial.claim.worst.served("write")
+    settled_s = struck_s + topology.cluster.ttl_s + FAULT_GRACE_S
+    wrong: list[str] = []
+    for history in run.histories:
+        # A primary that has lost the DCS or its replicas may serve until it gives up, a ttl later.
+        from_s = struck_s + FAULT_GRACE_S if history.site in promised else settled_s
+        acknowledged = [
+            op
+            for op in history.operations
+            if op.outcome == "ok"
+            and op.leaves_entry
+            and not op.resolved
+            and op.ended_s is not None
+            and op.begin_s >= from_s
+            and op.ended_s < healed_s
+        ]
+        if acknowledged and history.site not in promised:
+            after_s = (acknowledged[0].ended_s or 0.0) - struck_s
+            wrong.append(f"{history.site} was served {after_s:.1f} s after it, and cannot be")
+        if not acknowledged and history.site in promised:
+            wrong.append(f"{history.site} was not served in {healed_s - struck_s:.0f} s")
+    said = ", ".join(sorted(promised)) or "nobody"
+    why = "; ".join(wrong) or f"with {primary} in the lead {said} could write"
+    word = "refuted" if wrong else "confirmed" if is_worst else "open"
+    if word == "open":
+        why += f"; with {trial.claim.worst.primary} in the lead fewer could"
+    return Answer(claim=trial.claim, primary=primary, word=word, why=why)
+
+
+def _window(trial: Trial, run: Run, begin_s: float) -> tuple[float | None, float | None]:
+    """When all strokes of a trial had struck, and when the first of them was healed."""
+    due_s, end_s = begin_s + trial.at_s, begin_s + trial.heal_at_s + HEAL_S
+    targets = {(one.fault, one.target.partition(":")[2]) for one in trial.strokes}
+    struck = {
+        (event.fault, event.target): event.t_s
+        for event in run.events_of(FaultStruck)
+        if due_s - FAULT_GRACE_S <= event.t_s < end_s
+    }
+    healed = [
+        event.t_s
+        for event in run.events_of(FaultHealed)
+        if due_s < event.t_s < end_s and (event.fault, event.target) in targets
+    ]
+    if not targets <= struck.keys():
+        return None, None
+    return max(struck[one] for one in targets), min(healed, default=None)
+
+
+def chosen(claims: Sequence[Claim], only: Sequence[str], limit: int | None) -> list[Claim]:
+    """The claims that are asked for, by parts of their sentences; of each kind so many at most."""
+    asked = [one for one in claims if not only or any(part in one.sentence for part in only)]
+    found: list[Claim] = []
+    for _, group in groupby(asked, key=lambda one: (one.loss.kind, one.survives)):
+        found += list(group)[:limit]
+    return found
+
+
+def try_claims(
+    claims: Sequence[Claim], topology: Topology, folder: Path, *, seed: int, rest_s: float
+) -> list[Answer]:
+    """Run one drill and say what it says of each claim."""
+    trials = list(trials_of(claims, topology, rest_s))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "topology.toml").write_text(to_toml(topology), encoding="utf-8")
+    (folder / "scenario.toml").write_text(scenario_of(trials, topology), encoding="utf-8")
+    verdict = drill(
+        *(str(folder / "scenario.toml"), "--topology", str(folder / "topology.toml")),
+        *("--seed", str(seed)),
+        out=folder / "run",
+        timeout_s=120 + trials[-1].heal_at_s + 240,
+    )
+    answers = list(answers_of(trials, topology, read_run(folder / "run")))
+    lost = verdict["lost"]
+    if not lost or any(trial.claim.may_lose for trial in trials):
+        return answers
+    words = f"{lost:,} acknowledged entries were lost"
+    return [replace(one, word="refuted", why=f"{one.why}; {words}") for one in answers]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("topology", nargs="?", default="three-sites")
+    parser.add_argument("--only", nargs="*", default=(), help="parts of sentences: 'site paris'")
+    parser.add_argument("--limit", type=int, help="of each kind of loss so many claims at most")
+    parser.add_argument("--batch", type=int, default=4, help="claims a drill")
+    parser.add_argument("--rest", type=float, default=REST_S, help="seconds between two losses")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--list", action="store_true", help="name the claims, and run nothing")
+    parser.add_argument("--keep", type=Path, help="folder in which the run folders stay")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    topology = find_topology(options.topology)
+    asked = chosen(lint(topology).claims, options.only, options.limit)
+    claims = [one for one in asked if strokes_of(one, topology)]
+    if options.list:
+        print("\n".join(one.sentence for one in claims))
+        return
+    place = options.keep or Path(tempfile.mkdtemp(prefix="bascule-promises-"))
+    answers: list[Answer] = []
+    try:
+        for number in range(0, len(claims), options.batch):
+            part = claims[number : number + options.batch]
+            found = try_claims(
+                part,
+                topology,
+                place / f"drill-{number}",
+                seed=options.seed + number,
+                rest_s=options.rest,
+            )
+            for one in found:
+                tell(f"{one.word}: {one.claim.sentence} ({one.why})")
+            answers += found
+    finally:
+        if options.keep is None:
+            shutil.rmtree(place, ignore_errors=True)
+    report(topology, answers, as_json=options.json)
+    sys.exit(1 if any(one.word == "refuted" for one in answers) else 0)
+
+
+def report(topology: Topology, answers: Sequence[Answer], *, as_json: bool) -> None:
+    """Every claim with its answer, and how many of each."""
+    if as_json:
+        rows = [
+            {
+                "claim": one.claim.sentence,
+                "primary": one.primary,
+                "answer": one.word,
+                "why": one.why,
+            }
+            for one in answers
+        ]
+        print(json.dumps({"machine": machine(), "topology": topology.name, "claims": rows}))
+        return
+    print(machine())
+    for one in answers:
+        print(f"{one.word:9}  {one.claim.sentence}: {one.why}")
+    words = [one.word for one in answers]
+    counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
+    print(f"{topology.name}: {counts}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""Prepares the database for a drill, and starts the final read: the director's only SQL.
+
+The SQL goes over the nodes' consoles, so it needs no place in the sites' network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psycopg
+
+from chaos.drill.loads import DBNAME, ROLE
+from chaos.errors import PreflightError
+from chaos.load import prepare as ground
+from chaos.load.final_read import FinalReadConfig
+from chaos.scenarios.model import WorkloadSpec
+from cluster.patroni.config import POSTGRES_PORT, SUPERUSER
+from cluster.raised import RaisedCluster
+from cluster.substrates.base import Process
+from cluster.substrates.relay import relay
+from replication import Credentials, StorageError
+from replication.monitoring.lag import heartbeat_row
+from replication.schema.own import make_role
+from replication.wire import Address, Session, connect
+
+FINAL_READ_UNIT = "final-read"
+FINAL_READ_DEADLINE_S = 30.0
+
+
+async def prepare(cluster: RaisedCluster, password: str, spec: WorkloadSpec) -> str:
+    """Make the load's role and tables on the primary.
+
+    Args:
+        cluster: whole, with a primary.
+        password: for the load's role.
+        spec: the workload.
+
+    Returns:
+        The primary's ``synchronous_standby_names``, as it is in force.
+
+    Raises:
+        PreflightError: there is no primary, or it refused.
+    """
+    async with as_admin(cluster, f"the tables of the workload {spec.kind}") as session:
+        await ground.prepare(session, role=ROLE, password=password, spec=spec)
+        rows = await session.fetch("SHOW synchronous_standby_names")
+    return str(rows[0][0])
+
+
+async def prepare_exporter(cluster: RaisedCluster, role: str, password: str) -> None:
+    """Make the role that the exporter's probes connect as, and the heartbeat's table.
+
+    Raises:
+        PreflightError: there is no primary, or it refused.
+    """
+    async with as_admin(cluster, "the exporter's role and table") as session:
+        await make_role(session, role, password)
+        await heartbeat_row.install(session, role)
+
+
+@asynccontextmanager
+async def as_admin(cluster: RaisedCluster, what: str) -> AsyncIterator[Session]:
+    """A superuser's session to the primary, for what is to be made there.
+
+    Raises:
+        PreflightError: there is no primary, or it refused; it names ``what``.
+    """
+    primary = await cluster.primary()
+    if primary is None:
+        raise PreflightError("there is no primary")
+    admin = Credentials(
+        user=SUPERUSER,
+        password=cluster.credentials.superuser,
+        dbname=DBNAME,
+        application_name="bascule-prepare",
+    )
+    try:
+        async with relay(cluster.substrate.console, primary, POSTGRES_PORT) as port:
+            address = Address(node=primary, host="127.0.0.1", port=port)
+            session = await connect(address, admin)
+            try:
+                yield session
+            finally:
+                await session.close()
+    except (psycopg.Error, StorageError) as error:
+        raise PreflightError(f"{what} could not be made on {primary}: {error}") from error
+
+
+async def start_final_read(
+    cluster: RaisedCluster, host: str, folder: Path, password: str, spec: WorkloadSpec
+) -> None:
+    """Start the process that reads what the workload left on every node, on a client's host."""
+    substrate = cluster.substrate
+    config = FinalReadConfig(
+        nodes=tuple(
+            Address(node=node, host=substrate.address(node), port=POSTGRES_PORT)
+            for node in cluster.rest
+        ),
+        user=ROLE,
+        password=password,
+        dbname=DBNAME,
+        out_dir=str(folder),
+        deadline_s=FINAL_READ_DEADLINE_S,
+        workload=spec,
+    )
+    argv = (substrate.python, "-m", "chaos.load.final_read")
+    unit = Process(name=FINAL_READ_UNIT, argv=argv, stdin=config.to_line())
+    await substrate.start_unit(host, unit)

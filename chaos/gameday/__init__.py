@@ -1,0 +1,1 @@
+"""A cluster that stays up and is broken by hand."""

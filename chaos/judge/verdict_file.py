@@ -1,0 +1,244 @@
+"""``verdict.json``: the answer of a drill for people, CI systems and auditors.
+
+Its schema stands beside it in ``verdict.schema.json``. How the answer is found: ``judging.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from chaos.evidence.manifest import VERDICT
+from chaos.evidence.records import Scalar
+from chaos.evidence.run import Manifest
+from chaos.evidence.whole_file import write_whole
+from chaos.findings import Finding, Verdict
+from chaos.timing.model import Prediction, RtoPhase, SiteTiming
+
+FORMAT_VERSION = 1
+"""Raised when an older reader could no longer follow."""
+
+Json: TypeAlias = Mapping[str, "Json"] | list["Json"] | Scalar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationTotals:
+    """How the operations of all sites ended."""
+
+    total: int
+    ok: int
+    fail: int
+    info: int
+    already: int
+    """How many were told that another caller had applied their unit of work."""
+    resolved: int
+    """How many of ``ok`` were in doubt and then resolved by their id row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rpo:
+    """What was acknowledged and did not survive. None where the evidence cannot tell."""
+
+    lost_entries: int | None
+    lost_wal_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckerSummary:
+    """One checker's answer, so that a reader sees what was looked at, not only what was found."""
+
+    name: str
+    question: str
+    verdict: Verdict
+    findings: int
+    unseen: tuple[str, ...] = ()
+    """What it could not look at, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictFile:
+    """Everything in ``verdict.json``. ``to_json`` gives the object that is written."""
+
+    format_version: int
+    verdict: Verdict
+    scenario: str
+    seed: int
+    workload: str
+    topology: str
+    started_at: str
+    command: str
+    acknowledged: int
+    """Operations that must have left an entry: all that were acknowledged but mere reads."""
+    lost: int | None
+    """Acknowledged entries that are not on the primary. None where the evidence cannot tell: no
+    primary could be read, or none is missing of those on record and some may not be on record."""
+    duplicated: int | None
+    """Ids that stand more than once on some node; None where none was found and not every node
+    could be read."""
+    shared_units: int | None
+    """Units of work that several callers sent under one id; None where the load shares none."""
+    split_brain: bool | None
+    """Proved: two primaries acknowledged in overlapping windows. None where that can neither be
+    proved nor excluded."""
+    rto_s: float | None
+    """The longest outage of the sites that could be served all the time, or of all sites where none
+    could; None: no fault struck, a site was never served again, or of one that cannot be told."""
+    unservable_outage_s: float | None
+    """The longest outage of the sites that could not be served for a while, where others could."""
+    rto_phases_s: Mapping[RtoPhase, float]
+    rto_predicted_s: Prediction | None
+    availability: Mapping[str, float | None]
+    """By site, 0 to 1."""
+    sites: tuple[SiteTiming, ...]
+    operations: OperationTotals
+    rpo: Rpo
+    checkers: tuple[CheckerSummary, ...]
+    findings: tuple[Finding, ...]
+    """The worst first."""
+    versions: Mapping[str, str]
+    settings: Mapping[str, Scalar]
+    manifest: Manifest | None
+    """Whether the run folder is what it was when the drill ended; None where it has no manifest."""
+
+    def answer_of(self, checker: str) -> Verdict:
+        """What one checker said; UNKNOWN where it was not asked."""
+        answers = [one.verdict for one in self.checkers if one.name == checker]
+        return answers[0] if answers else Verdict.UNKNOWN
+
+    def to_json(self) -> dict[str, Json]:
+        """The object of ``verdict.json``: fixed order of keys, numbers rounded to microseconds."""
+        return {
+            "format_version": self.format_version,
+            "verdict": self.verdict.word,
+            "scenario": self.scenario,
+            "workload": self.workload,
+            "seed": self.seed,
+            "topology": self.topology,
+            "started_at": self.started_at,
+            "command": self.command,
+            "acknowledged": self.acknowledged,
+            "lost": self.lost,
+            "duplicated": self.duplicated,
+            "shared_units": self.shared_units,
+            "split_brain": self.split_brain,
+            "rto_s": _rounded(self.rto_s),
+            "unservable_outage_s": _rounded(self.unservable_outage_s),
+            "rto_phases_s": {name: _rounded(part_s) for name, part_s in self.rto_phases_s.items()},
+            "rto_predicted_s": _prediction_json(self.rto_predicted_s),
+            "availability": {site: _rounded(share) for site, share in self.availability.items()},
+            "sites": {site.site: _site_json(site) for site in self.sites},
+            "operations": {
+                "total": self.operations.total,
+                "ok": self.operations.ok,
+                "fail": self.operations.fail,
+                "info": self.operations.info,
+                "already": self.operations.already,
+                "resolved": self.operations.resolved,
+            },
+            "rpo": {
+                "lost_entries": self.rpo.lost_entries,
+                "lost_wal_bytes": self.rpo.lost_wal_bytes,
+            },
+            "checkers": [_checker_json(checker) for checker in self.checkers],
+            "findings": [_finding_json(finding) for finding in self.findings],
+            "versions": dict(self.versions),
+            "settings": dict(self.settings),
+            "manifest": _manifest_json(self.manifest),
+        }
+
+
+def write_verdict(folder: Path, verdict: VerdictFile) -> None:
+    """Writes ``verdict.json`` into ``folder``, whole or not at all."""
+    text = json.dumps(verdict.to_json(), indent=2, ensure_ascii=False)
+    write_whole(folder / VERDICT, f"{text}\n")
+
+
+def _rounded(number: float | None) -> float | None:
+    """To microseconds: what the clocks are worth, and the same text on every machine."""
+    return None if number is None else round(number, 6)
+
+
+def _prediction_json(prediction: Prediction | None) -> Json:
+    if prediction is None:
+        return None
+    return {
+        "low_s": _rounded(prediction.low_s),
+        "high_s": _rounded(prediction.high_s),
+        "words": prediction.words,
+        "source": prediction.source,
+        "service": prediction.service,
+        "sites": list(prediction.sites),
+        "elsewhere": _prediction_json(prediction.elsewhere),
+    }
+
+
+def _site_json(site: SiteTiming) -> Json:
+    return {
+        "operations": site.operations,
+        "ok": site.ok,
+        "fail": site.fail,
+        "info": site.info,
+        "already": site.already,
+        "resolved": site.resolved,
+        "last_acknowledged_before_s": _rounded(site.last_acknowledged_before_s),
+        "first_acknowledged_after_s": _rounded(site.first_acknowledged_after_s),
+        "outage_s": _rounded(site.outage_s),
+        "served_again": site.served_again,
+        "could_be_served": site.could_be_served,
+        "not_due": [
+            {
+                "from_s": _rounded(one.from_s),
+                "to_s": None if math.isinf(one.to_s) else _rounded(one.to_s),
+                "why": one.why,
+            }
+            for one in site.not_due
+        ],
+        "longest_gap_s": _rounded(site.longest_gap.gap_s if site.longest_gap else None),
+        "availability": _rounded(site.availability),
+        "steady_rate_per_s": _rounded(site.steady_rate_per_s),
+        "p50_ms": _rounded(site.p50_ms),
+        "p99_ms": _rounded(site.p99_ms),
+        "stalls": site.stalls,
+        "longest_stall_s": _rounded(site.longest_stall_s),
+    }
+
+
+def _manifest_json(manifest: Manifest | None) -> Json:
+    if manifest is None:
+        return None
+    return {
+        "sha256": manifest.sha256,
+        "files": manifest.files,
+        "holds": manifest.holds,
+        "problems": list(manifest.problems),
+    }
+
+
+def _checker_json(checker: CheckerSummary) -> Json:
+    return {
+        "name": checker.name,
+        "question": checker.question,
+        "verdict": checker.verdict.word,
+        "findings": checker.findings,
+        "unseen": list(checker.unseen),
+    }
+
+
+def _finding_json(finding: Finding) -> Json:
+    return {
+        "kind": finding.kind.word,
+        "checker": finding.checker,
+        "verdict": finding.verdict.word,
+        "summary": finding.summary,
+        "evidence": [
+            {
+                name: _rounded(value) if isinstance(value, float) else value
+                for name, value in proof.items()
+            }
+            for proof in finding.evidence
+        ],
+    }

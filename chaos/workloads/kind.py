@@ -1,0 +1,48 @@
+"""What a workload says about itself: ``WorkloadKind``. Values only.
+
+A workload is one folder here and one line in ``registry.py``. The folder's ``__init__.py`` holds
+its kind and the options that a scenario may set, ``load.py`` what it does to the database,
+``check_*.py`` what judges it. Scenarios are read and runs are judged without a database, so a kind
+only names its modules (``load``, ``checkers``); they are imported where they are used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from cluster.toml.reader import TomlTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadOptions:
+    """What a scenario may set of a workload, each with its default; here: nothing.
+
+    The options stand in the run folder, because the checkers count from them.
+    """
+
+    @classmethod
+    def read(cls, table: TomlTable) -> Self:
+        """From the ``[workload]`` of a scenario; what is not read here is refused as unknown."""
+        return cls()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadKind:
+    """A workload, without the code that runs."""
+
+    key: str
+    """Its name in scenarios and run folders."""
+    options: type[WorkloadOptions]
+    """A dataclass of its own: a run's workload is found by it."""
+    rate_per_s: float
+    """Operations a second and site, if no other rate is asked for."""
+    limits: str
+    """What a run with it cannot prove, in a sentence for the report."""
+    load: str
+    """``module:class`` of what runs, a ``Workload`` (``base.py``)."""
+    checkers: tuple[str, ...] = ()
+    """``module:name`` of each ``Checker`` that judges this workload alone, in the order of reports.
+    """
+    shares_units: bool = False
+    """Two sites send some of its units of work under one id (``shared.py``)."""

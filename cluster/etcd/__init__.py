@@ -1,0 +1,1 @@
+"""etcd: its members, and the keys that Patroni keeps there."""

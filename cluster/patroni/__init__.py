@@ -1,0 +1,1 @@
+"""Patroni: its configuration, its process, its REST API."""

@@ -1,0 +1,155 @@
+"""Patroni's configuration, generated from the topology, and its process.
+
+Passwords come to Patroni through its environment (Patroni docs, ENVIRONMENT), so that the file can
+be kept in the run's folder.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cluster.etcd.member import CLIENT_PORT
+from cluster.substrates.base import Process, Substrate
+from cluster.topology.model import ClusterSettings, Host, Topology, socket_folder
+from cluster.topology.size import ServerSize, server_size
+
+UNIT = "patroni"
+REST_PORT = 8008
+POSTGRES_PORT = 5432
+SUPERUSER = "postgres"
+NAMESPACE = "/service/"
+"""Before every key in the DCS; Patroni's default."""
+
+BOOT_LOOP_WAIT_S = 1
+"""While the cluster is raised; the topology's own value is in force before anything is measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passwords:
+    """The cluster's passwords: made anew for every lab, never written down."""
+
+    superuser: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
+    replication: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
+    rewind: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
+
+
+def leader_key(scope: str) -> str:
+    """The key in the DCS whose value is the name of the leader (Patroni docs)."""
+    return f"{NAMESPACE}{scope}/leader"
+
+
+def dynamic_settings(settings: ClusterSettings) -> dict[str, object]:
+    """The part of Patroni's configuration that lives in the DCS (Patroni docs, dynamic
+    configuration)."""
+    synchronous = settings.durability == "quorum"
+    mode = "quorum" if settings.synchronous_mode == "quorum" else True
+    return {
+        "ttl": settings.ttl_s,
+        "loop_wait": settings.loop_wait_s,
+        "retry_timeout": settings.retry_timeout_s,
+        "maximum_lag_on_failover": settings.maximum_lag_on_failover_bytes,
+        "primary_start_timeout": settings.primary_start_timeout_s,
+        "synchronous_mode": mode if synchronous else False,
+        "synchronous_mode_strict": synchronous,
+        "synchronous_node_count": settings.synchronous_node_count,
+        "failsafe_mode": settings.failsafe_mode,
+    }
+
+
+def render_config(substrate: Substrate, host: str, pg_bindir: Path) -> dict[str, object]:
+    """The configuration file of the member on ``host``."""
+    topology = substrate.topology
+    address = substrate.address(host)
+    disk = substrate.data_folder(host)
+    own = topology.host(host)
+    etcd_hosts = [
+        f"{substrate.address(member.name)}:{CLIENT_PORT}" for member in topology.hosts_with("etcd")
+    ]
+    return {
+        "scope": topology.cluster.scope,
+        "namespace": NAMESPACE,
+        "name": host,
+        "restapi": {
+            "listen": f"0.0.0.0:{REST_PORT}",
+            "connect_address": f"{address}:{REST_PORT}",
+        },
+        "etcd3": {"hosts": etcd_hosts},
+        "bootstrap": _bootstrap(topology, own),
+        "postgresql": {
+            "listen": f"0.0.0.0:{POSTGRES_PORT}",
+            "connect_address": f"{address}:{POSTGRES_PORT}",
+            "data_dir": str(disk / "pgdata"),
+            "bin_dir": str(pg_bindir),
+            "pgpass": str(disk / "pgpass"),
+            "use_unix_socket": True,
+            "authentication": {
+                "superuser": {"username": SUPERUSER},
+                "replication": {"username": "replicator"},
+                "rewind": {"username": "rewind"},
+            },
+            "parameters": {"unix_socket_directories": str(socket_folder(disk, own))},
+            "basebackup": [{"checkpoint": "fast"}, *_no_sync(own)],
+            "pg_hba": [
+                "local all all scram-sha-256",
+                "host replication replicator all scram-sha-256",
+                "host all all all scram-sha-256",
+            ],
+        },
+    }
+
+
+def _no_sync(host: Host) -> tuple[str, ...]:
+    """A disk that never loses anything need not be synced: it is in memory."""
+    return ("no-sync",) if host.disk == "plain" else ()
+
+
+def _bootstrap(topology: Topology, host: Host) -> dict[str, object]:
+    """What the member that makes the cluster makes of it."""
+    dcs = dynamic_settings(topology.cluster)
+    dcs["loop_wait"] = BOOT_LOOP_WAIT_S
+    size = server_size(topology)
+    dcs["postgresql"] = {
+        "use_pg_rewind": True,
+        "use_slots": True,
+        "parameters": {**server_parameters(size), **topology.cluster.postgresql},
+    }
+    initdb = [
+        {"encoding": "UTF8"},
+        {"locale": "C.UTF-8"},
+        {"wal-segsize": str(size.wal_segment_mb)},
+        "data-checksums",
+        *_no_sync(host),
+    ]
+    return {"dcs": dcs, "initdb": initdb}
+
+
+def server_parameters(size: ServerSize) -> dict[str, object]:
+    """PostgreSQL settings of the whole cluster."""
+    return {
+        "max_connections": size.max_connections,
+        "max_wal_senders": size.max_wal_senders,
+        "max_replication_slots": size.max_replication_slots,
+        "shared_buffers": f"{size.shared_buffers_mb}MB",
+        "password_encryption": "scram-sha-256",
+        "wal_keep_size": f"{size.wal_keep_size_mb}MB",
+        "max_wal_size": f"{size.max_wal_size_mb}MB",
+        "log_line_prefix": "%m [%p] %q%u@%h ",
+        "log_connections": "off",
+        "log_checkpoints": "on",
+    }
+
+
+def patroni_unit(config: Path, credentials: Passwords) -> Process:
+    """The process of a member."""
+    return Process(
+        name=UNIT,
+        argv=(sys.executable, "-m", "cluster.patroni.daemon", str(config)),
+        secrets={
+            "PATRONI_SUPERUSER_PASSWORD": credentials.superuser,
+            "PATRONI_REPLICATION_PASSWORD": credentials.replication,
+            "PATRONI_REWIND_PASSWORD": credentials.rewind,
+        },
+    )

@@ -1,0 +1,168 @@
+"""A raised Patroni cluster: what its members say, and what may be asked of it. No SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import anyio
+
+from cluster.errors import ClusterError
+from cluster.etcd import admin
+from cluster.etcd.member import EtcdRest
+from cluster.patroni.config import Passwords
+from cluster.patroni.rest import HistoryEntry, MemberAnswer, PatroniRest
+from cluster.services import Services
+from cluster.substrates.base import Substrate
+from cluster.topology.model import HostRole
+from cluster.whole import Look, behind_bytes_max, find_primary, missing_of_whole, nodes_behind
+
+POLL_S = 0.1
+DCS_ELECTION_S = 5.0
+"""For who leads etcd: its election timeout is 1 s, and an election may have to be repeated."""
+LOOK_TIMEOUT_S = 0.4
+LOOK_TIMEOUT_S_OF_NODE = 0.04
+"""A member that is starting PostgreSQL may not answer for seconds; the others are not to wait. Many
+members share the machine: beyond 10 they are given longer."""
+
+
+class RaisedCluster:
+    """The members of one cluster on a substrate.
+
+    Args:
+        substrate: where it runs.
+        services: start its processes.
+    """
+
+    def __init__(self, substrate: Substrate, services: Services) -> None:
+        self.substrate = substrate
+        self._services = services
+        self.rest: Mapping[str, PatroniRest] = {
+            node: PatroniRest(node, substrate.console) for node in substrate.topology.nodes
+        }
+        self.etcd = EtcdRest(substrate.console)
+
+    @property
+    def credentials(self) -> Passwords:
+        """Its passwords."""
+        return self._services.credentials
+
+    async def members(self) -> dict[str, MemberAnswer | None]:
+        """What every member says, asked at once; None for those that do not answer."""
+        answers: dict[str, MemberAnswer | None] = {}
+        timeout_s = max(LOOK_TIMEOUT_S, LOOK_TIMEOUT_S_OF_NODE * len(self.rest))
+
+        async def ask(node: str) -> None:
+            answers[node] = await self.rest[node].member(timeout_s=timeout_s)
+
+        async with anyio.create_task_group() as questions:
+            for node in self.rest:
+                questions.start_soon(ask, node)
+        return {node: answers[node] for node in self.rest}
+
+    async def primary(self) -> str | None:
+        """The running primary, None while there is none."""
+        return find_primary(await self.members())
+
+    @property
+    def dcs_hosts(self) -> tuple[str, ...]:
+        """The hosts with etcd."""
+        return tuple(host.name for host in self.substrate.topology.hosts_with("etcd"))
+
+    async def dcs_leader(self) -> str | None:
+        """The host whose etcd leads; an election is waited for. None: there is none."""
+        leader: str | None = None
+        with anyio.move_on_after(DCS_ELECTION_S):
+            while (leader := await admin.leader(self.etcd, self.dcs_hosts)) is None:
+                await anyio.sleep(POLL_S)
+        return leader
+
+    async def start_services(self, host: str, only: HostRole | None = None) -> tuple[str, ...]:
+        """Start what belongs on a host, etcd before Patroni, from its kept configuration.
+
+        Args:
+            host: whose processes.
+            only: start just what this role needs.
+
+        Returns:
+            The names of the units that were started; they may not be ready yet.
+        """
+        return await self._services.start(host, only)
+
+    async def missing_of_whole(
+        self, members: Mapping[str, MemberAnswer | None] | None = None
+    ) -> str | None:
+        """What the cluster lacks to be whole, in words; None when it is (``cluster.whole``).
+
+        Args:
+            members: what they have just said; None: they are asked.
+        """
+        topology = self.substrate.topology
+        found = dict(await self.members() if members is None else members)
+        sync_key: frozenset[str] | None = None
+        etcd = {host.name: False for host in topology.hosts_with("etcd")}
+
+        async def ask_again(node: str) -> None:
+            found[node] = await self.rest[node].member(timeout_s=LOOK_TIMEOUT_S)
+
+        async def ask_sync_key(primary: str) -> None:
+            nonlocal sync_key
+            sync_key = await self._sync_key(primary)
+
+        async def ask_etcd(host: str) -> None:
+            etcd[host] = await self.etcd.is_healthy(host, timeout_s=LOOK_TIMEOUT_S)
+
+        async with anyio.create_task_group() as questions:
+            for node in nodes_behind(found, behind_bytes_max(topology.cluster)):
+                questions.start_soon(ask_again, node)
+            primary = find_primary(found)
+            if primary is not None and topology.cluster.durability == "quorum":
+                questions.start_soon(ask_sync_key, primary)
+            for host in etcd:
+                questions.start_soon(ask_etcd, host)
+        look = Look(members=found, sync_key=sync_key, etcd=etcd)
+        return missing_of_whole(look, topology.cluster)
+
+    async def _sync_key(self, primary: str) -> frozenset[str] | None:
+        """The standbys in the sync key: ``GET /cluster`` shows it as the members' roles."""
+        view = await self.rest[primary].cluster()
+        if view is None:
+            return None
+        return frozenset(one.name for one in view.members if one.role.endswith("_standby"))
+
+    async def wait_whole(self, *, timeout_s: float) -> str | None:
+        """Wait until the cluster is whole; None, or what it lacked when the time was up."""
+        missing: str | None = "it was never asked"
+        with anyio.move_on_after(timeout_s):
+            while (missing := await self.missing_of_whole()) is not None:
+                await anyio.sleep(POLL_S)
+        return missing
+
+    async def history(self) -> tuple[HistoryEntry, ...]:
+        """The timelines that have ended, oldest first, from the first member that answers.
+
+        Raises:
+            ClusterError: no member answers.
+        """
+        for rest in self.rest.values():
+            history = await rest.history()
+            if history is not None:
+                return history
+        raise ClusterError("no member answers GET /history")
+
+    async def switchover(
+        self, leader: str, candidate: str | None = None, *, timeout_s: float
+    ) -> str:
+        """Hand the primary role from ``leader`` to ``candidate``, as planned; Patroni's words.
+
+        None: to the member that Patroni prefers.
+
+        Raises:
+            PatroniError: it was refused, or took longer than ``timeout_s``.
+        """
+        return await self.rest[leader].switchover(leader, candidate, timeout_s=timeout_s)
+
+    async def aclose(self) -> None:
+        """Close the connections to the members."""
+        await self.etcd.aclose()
+        for rest in self.rest.values():
+            await rest.aclose()

@@ -1,0 +1,1 @@
+"""Reads TOML files, with errors that name file, key and remedy."""

@@ -1,0 +1,127 @@
+"""Whether a cluster can serve while some of its hosts are out of reach: quorum arithmetic. Pure.
+
+Three things are needed, in this order: a majority of etcd, a PostgreSQL that leads or may be
+elected, and, where a commit waits for a replica, a replica that acknowledges it.
+
+What a topology promises (``promises``) and the prediction of a drill use this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from cluster.topology.model import Topology
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """The relevant facts of a cluster: which host has what, and what a commit waits for."""
+
+    nodes: tuple[str, ...]
+    """The hosts with PostgreSQL."""
+    etcd: tuple[str, ...]
+    """The hosts with etcd."""
+    clients: Mapping[str, str]
+    """The hosts with a client, and the site of each."""
+    waits_for_standby: bool
+    """A commit is acknowledged only when a standby has it, in every case (quorum, strict)."""
+    synchronous_node_count: int = 1
+    """How many standbys must have a commit, as long as there are that many."""
+    failsafe_mode: bool = False
+    """A primary that has lost etcd goes on while it reaches every other member (Patroni
+    documentation, DCS Failsafe Mode)."""
+
+
+def shape_of(topology: Topology) -> Shape:
+    """The relevant facts of a topology."""
+    return Shape(
+        nodes=topology.nodes,
+        etcd=tuple(host.name for host in topology.hosts_with("etcd")),
+        clients={
+            host.name: topology.site_of(host.name).name for host in topology.hosts_with("client")
+        },
+        waits_for_standby=topology.cluster.durability == "quorum",
+        synchronous_node_count=topology.cluster.synchronous_node_count,
+        failsafe_mode=topology.cluster.failsafe_mode,
+    )
+
+
+def votes_needed(shape: Shape, voters: int) -> int:
+    """How many of ``voters`` replicas must be in reach for one of them to be elected.
+
+    Every set of that size has a member with every acknowledged commit (patroni/quorum.py:
+    ``quorum`` is ``len(active) - numsync`` votes beside the candidate's own).
+    """
+    if not shape.waits_for_standby:
+        return 1
+    return voters - min(shape.synchronous_node_count, voters) + 1
+
+
+def why_nobody_leads(shape: Shape, down: AbstractSet[str], *, voters: AbstractSet[str]) -> str:
+    """Why no replica can be elected; empty when one can.
+
+    Args:
+        shape: the cluster.
+        down: the hosts that are out of reach, the lost primary's among them.
+        voters: the replicas that Patroni knew when the primary was lost.
+    """
+    no_majority = why_no_majority(shape, down)
+    if no_majority:
+        return no_majority
+    left = len(voters - down)
+    if not voters:
+        return "there is no other PostgreSQL that could take over"
+    if not left:
+        return "every PostgreSQL that could take over is out of reach"
+    needed = votes_needed(shape, len(voters))
+    if left < needed:
+        return (
+            f"replicas in reach: {left} of {len(voters)}, and {needed} are needed to know that one"
+            " of them has every acknowledged commit"
+        )
+    return ""
+
+
+def why_no_majority(shape: Shape, down: AbstractSet[str]) -> str:
+    """Why etcd cannot decide, so that no member may lead; empty when it can."""
+    lost = len(down & set(shape.etcd))
+    members = len(shape.etcd)
+    if not lost or members - lost >= members // 2 + 1:
+        return ""
+    be = "is" if lost == 1 else "are"
+    return f"{lost} of {members} etcd members {be} out of reach: no majority is left, nobody leads"
+
+
+def why_primary_gives_up(shape: Shape, down: AbstractSet[str]) -> str:
+    """Why a primary that is in reach may not go on leading; empty when it may."""
+    if shape.failsafe_mode and not down & set(shape.nodes):
+        return ""
+    return why_no_majority(shape, down)
+
+
+def why_nobody_acknowledges(shape: Shape, down: AbstractSet[str], primary: str) -> str:
+    """Why no commit of the primary is acknowledged; empty when commits are."""
+    replicas = set(shape.nodes) - {primary}
+    if not shape.waits_for_standby or replicas - down:
+        return ""
+    if len(shape.nodes) == 1:
+        return "commits wait for a replica, and there is none"
+    return (
+        f"of {len(shape.nodes)} PostgreSQL only one can be reached, and with durability quorum"
+        " (strict) it acknowledges nothing until a replica is back"
+    )
+
+
+def client_of_sites(shape: Shape) -> Mapping[str, str]:
+    """The host that each site's load comes from: the first of those with a client."""
+    found: dict[str, str] = {}
+    for host, site in shape.clients.items():
+        found.setdefault(site, host)
+    return found
+
+
+def stranded_sites(shape: Shape, down: AbstractSet[str]) -> tuple[str, ...]:
+    """The sites whose client cannot reach any member."""
+    return tuple(site for site, host in client_of_sites(shape).items() if host in down)

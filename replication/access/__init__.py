@@ -1,0 +1,1 @@
+"""How a process gets in: credentials, TLS, addresses."""

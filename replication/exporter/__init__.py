@@ -1,1 +1,0 @@
-"""``bascule exporter``: asks every member of a cluster, and shows Prometheus what they said."""

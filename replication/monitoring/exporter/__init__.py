@@ -1,0 +1,1 @@
+"""``bascule exporter``: asks every member of a cluster, and exports the answers to Prometheus."""

@@ -1,0 +1,1 @@
+"""What Patroni's REST API says: of a member, and of who the members are."""

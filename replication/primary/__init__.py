@@ -1,0 +1,1 @@
+"""Who is the primary, and sessions to it."""

@@ -1,0 +1,1 @@
+"""Reads, and what may be promised of their answers."""

@@ -1,0 +1,80 @@
+"""In which order members are tried for a read, and how stale each may be. Pure.
+
+``promises`` holds that bound against what a read asks for.
+
+**How stale is a replica?** No clock of a server is trusted. The primary is asked where its WAL is
+(a ``Sample``: asked at ``asked_s`` on our own clock, position ``lsn_bytes``). Whatever was
+committed before the question was sent lies before that position. So a replica that has replayed up
+to there, on the same timeline, lacks nothing that is older than ``now - asked_s``: that is its
+staleness bound. When the primary cannot be asked, no new samples come and the bound grows, as it
+should.
+
+**Is my own write in it?** See ``token``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from replication.patroni.answers import RestAnswer
+    from replication.patroni.members import Member
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Where the primary ``node`` was in its WAL, asked at ``asked_s`` (our clock)."""
+
+    node: str
+    asked_s: float
+    timeline: int
+    lsn_bytes: int
+
+
+def staleness_s(
+    samples: Iterable[Sample], *, timeline: int | None, replayed_bytes: int, now_s: float
+) -> float | None:
+    """The least bound that can be given for a replica; None when there is none.
+
+    Args:
+        samples: in any order.
+        timeline: the one that the replica is on, as its Patroni says; None if it does not.
+        replayed_bytes: up to where it has replayed.
+        now_s: on the clock of the samples.
+    """
+    asked = [
+        sample.asked_s
+        for sample in samples
+        if sample.timeline == timeline and sample.lsn_bytes <= replayed_bytes
+    ]
+    return now_s - max(asked) if asked else None
+
+
+def order_members(
+    members: Sequence[Member],
+    view: Mapping[str, RestAnswer],
+    *,
+    primary: str | None,
+    timeline: int | None,
+    prefer_site: str | None,
+) -> list[str]:
+    """Names of the members that may serve a read, the best first, the primary always last.
+
+    Replicas of one's own site come first, of these the ones that stream, then by how quickly their
+    Patroni answered. Left out are those that are silent or not on the primary's ``timeline`` (the
+    last one that was seen): what they have may be of a history that is over. Without a primary the
+    replicas still serve: ``staleness_s`` says what they may promise.
+    """
+    fit: list[tuple[bool, bool, float, str]] = []
+    for member in members:
+        answer = view.get(member.name)
+        if member.name == primary or answer is None or answer.status is None:
+            continue
+        if timeline is None or answer.timeline != timeline:
+            continue
+        elsewhere = prefer_site is not None and member.site != prefer_site
+        fit.append((elsewhere, not answer.streams, answer.elapsed_s, member.name))
+    names = [name for *_, name in sorted(fit)]
+    return [*names, primary] if primary is not None else names

@@ -1,0 +1,1 @@
+"""SQLAlchemy engines and sessions over the storage layer."""

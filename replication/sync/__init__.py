@@ -1,0 +1,1 @@
+"""The storage layer for code that is not asynchronous."""

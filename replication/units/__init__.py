@@ -1,0 +1,1 @@
+"""Units of work: applied exactly once, and provably so."""

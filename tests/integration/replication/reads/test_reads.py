@@ -1,0 +1,405 @@
+"""Reads on a real primary and its replica: what was promised is kept, or the next one is asked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import psycopg
+import pytest
+from psycopg import sql
+from support.postgres.ledger_entries import Entry, add_entry, prepare
+from support.postgres.local_postgres import (
+    PASSWORD,
+    SUPERUSER,
+    LocalPostgres,
+    frozen,
+    local_postgres,
+    replica_of,
+)
+from support.postgres.patroni_answers import Answers, rest_api
+
+from replication import (
+    Applied,
+    Credentials,
+    ReadFailed,
+    Storage,
+    StorageSettings,
+    Token,
+    TokenLost,
+    Transaction,
+)
+from replication.units.id_row import IS_INSTALLED, KEY_STATEMENTS
+from replication.wire import session_to
+
+pytestmark = pytest.mark.anyio
+
+CREDENTIALS = Credentials(user=SUPERUSER, password=PASSWORD, dbname="postgres")
+SETTINGS = StorageSettings(durability="local", prefer_site="orsay")
+GENEROUS_S = 30.0
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[tuple[LocalPostgres, LocalPostgres]]:
+    """A primary (paris) and its asynchronous replica (orsay), to be broken by one test."""
+    with local_postgres(tmp_path) as primary, replica_of(primary, tmp_path) as replica:
+        yield primary, replica
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """What a test speaks to."""
+
+    storage: Storage
+    primary: LocalPostgres
+    replica: LocalPostgres
+    first: Answers
+    second: Answers
+
+    async def add(self, unit_id: str) -> Applied[None]:
+        return await self.storage.run(adding(unit_id), unit_id=unit_id, deadline_s=GENEROUS_S)
+
+    async def promote(self) -> None:
+        """The replica becomes the primary, and says so; the old one no longer does."""
+        end = await anyio.to_thread.run_sync(
+            self.replica.query, "SELECT pg_last_wal_replay_lsn() - '0/0'"
+        )
+        assert await anyio.to_thread.run_sync(
+            self.replica.query, "SELECT pg_promote(true, 30)"
+        ) == [(True,)]
+        self.second.history = [[1, int(end[0][0]), "no recovery target specified"]]
+        self.first.status, self.second.status, self.second.timeline = 503, 200, 2
+        with anyio.fail_after(GENEROUS_S):
+            while self.storage.primary != self.replica.name:
+                await anyio.sleep(0.02)
+
+
+def adding(unit_id: str) -> Callable[[Transaction], Awaitable[None]]:
+    async def unit_of_work(transaction: Transaction) -> None:
+        await add_entry(transaction, Entry(id=unit_id, site="paris", worker=0, n=0))
+
+    return unit_of_work
+
+
+async def ids(transaction: Transaction) -> set[str]:
+    return {row[0] for row in (await transaction.execute("SELECT id FROM bascule.ledger")).rows}
+
+
+@asynccontextmanager
+async def storage_on(pair: tuple[LocalPostgres, LocalPostgres]) -> AsyncIterator[Pair]:
+    primary, replica = pair
+    async with rest_api(primary=True) as first, rest_api(primary=False) as second:
+        first.server, second.server = primary, replica
+        members = [first.member(primary, site="paris"), second.member(replica, site="orsay")]
+        async with session_to(members[0].address, CREDENTIALS) as admin:
+            await prepare(admin, role="bascule_app", password="app-password")
+        async with Storage(members, CREDENTIALS, settings=SETTINGS) as storage:
+            with anyio.fail_after(GENEROUS_S):
+                while not await served_by_the_replica(storage):
+                    await anyio.sleep(0.05)
+            yield Pair(
+                storage=storage, primary=primary, replica=replica, first=first, second=second
+            )
+
+
+async def served_by_the_replica(storage: Storage) -> bool:
+    read = await storage.read(anything, max_staleness_s=GENEROUS_S, deadline_s=GENEROUS_S)
+    return read.source == "replica"
+
+
+async def anything(transaction: Transaction) -> int:
+    return int((await transaction.execute("SELECT 1")).rows[0][0])
+
+
+@contextmanager
+def replay_paused(replica: LocalPostgres) -> Iterator[None]:
+    """The replica receives, but what it shows stands still."""
+    replica.query("SELECT pg_wal_replay_pause()")
+    try:
+        yield
+    finally:
+        replica.query("SELECT pg_wal_replay_resume()")
+
+
+async def test_without_a_promise_the_primary_is_read(
+    pair: tuple[LocalPostgres, LocalPostgres],
+) -> None:
+    async with storage_on(pair) as on:
+        await on.add("a")
+        read = await on.storage.read(ids)
+    assert (read.node, read.source, read.staleness_s) == ("db-a", "primary", None)
+    assert read.value == {"a"}
+
+
+async def test_a_read_cannot_write(pair: tuple[LocalPostgres, LocalPostgres]) -> None:
+    async with storage_on(pair) as on:
+        with pytest.raises(ReadFailed) as caught:
+            await on.storage.read(adding("a"), deadline_s=1)
+        assert (caught.value.sqlstate, caught.value.attempts) == ("25006", 1)
+        assert on.storage.primary == "db-a"  # it was the caller's mistake, nobody else's
+
+
+async def test_a_replica_within_its_bound_serves(pair: tuple[LocalPostgres, LocalPostgres]) -> None:
+    async with storage_on(pair) as on:
+        read = await on.storage.read(anything, max_staleness_s=5)
+        assert (read.node, read.source) == ("db-b", "replica")
+        assert read.staleness_s is not None
+        assert 0 <= read.staleness_s <= 5
+
+
+async def test_a_replica_that_stands_still_is_left_when_its_bound_is_over(
+    pair: tuple[LocalPostgres, LocalPostgres],
+) -> None:
+    async with storage_on(pair) as on:
+        with replay_paused(on.replica):
+            await on.add("late")
+            with anyio.fail_after(GENEROUS_S):
+                while True:
+                    read = await on.storage.read(ids, max_staleness_s=0.5)
+                    if read.source == "primary":
+                        break
+                    assert read.staleness_s is not None  # it was added less than that ago
+                    assert read.staleness_s <= 0.5
+            assert "late" in read.value
+            # What it showed before is not older than a minute: that much may still be promised.
+            old = await on.storage.read(ids, max_staleness_s=60)
+            assert (old.source, "late" in old.value) == ("replica", False)
+            assert old.staleness_s is not None
+        await on.storage.read(ids, max_staleness_s=0.5)
+        with anyio.fail_after(GENEROUS_S):
+            while not await served_by_the_replica(on.storage):
+                await anyio.sleep(0.05)
+
+
+async def test_nobody_who_can_be_asked_keeps_the_bound(
+    pair: tuple[LocalPostgres, LocalPostgres],
+) -> None:
+    """The primary is dead: what the replica has is getting older, and that is said."""
+    async with storage_on(pair) as on:
+        on.first.status = 503
+        on.primary.stop()
+
+        async def read_on() -> None:
+            while True:
+                read = await on.storage.read(anything, max_staleness_s=0.2, deadline_s=2)
+                assert read.staleness_s is not None  # it was asked shortly before it died
+                assert read.staleness_s <= 0.2
+
+        with anyio.fail_after(GENEROUS_S), pytest.raises(ReadFailed, match="behind by"):
+            await read_on()
+
+
+async def test_ones_own_write_is_seen_on_the_replica(
+    pair: tuple[LocalPostgres, LocalPostgres],
+) -> None:
+    async with storage_on(pair) as on:
+        for number in range(20):
+            applied = await on.add(f"own-{number}")
+            token = Token.parse(str(applied.token))
+            read = await on.storage.read(ids, after=token)
+            assert f"own-{number}" in read.value
+            assert read.source == "replica"
+
+
+async def test_a_replica_without_the_write_is_passed_over(
+    pair: tuple[LocalPostgres, LocalPostgres],
+) -> None:
+    async with storage_on(pair) as on:
+        with replay_paused(on.replica):
+            applied = await on.add("own")
+            read = await on.storage.read(ids, after=applied.token)
+            assert (read.source, "own" in read.value) == ("primary", True)
+
+
+async def test_a_token_is_good_on_the_next_timeline(
+    pair: tuple[LocalPostgres, LocalPostgres],
+) -> None:
+    async with storage_on(pair) as on:
+        applied = await on.add("survives")
+        await on.storage.read(ids, after=applied.token)  # so the replica has it
+        await on.promote()
+        read = await on.storage.read(ids, after=applied.token, deadline_s=GENEROUS_S)
+        assert (read.node, "survives" in read.value) == ("db-b", True)
+        # Its id row is pruned some day; the end of its timeline still tells that it survived.
+        on.replica.query("DELETE FROM bascule.unit_of_work")
+        await on.storage.read(ids, after=applied.token, deadline_s=GENEROUS_S)
+
+
+async def test_a_token_whose_write_was_taken_away_says_so(
+    pair: tuple[LocalPostgres, LocalPostgres],
+) -> None:
+    async with storage_on(pair) as on:
+        on.replica.set("primary_conninfo", "")
+        with anyio.fail_after(GENEROUS_S):
+            while on.replica.query("SELECT 1 FROM pg_stat_wal_receiver"):
+                await anyio.sleep(0.02)
+        applied = await on.add("lost")
+        await on.promote()
+        with pytest.raises(TokenLost):
+            await on.storage.read(ids, after=applied.token, deadline_s=GENEROUS_S)
+
+
+async def test_a_write_whose_number_another_caller_took_is_lost(
+    pair: tuple[LocalPostgres, LocalPostgres],
+) -> None:
+    """Lost with its primary, and applied again under the same number: by somebody else."""
+    async with storage_on(pair) as on:
+        on.replica.set("primary_conninfo", "")
+        with anyio.fail_after(GENEROUS_S):
+            while on.replica.query("SELECT 1 FROM pg_stat_wal_receiver"):
+                await anyio.sleep(0.02)
+        lost = await on.add("taken")
+        await on.promote()
+        there = await on.add("taken")
+        assert (there.row_attempt, lost.row_attempt) == (1, 1)
+        # Even if the end of its timeline does not tell that it was lost.
+        on.second.history = [[1, 2**62, "no recovery target specified"]]
+        with pytest.raises(TokenLost):
+            await on.storage.read(ids, after=lost.token, deadline_s=GENEROUS_S)
+        await on.storage.read(ids, after=there.token, deadline_s=GENEROUS_S)
+
+
+async def test_a_replica_whose_table_is_behind_is_passed_over(
+    pair: tuple[LocalPostgres, LocalPostgres],
+) -> None:
+    """The column of the key is there on the primary, and not yet replayed."""
+    async with storage_on(pair) as on:
+        on.primary.query("ALTER TABLE bascule.unit_of_work DROP COLUMN attempt_key")
+        with anyio.fail_after(GENEROUS_S):
+            while on.replica.query(IS_INSTALLED)[0][0]:
+                await anyio.sleep(0.02)
+        with replay_paused(on.replica):
+            for statement in KEY_STATEMENTS:
+                on.primary.query(sql.SQL(statement))
+            applied = await on.add("own")
+            read = await on.storage.read(ids, after=applied.token, deadline_s=GENEROUS_S)
+            assert (read.source, "own" in read.value) == ("primary", True)
+
+
+async def test_a_replica_that_dies_is_replaced_by_the_next(
+    pair: tuple[LocalPostgres, LocalPostgres],
+) -> None:
+    async with storage_on(pair) as on:
+        died: list[str] = []
+
+        async def dies_once(transaction: Transaction) -> set[str]:
+            if not died:
+                died.append(transaction.node)
+                await anyio.to_thread.run_sync(on.replica.stop)
+            return await ids(transaction)
+
+        read = await on.storage.read(dies_once, max_staleness_s=60, deadline_s=GENEROUS_S)
+        assert (died, read.source) == (["db-b"], "primary")
+
+
+async def test_a_mistake_in_a_read_is_said_at_once(
+    pair: tuple[LocalPostgres, LocalPostgres],
+) -> None:
+    async def wrong(transaction: Transaction) -> None:
+        await transaction.execute("SELECT * FROM no_such_table")
+
+    async with storage_on(pair) as on:
+        with pytest.raises(ReadFailed) as caught:
+            await on.storage.read(wrong, deadline_s=GENEROUS_S)
+        assert (caught.value.sqlstate, caught.value.attempts) == ("42P01", 1)
+        assert isinstance(caught.value.__cause__, psycopg.errors.UndefinedTable)
+
+
+async def test_repeatable_read_on_a_replica_is_one_snapshot(
+    pair: tuple[LocalPostgres, LocalPostgres],
+) -> None:
+    async with storage_on(pair) as on:
+        applied = await on.add("before")
+
+        async def twice(transaction: Transaction) -> tuple[set[str], set[str]]:
+            first = await ids(transaction)
+            await on.add("between")
+            return first, await ids(transaction)
+
+        read = await on.storage.read(twice, after=applied.token, isolation="repeatable read")
+        assert read.value == ({"before"}, {"before"})
+
+
+async def test_a_replica_that_hangs_holds_up_no_read_and_serves_again_when_it_wakes(
+    pair: tuple[LocalPostgres, LocalPostgres],
+) -> None:
+    """Its Patroni goes on answering; new connections to it are taken, and hang."""
+    async with storage_on(pair) as on:
+        on.second.server = None  # whose answers come from memory
+        on.second.more = {"replication_state": "streaming"}
+        took_s: list[float] = []
+        with frozen(on.replica):
+            for _ in range(50):
+                begun_s = anyio.current_time()
+                read = await on.storage.read(anything, max_staleness_s=GENEROUS_S)
+                took_s.append(anyio.current_time() - begun_s)
+                assert read.source == "primary"
+            applied = await on.add("own")
+            begun_s = anyio.current_time()
+            read_own = await on.storage.read(ids, after=applied.token)
+            assert (read_own.source, "own" in read_own.value) == ("primary", True)
+            assert anyio.current_time() - begun_s < 1
+        # The first one waited for a moment; before, every other one waited for 1 or 2 s.
+        assert sum(took_s) < 1
+        with anyio.fail_after(GENEROUS_S):
+            while not await served_by_the_replica(on.storage):
+                await anyio.sleep(0.02)
+
+
+async def test_a_function_that_waits_for_a_replica_that_hangs_is_run_on_the_next(
+    pair: tuple[LocalPostgres, LocalPostgres],
+) -> None:
+    async with storage_on(pair) as on:
+        on.second.server = None
+        nodes: list[str] = []
+        freezer = frozen(on.replica)
+
+        async def freezes(transaction: Transaction) -> set[str]:
+            nodes.append(transaction.node)
+            if len(nodes) == 1:
+                freezer.__enter__()
+            return await ids(transaction)
+
+        try:
+            read = await on.storage.read(freezes, max_staleness_s=60, deadline_s=GENEROUS_S)
+        finally:
+            freezer.__exit__(None, None, None)
+        assert (nodes, read.source) == (["db-b", "db-a"], "primary")
+
+
+async def test_a_long_function_on_a_replica_that_lives_is_not_interrupted(
+    pair: tuple[LocalPostgres, LocalPostgres],
+) -> None:
+    async def reports(transaction: Transaction) -> None:
+        await transaction.execute("SELECT pg_sleep(4)")
+
+    async with storage_on(pair) as on:
+        read = await on.storage.read(reports, max_staleness_s=60, deadline_s=GENEROUS_S)
+        assert (read.source, read.node) == ("replica", "db-b")
+
+
+async def test_a_read_leaves_a_frozen_primary_for_the_new_one(
+    pair: tuple[LocalPostgres, LocalPostgres],
+) -> None:
+    async with storage_on(pair) as on:
+        await on.add("first")
+        nodes: list[str] = []
+        freezer = frozen(on.primary)
+
+        async def freezes(transaction: Transaction) -> int:
+            nodes.append(transaction.node)
+            if len(nodes) == 1:
+                freezer.__enter__()
+                on.first.silent = True
+                await anyio.to_thread.run_sync(on.replica.query, "SELECT pg_promote(true, 30)")
+                on.second.status, on.second.timeline = 200, 2
+            return await anything(transaction)
+
+        try:
+            read = await on.storage.read(freezes, deadline_s=GENEROUS_S)
+        finally:
+            freezer.__exit__(None, None, None)
+        assert (nodes, read.node) == (["db-a", "db-b"], "db-b")

@@ -1,0 +1,56 @@
+"""Which lab ``bascule enter`` finds, and where it is when not told: on a host in reach."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from support.evidence.tiny import event
+from support.evidence.tiny import run as tiny_run
+
+from chaos.cli.enter import choose_host, lab_pid, why_no_lab
+from chaos.evidence.folder import write_run_json
+from cluster.substrates.lab import lab_init
+from cluster.topology.load import find_topology
+
+
+def test_the_first_postgres_that_no_fault_keeps_out_of_reach() -> None:
+    topology = find_topology("three-sites")
+    off = event(1.0, "fault", fault="host-power-cut", target="db-paris")
+    cut = event(2.0, "fault", fault="link-cut", target="db-orsay")
+    killed = event(2.0, "fault", fault="process-kill", target="db-saint-cloud")
+    back = event(3.0, "heal", fault="host-power-cut", target="db-paris")
+    lost = event(4.0, "fault", fault="host-power-cut", target="db-saint-cloud")
+    assert choose_host(topology, []) == "db-paris"
+    assert choose_host(topology, [off]) == "db-orsay"
+    assert choose_host(topology, [off, cut, killed]) == "db-saint-cloud"
+    assert choose_host(topology, [off, cut, back]) == "db-paris"
+    assert choose_host(topology, [off, cut, lost]) == "db-paris"  # none is better
+
+
+def test_a_pid_that_somebody_else_got_is_no_lab(tmp_path: Path) -> None:
+    """A drill that was killed leaves its ``lab.pid``; the kernel gives the number away again."""
+    note = tmp_path / "lab.pid"
+    assert lab_pid(tmp_path) is None
+    for text in (f"{os.getpid()}\n", "0\n", "-1\n", "", "four\n"):
+        note.write_text(text)
+        assert lab_pid(tmp_path) is None, text
+    lifeline, hold = os.pipe()
+    command = [sys.executable, "-I", "-S", lab_init.__file__, str(lifeline), "cat"]
+    with subprocess.Popen(command, pass_fds=(lifeline,), stdin=subprocess.PIPE) as lab:
+        os.close(lifeline)
+        note.write_text(f"{lab.pid}\n")
+        assert lab_pid(tmp_path) == lab.pid
+        os.close(hold)
+    assert lab_pid(tmp_path) is None
+
+
+def test_the_containers_of_a_drill_are_no_lab_that_was_left_down(tmp_path: Path) -> None:
+    assert why_no_lab(tmp_path).startswith("no lab is up there")
+    info = tiny_run().info
+    for substrate, words in (("lab", "no lab is up there"), ("compose", "its sites are container")):
+        write_run_json(tmp_path, replace(info, substrate={"name": substrate}))
+        assert why_no_lab(tmp_path).startswith(words)

@@ -1,0 +1,141 @@
+"""When a cluster is whole: streaming, caught up, counted, and with its DCS."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cluster.patroni.rest import MemberAnswer, Replication, Xlog
+from cluster.topology.load import builtin_topologies
+from cluster.topology.model import ClusterSettings
+from cluster.whole import (
+    BEHIND_BYTES_MAX,
+    Look,
+    furthest_behind_bytes,
+    missing_of_whole,
+    nodes_behind,
+)
+
+SETTINGS: ClusterSettings = next(
+    one.cluster for one in builtin_topologies() if one.name == "three-sites"
+)
+ASYNC = replace(SETTINGS, durability="async")
+WRITTEN = 900 * 1024 * 1024
+P, A, B = "db-paris", "db-orsay", "db-lyon"
+
+
+def primary(*, sync: str = "quorum", streams: tuple[str, ...] = (A, B)) -> MemberAnswer:
+    rows = tuple(
+        Replication(application_name=node, state="streaming", sync_state=sync) for node in streams
+    )
+    return MemberAnswer(
+        state="running", role="primary", timeline=2, xlog=Xlog(location=WRITTEN), replication=rows
+    )
+
+
+def replica(
+    *,
+    received: int | None = WRITTEN,
+    replayed: int | None = WRITTEN,
+    timeline: int = 2,
+    paused: bool = False,
+) -> MemberAnswer:
+    xlog = Xlog(received_location=received, replayed_location=replayed, paused=paused)
+    return MemberAnswer(state="streaming", role="replica", timeline=timeline, xlog=xlog)
+
+
+def look(
+    *,
+    p: MemberAnswer | None = None,
+    a: MemberAnswer | None = None,
+    sync_key: frozenset[str] | None = frozenset({A, B}),
+    etcd: tuple[bool, ...] = (True, True, True),
+) -> Look:
+    members: dict[str, MemberAnswer | None] = {
+        P: p or primary(),
+        A: a or replica(),
+        B: replica(),
+    }
+    hosts = ("dcs-paris", "dcs-orsay", "dcs-lyon")
+    return Look(members=members, sync_key=sync_key, etcd=dict(zip(hosts, etcd, strict=True)))
+
+
+MIB = 1024 * 1024
+LAGS = WRITTEN - 4 * MIB
+WHOLE = [
+    look(),
+    look(a=replica(received=WRITTEN + MIB, replayed=WRITTEN + MIB)),  # asked after the primary
+    look(a=replica(replayed=WRITTEN - BEHIND_BYTES_MAX)),
+    look(a=replica(received=WRITTEN - BEHIND_BYTES_MAX, replayed=WRITTEN - BEHIND_BYTES_MAX)),
+    look(a=replica(received=0)),  # a receiver that has just started, and nothing was written since
+    look(a=replica(received=None)),
+]
+NOT_WHOLE = [
+    (look(a=replica(replayed=LAGS)), r"db-orsay has not replayed 4\.0 MiB of the WAL of db-paris;"),
+    (look(a=replica(received=LAGS, replayed=LAGS)), r"db-orsay has not received 4\.0 MiB"),
+    (look(a=replica(received=LAGS, replayed=LAGS - MIB)), r"has not received 4\.0 MiB"),
+    (look(a=replica(replayed=LAGS, paused=True)), r"\(its replay is paused\); .* 128 KiB at most"),
+    (look(a=replica(replayed=WRITTEN - BEHIND_BYTES_MAX - 1)), "has not replayed 128 KiB"),
+    (look(a=replica(received=None, replayed=None)), "nobody knows how far db-orsay is behind"),
+    (look(a=replica().model_copy(update={"xlog": None})), "nobody knows how far db-orsay"),
+    (look(p=primary().model_copy(update={"xlog": None})), "nobody knows how far"),
+    (look(a=replica(timeline=1)), "db-orsay is on timeline 1, the primary on 2"),
+    (look(p=primary(streams=(B,))), "db-orsay does not stream from db-paris"),
+    (look(p=primary(sync="potential")), "db-orsay streams, but db-paris does not count it"),
+    (look(sync_key=frozenset({B})), "the sync key, which says who may be promoted, lacks db-orsay"),
+    (look(sync_key=frozenset({B, "db-gone"})), "lacks db-orsay"),
+    (look(sync_key=None), "db-paris does not say who is in the sync key"),
+    (look(etcd=(True, False, True)), "etcd is not healthy on dcs-orsay"),
+    (look(p=replica()), "there is no primary"),
+    (look(a=primary()), "db-paris and db-orsay say that they are the primary"),
+]
+
+
+@pytest.mark.parametrize("found", WHOLE)
+def test_what_is_whole(found: Look) -> None:
+    assert missing_of_whole(found, SETTINGS) is None
+    assert missing_of_whole(found, ASYNC) is None
+
+
+@pytest.mark.parametrize(("found", "words"), NOT_WHOLE)
+def test_what_is_not_whole_and_why(found: Look, words: str) -> None:
+    with pytest.raises(AssertionError, match=words):
+        raise AssertionError(missing_of_whole(found, SETTINGS))
+
+
+def test_without_quorum_nobody_asks_who_is_synchronous() -> None:
+    found = look(p=primary(sync="async"), sync_key=None)
+    assert missing_of_whole(found, ASYNC) is None
+    assert missing_of_whole(found, SETTINGS) is not None
+
+
+def test_who_may_be_promoted_with_less_lag_is_whole_with_less_lag() -> None:
+    strict = replace(SETTINGS, maximum_lag_on_failover_bytes=512)
+    found = look(a=replica(replayed=WRITTEN - 513))
+    assert "has not replayed 513 bytes" in (missing_of_whole(found, strict) or "")
+    assert "lacks 512 bytes at most" in (missing_of_whole(found, strict) or "")
+    assert missing_of_whole(look(a=replica(replayed=WRITTEN - 512)), strict) is None
+
+
+def test_who_is_behind_is_asked_again_and_what_it_lacks_is_told() -> None:
+    found = look(a=replica(replayed=LAGS)).members
+    assert nodes_behind(found, BEHIND_BYTES_MAX) == [A]
+    assert furthest_behind_bytes(found) == 4 * MIB
+    assert furthest_behind_bytes(look().members) == 0
+    assert furthest_behind_bytes(look(a=replica(replayed=None)).members) is None
+    assert furthest_behind_bytes(look(p=replica()).members) is None
+
+
+def test_of_named_standbys_as_many_as_there_must_be_are_enough() -> None:
+    named = replace(SETTINGS, synchronous_mode="on")
+    rows = (
+        Replication(application_name=A, state="streaming", sync_state="sync"),
+        Replication(application_name=B, state="streaming", sync_state="async"),
+    )
+    one = look(p=primary().model_copy(update={"replication": rows}), sync_key=frozenset({A}))
+    assert missing_of_whole(one, named) is None
+    assert missing_of_whole(one, replace(named, synchronous_node_count=2)) is not None
+    words = missing_of_whole(one, SETTINGS)
+    assert words == f"{B} streams, but {P} does not count it as synchronous yet"
+    assert missing_of_whole(replace(one, sync_key=frozenset()), named) is not None

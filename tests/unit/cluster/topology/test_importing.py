@@ -1,0 +1,281 @@
+"""Topologies from the configuration of real clusters: the shapes in which they are found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cluster.errors import TopologyError
+from cluster.topology.importing import Imported, import_topology
+from cluster.topology.load import load_topology, to_toml
+from cluster.topology.model import Topology
+
+PATRONI_EXAMPLE = """
+scope: batman
+name: postgresql{n}
+restapi:
+  listen: 127.0.0.1:{rest}
+  connect_address: 127.0.0.1:{rest}
+etcd:
+  host: 127.0.0.1:2379
+bootstrap:
+  dcs:
+    ttl: 30
+    loop_wait: 10
+    retry_timeout: 10
+    maximum_lag_on_failover: 1048576
+    postgresql:
+      use_pg_rewind: true
+postgresql:
+  listen: 127.0.0.1:{port}
+  connect_address: 127.0.0.1:{port}
+  data_dir: data/postgresql{n}
+tags:
+  nofailover: false
+  noloadbalance: false
+"""
+"""As the files in Patroni's repository: every member and etcd on one address."""
+
+PIGSTY = """
+scope: pg-test
+namespace: /pg
+name: pg-test-{n}
+log: {{level: INFO, dir: /pg/log/patroni}}
+restapi: {{listen: "0.0.0.0:8008", connect_address: "10.10.10.1{n}:8008"}}
+etcd3:
+  hosts: '10.10.10.10:2379,10.10.10.20:2379,10.10.10.30:2379'
+  protocol: https
+  cacert: /pg/cert/ca.crt
+bootstrap:
+  dcs:
+    loop_wait: 10
+    ttl: 30
+    primary_start_timeout: 10
+    primary_stop_timeout: 30
+    retry_timeout: 10
+    maximum_lag_on_failover: 1048576
+    maximum_lag_on_syncnode: -1
+    synchronous_mode: false
+    synchronous_mode_strict: false
+    failsafe_mode: false
+    postgresql:
+      use_slots: true
+      use_pg_rewind: true
+      parameters: {{max_standby_streaming_delay: 3min, hot_standby_feedback: 'on'}}
+watchdog: {{mode: automatic, device: /dev/watchdog}}
+postgresql:
+  connect_address: 10.10.10.1{n}:5432
+  parameters: {{wal_keep_size: 10GB}}
+tags: {{nofailover: false, clonefrom: true, datacenter: {site}}}
+"""
+"""A list of etcd in one string, TLS, a watchdog, a tag that says where a member is."""
+
+AUTOBASE = """
+scope: "postgres-cluster"
+namespace: /service/
+name: pgnode0{n}
+restapi: {{connect_address: "10.128.64.14{n}:8008"}}
+etcd3:
+  protocol: http
+  hosts:
+    - 10.128.64.141:2379
+    - 10.128.64.142:2379
+    - 10.128.64.143:2379
+bootstrap:
+  method: initdb
+  dcs:
+    ttl: 30
+    loop_wait: 10
+    retry_timeout: 10
+    master_start_timeout: 300
+    synchronous_mode: true
+    synchronous_mode_strict: false
+    synchronous_node_count: 1
+postgresql: {{connect_address: "10.128.64.14{n}:5432"}}
+"""
+"""etcd on the members' own machines, the older names of settings."""
+
+FERLAB = """
+scope: patroni
+name: Server_{n}
+restapi: {{connect_address: "192.168.0.{n}:4443", certfile: /etc/patroni/tls/server.crt}}
+etcd3: {{protocol: https, username: patroni, hosts: ["192.168.0.101:2379", "192.168.0.102:2379",
+  "192.168.0.103:2379"]}}
+bootstrap:
+  dcs:
+    ttl: 15
+    loop_wait: 5
+    retry_timeout: 5
+    master_start_timeout: 60
+    synchronous_mode: quorum
+    synchronous_mode_strict: true
+    synchronous_node_count: 1
+    postgresql: {{use_pg_rewind: false, use_slots: true}}
+postgresql: {{connect_address: "192.168.0.{n}:5432"}}
+"""
+"""Strict, with a ttl that Patroni raises by itself, and names that are no host names."""
+
+SHOWN_CONFIG = "loop_wait: 2\nttl: 20\nretry_timeout: 4\nsynchronous_mode: quorum\n"
+
+
+def imported(template: str, at: str = "abc", *more: tuple[str, str], **asked: object) -> Imported:
+    files = [
+        (
+            f"{n}.yml",
+            template.format(n=n, rest=8008 + n, port=5432 + n, site=f"dc-{site}"),
+        )
+        for n, site in enumerate(at, start=1)
+    ]
+    return import_topology([*files, *more], **asked)  # type: ignore[arg-type]
+
+
+def shape(topology: Topology) -> dict[str, dict[str, tuple[str, ...]]]:
+    return {site.name: {h.name: h.roles for h in site.hosts} for site in topology.sites}
+
+
+def refused(template: str, at: str = "abc", *more: tuple[str, str], **asked: object) -> str:
+    with pytest.raises(TopologyError) as caught:
+        imported(template, at, *more, **asked)
+    return str(caught.value)
+
+
+def test_members_that_share_one_address_have_a_machine_each() -> None:
+    found = imported(PATRONI_EXAMPLE)
+    assert shape(found.topology) == {
+        "site-1": {
+            "postgresql1": ("postgres",),
+            "postgresql2": ("postgres",),
+            "postgresql3": ("postgres",),
+            "dcs-1": ("etcd",),
+            "app-site-1": ("client",),
+        }
+    }
+    settings = found.topology.cluster
+    assert (settings.scope, settings.durability, settings.ttl_s) == ("batman", "async", 30)
+    [words] = found.left_out
+    assert words.startswith("which site a member is in stands in no file")
+
+
+def test_a_tag_says_where_members_are_and_what_cannot_be_said_is_told() -> None:
+    found = imported(PIGSTY)
+    assert list(shape(found.topology)) == ["dc-a", "dc-b", "dc-c"]
+    assert shape(found.topology)["dc-b"] == {"pg-test-2": ("postgres",), "app-dc-b": ("client",)}
+    assert shape(found.topology)["dc-a"] == {
+        "pg-test-1": ("postgres",),
+        "dcs-1": ("etcd",),
+        "dcs-2": ("etcd",),
+        "dcs-3": ("etcd",),
+        "app-dc-a": ("client",),
+    }
+    assert found.topology.cluster.primary_start_timeout_s == 10
+    said = "\n".join(found.left_out)
+    assert "watchdog: " in said
+    assert found.topology.cluster.postgresql == {
+        "hot_standby_feedback": "on",
+        "max_standby_streaming_delay": "3min",
+    }
+    assert "wal_keep_size = 10GB" in said
+    assert "tag clonefrom = True of pg-test-3" in said
+    assert "where dcs-1, dcs-2, dcs-3 of etcd are stands in no file" in said
+    assert "failsafe_mode" not in said
+    assert not found.topology.cluster.failsafe_mode
+
+
+def test_etcd_on_the_machine_of_a_member_shares_its_host() -> None:
+    sites = {"paris": ["pgnode01"], "orsay": ["10.128.64.142"], "lyon": ["pgnode03"]}
+    found = imported(AUTOBASE, sites=sites)
+    assert shape(found.topology) == {
+        "paris": {"pgnode01": ("postgres", "etcd"), "app-paris": ("client",)},
+        "orsay": {"pgnode02": ("postgres", "etcd"), "app-orsay": ("client",)},
+        "lyon": {"pgnode03": ("postgres", "etcd"), "app-lyon": ("client",)},
+    }
+    assert found.topology.cluster.durability == "quorum"
+    assert found.topology.cluster.primary_start_timeout_s == 300
+    assert found.topology.cluster.synchronous_mode == "on"
+    assert [words.partition(" ")[0] for words in found.left_out] == ["synchronous_mode_strict"]
+
+
+def test_what_patroni_raises_is_raised_and_names_become_host_names() -> None:
+    found = imported(FERLAB)
+    assert list(shape(found.topology)["site-1"])[:3] == ["server-1", "server-2", "server-3"]
+    assert found.topology.cluster.ttl_s == 20
+    assert found.left_out[0] == "ttl is 15: Patroni itself raises it to 20, as is done here"
+    assert any(words.startswith("use_pg_rewind is off") for words in found.left_out)
+    assert not any("synchronous_mode" in words for words in found.left_out)
+
+
+def test_members_that_differ_are_told() -> None:
+    one, *others = ["max_standby_streaming_delay: 3min", "max_standby_streaming_delay: 30s"]
+    files = [
+        ("1.yml", PIGSTY.format(n=1, site="a")),
+        ("2.yml", PIGSTY.format(n=2, site="b").replace(one, others[0])),
+    ]
+    found = import_topology(files)
+    assert "max_standby_streaming_delay" not in found.topology.cluster.postgresql
+    words = "max_standby_streaming_delay is 3min and 30s: here every member has the same"
+    assert words in found.left_out
+
+
+def test_failsafe_mode_is_taken_over() -> None:
+    found = imported(PIGSTY.replace("failsafe_mode: false", "failsafe_mode: true"))
+    assert found.topology.cluster.failsafe_mode
+
+
+def test_the_settings_in_force_come_before_those_of_the_bootstrap() -> None:
+    found = imported(PATRONI_EXAMPLE, "abc", ("shown.yml", SHOWN_CONFIG))
+    settings = found.topology.cluster
+    assert (settings.ttl_s, settings.loop_wait_s, settings.retry_timeout_s) == (20, 2, 4)
+    assert settings.durability == "quorum"
+
+
+@pytest.mark.parametrize("template", [PATRONI_EXAMPLE, PIGSTY, AUTOBASE, FERLAB])
+def test_what_is_written_is_read_back(template: str, tmp_path: Path) -> None:
+    topology = imported(template, name="mine").topology
+    assert topology.name == "mine"
+    (tmp_path / "mine.toml").write_text(to_toml(topology))
+    assert load_topology(tmp_path / "mine.toml") == topology
+
+
+def test_a_template_is_refused_with_the_remedy() -> None:
+    template = "scope: {{{{ cluster }}}}\nname: {{{{ inventory_hostname }}}}\n"
+    assert "1.yml: a template, which is filled in on each member" in refused(template)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("x.yml", "a: ["), "x.yml: no YAML with sections in line 1"),
+        (("x.yml", "- 1"), "x.yml: no YAML with sections; expected a patroni.yml"),
+        (("x.yml", "hello: 1"), "x.yml: neither a member's configuration"),
+        (("x.yml", "scope: s\nname: n"), "x.yml: postgresql.connect_address: expected"),
+        (("x.yml", "scope: s\nname: true"), "x.yml: name: expected a name"),
+        (("x.yml", "scope: s\nname: n\ntags: 3"), "x.yml: postgresql.connect_address"),
+        (
+            ("x.yml", "scope: s\nname: n\npostgresql: {connect_address: 'a:1'}"),
+            "scope: expected members of one cluster; found batman, s",
+        ),
+        (("x.yml", SHOWN_CONFIG.replace("20", "soon")), "ttl: expected a whole number"),
+    ],
+)
+def test_bad_files_are_refused_by_name(more: tuple[str, str], words: str) -> None:
+    assert words in refused(PATRONI_EXAMPLE, "abc", more)
+
+
+def test_two_members_need_two_names() -> None:
+    same = PATRONI_EXAMPLE.replace("postgresql{n}\n", "one\n", 1)
+    assert "a name of its own for every member; found twice: one" in refused(same, "ab")
+
+
+def test_every_host_needs_a_site_when_sites_are_said() -> None:
+    words = refused(AUTOBASE, sites={"paris": ["pgnode01", "pgnode02"]})
+    assert "--site: expected a site for every host; missing: pgnode03 (10.128.64.143)" in words
+    words = refused(AUTOBASE, sites={"paris": ["pgnode01", "db-9"]})
+    assert "--site: paris: db-9 is no host of the cluster; there are pgnode01 (" in words
+    words = refused(AUTOBASE, sites={"paris": ["pgnode01"], "orsay": ["10.128.64.141"]})
+    assert "10.128.64.141 is in two sites" in words
+
+
+def test_what_no_drill_could_raise_is_refused() -> None:
+    two = AUTOBASE.replace("    - 10.128.64.143:2379\n", "")
+    assert "2 hosts have the role etcd" in refused(two, "ab")
