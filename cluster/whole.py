@@ -5,7 +5,8 @@ A cluster is whole when
 - every member answers, one of them is the primary, and every other one streams from it, on its
   timeline;
 - every replica has received and replayed what the primary had written when it was asked, but for
-  ``behind_bytes_max`` bytes at most: Patroni would accept each of them in a switchover;
+  ``behind_bytes_max`` bytes at most, and its Patroni has seen that it runs: Patroni would accept
+  each of them in a switchover;
 - with durability quorum, the primary counts every replica as synchronous, and the sync key, which
   says who may be promoted, names every one of them; with named standbys (``synchronous_mode`` on),
   as many of them as there must be;
@@ -24,6 +25,10 @@ from cluster.topology.model import ClusterSettings
 
 PRIMARY_ROLES = ("primary", "master", "leader")
 STREAMING = "streaming"
+RUNNING_STATES = ("running", STREAMING)
+"""Patroni says ``starting`` of a replica until it has seen that PostgreSQL takes connections
+(``pg_isready``, once a second), even if it streams by then; until then it runs for no election
+(patroni/ha.py, ``handle_long_action_in_progress``)."""
 SYNC_STATES = ("quorum", "sync")
 
 BEHIND_BYTES_MAX = 128 * 1024
@@ -58,6 +63,10 @@ def missing_of_whole(look: Look, settings: ClusterSettings) -> str | None:
         return shortfall
     primary = find_primary(look.members)
     assert primary is not None  # missing_of_members has found it
+    for node in _replicas(look.members, primary):
+        member = look.members[node]
+        if member is not None and member.state not in RUNNING_STATES:
+            return f"{node} streams, but its Patroni says that it is {member.state}"
     for words in _behind_words(look.members, primary, behind_bytes_max(settings)):
         return words
     if needed:

@@ -21,12 +21,14 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[2]
 CGROUPS = Path("/sys/fs/cgroup")
-OF_DOCKER = re.compile(r".*[0-9a-f]{64}")
-"""A container's cgroup: those come and go with anybody's."""
+OF_DOCKER = re.compile(r"docker(/|$)|.*[0-9a-f]{64}")
+"""A cgroup below the own one, of a container or of an image's build: those come and go with
+anybody's."""
 MOUNT_OF_DOCKER = re.compile(
-    r".*/(overlay2/[0-9a-f]{64}|netns/[0-9a-f]{12}|containers/[0-9a-f]{64})"
+    r".*/(overlay2/[0-9a-z]{25,64}|netns/[0-9a-f]{12}|containers/[0-9a-f]{64}|buildkit/executor)(/|$)"
 )
-"""A mount of a container of the real machine: it goes here too when the engine ends it."""
+"""A mount of a container, or of an image's build, of the real machine: it goes here too when the
+engine ends it."""
 LISTENING = "0A"
 """proc(5), ``/proc/net/tcp``: the state TCP_LISTEN."""
 
@@ -161,8 +163,9 @@ def _cgroups() -> Iterator[str]:
         _, controllers, path = line.split(":", 2)
         mixed = CGROUPS / (controllers.removeprefix("name=") or "unified")
         root = mixed if mixed.exists() else CGROUPS
-        for folder, _, _ in os.walk(root / path.lstrip("/")):
-            if not OF_DOCKER.match(folder):
+        own = root / path.lstrip("/")
+        for folder, _, _ in os.walk(own):
+            if not OF_DOCKER.match(os.path.relpath(folder, own)):
                 yield folder
 
 

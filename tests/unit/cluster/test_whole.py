@@ -81,6 +81,10 @@ NOT_WHOLE = [
     (look(a=replica().model_copy(update={"xlog": None})), "nobody knows how far db-orsay"),
     (look(p=primary().model_copy(update={"xlog": None})), "nobody knows how far"),
     (look(a=replica(timeline=1)), "db-orsay is on timeline 1, the primary on 2"),
+    (
+        look(a=replica().model_copy(update={"state": "starting"})),
+        "db-orsay streams, but its Patroni says that it is starting",
+    ),
     (look(p=primary(streams=(B,))), "db-orsay does not stream from db-paris"),
     (look(p=primary(sync="potential")), "db-orsay streams, but db-paris does not count it"),
     (look(sync_key=frozenset({B})), "the sync key, which says who may be promoted, lacks db-orsay"),
