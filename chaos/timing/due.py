@@ -8,7 +8,7 @@ that struck and was not healed yet, and the effect that its kind says.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -74,6 +74,22 @@ def due_parts(gap: ServiceGap, stretches: Sequence[NotDue]) -> Iterator[tuple[Se
         from_s, after_heal = stretch.to_s, stretch.healed_after
     if from_s < gap.to_s:
         yield ServiceGap(from_s=from_s, to_s=gap.to_s, open=gap.open), after_heal
+
+
+def longest_due_parts(
+    gaps: Iterable[ServiceGap], stretches: Sequence[NotDue]
+) -> tuple[ServiceGap | None, ServiceGap | None]:
+    """The longest part of gaps in which the site was to be served: of those that follow no heal of
+    everything, and of those that do."""
+    due: list[ServiceGap] = []
+    after_heal: list[ServiceGap] = []
+    for gap in gaps:
+        for part, is_after_heal in due_parts(gap, stretches):
+            (after_heal if is_after_heal else due).append(part)
+    return (
+        max(due, key=lambda gap: gap.gap_s, default=None),
+        max(after_heal, key=lambda gap: gap.gap_s, default=None),
+    )
 
 
 def _lasting(run: Run) -> Iterator[_Lasting]:

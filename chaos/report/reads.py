@@ -1,0 +1,75 @@
+"""What was read beside the writes, as texts: a key figure, a line, and a table by site and kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chaos.evidence.reads import ReadKind
+from chaos.judge.verdict_file import ReadTotals
+from chaos.report.words import count, seconds
+from chaos.timing import ReadTiming
+
+KIND_WORDS: Mapping[ReadKind, str] = {
+    "primary": "on the primary",
+    "own-write": "with its own last write",
+    "bounded": "at most 5 s old",
+    "any": "of any age",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadRow:
+    """One site and kind of reads in the table."""
+
+    site: str
+    """Empty where the row above is of the same site."""
+    kind: str
+    made: str
+    answered: str
+    latency: str
+    longest: str
+
+
+def read_rows(reads: ReadTotals | None) -> tuple[ReadRow, ...]:
+    """By site and kind, in order; none where nothing was read."""
+    if reads is None:
+        return ()
+    before = ""
+    rows = []
+    for one in reads.sites:
+        rows.append(_row(one, "" if one.site == before else one.site))
+        before = one.site
+    return tuple(rows)
+
+
+def waits(reads: ReadTotals) -> str:
+    """``primary 20.1 s, replicas 0.3 s longest wait``."""
+    parts = [("primary", reads.longest_s("read-primary"))]
+    parts.append(("replicas", reads.longest_s("read-replica")))
+    said = [f"{name} {seconds(wait_s)}" for name, wait_s in parts if wait_s is not None]
+    return f"{', '.join(said)} longest wait" if said else "none on record"
+
+
+def behind_words(reads: ReadTotals) -> str:
+    """Said where a server that took itself for the primary answered; else empty."""
+    number = reads.behind_on_primary
+    if not number:
+        return ""
+    return f"{count(number)} by an old primary, behind what other sites had written"
+
+
+def _row(one: ReadTiming, site: str) -> ReadRow:
+    longest = "–" if one.longest_gap is None else seconds(one.longest_gap.gap_s)
+    if one.longest_gap is not None and one.longest_gap.open:
+        longest += ", in vain"
+    if one.not_due:
+        longest += " (could not be served)"
+    return ReadRow(
+        site=site,
+        kind=KIND_WORDS[one.kind],
+        made=count(one.reads),
+        answered=count(one.ok),
+        latency="–" if one.p50_ms is None else f"{one.p50_ms:.1f}",
+        longest=longest,
+    )
