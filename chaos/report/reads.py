@@ -23,7 +23,6 @@ class ReadRow:
     """One site and kind of reads in the table."""
 
     site: str
-    """Empty where the row above is of the same site."""
     kind: str
     made: str
     answered: str
@@ -33,14 +32,7 @@ class ReadRow:
 
 def read_rows(reads: ReadTotals | None) -> tuple[ReadRow, ...]:
     """By site and kind, in order; none where nothing was read."""
-    if reads is None:
-        return ()
-    before = ""
-    rows = []
-    for one in reads.sites:
-        rows.append(_row(one, "" if one.site == before else one.site))
-        before = one.site
-    return tuple(rows)
+    return () if reads is None else tuple(_row(one) for one in reads.sites)
 
 
 def waits(reads: ReadTotals) -> str:
@@ -59,14 +51,14 @@ def behind_words(reads: ReadTotals) -> str:
     return f"{count(number)} by an old primary, behind what other sites had written"
 
 
-def _row(one: ReadTiming, site: str) -> ReadRow:
+def _row(one: ReadTiming) -> ReadRow:
     longest = "–" if one.longest_gap is None else seconds(one.longest_gap.gap_s)
     if one.longest_gap is not None and one.longest_gap.open:
         longest += ", in vain"
     if one.not_due:
         longest += " (could not be served)"
     return ReadRow(
-        site=site,
+        site=one.site,
         kind=KIND_WORDS[one.kind],
         made=count(one.reads),
         answered=count(one.ok),
