@@ -7,20 +7,17 @@ workload writes.
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self, get_args
+from typing import Literal, TypeVar, get_args
 
-from chaos.evidence.fields import Fields, missing_lines, read_lines
-from replication.wire.wal import parse_lsn
+from chaos.evidence.fields import Fields, LineFile, missing_lines, read_lines
+from replication.wire.wal import format_lsn, parse_lsn
 
 ReadKind = Literal["primary", "own-write", "bounded", "any"]
 """How the marks are read: on the primary; on any server that has the site's own last acknowledged
-mark (a token); on any that lacks nothing older than ``BOUND_S``; on any, however old its data is.
+mark (a token); on any that lacks nothing older than a bound; on any, however old its data is.
 """
 
 READ_KINDS: tuple[ReadKind, ...] = get_args(ReadKind)
@@ -31,6 +28,11 @@ token."""
 
 MarkOutcome = Literal["ok", "fail", "info"]
 """As of any operation: acknowledged, not applied, in doubt."""
+
+_READ_OUTCOMES: tuple[ReadOutcome, ...] = get_args(ReadOutcome)
+_MARK_OUTCOMES: tuple[MarkOutcome, ...] = get_args(MarkOutcome)
+
+Word = TypeVar("Word", bound=str)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,39 +88,21 @@ class SiteReads:
     """The process closed the file in good order (its last line says so)."""
 
 
-class ReadsFile:
-    """Appends lines, numbered from 0; each is with the operating system before ``write`` returns.
+class ReadsFile(LineFile):
+    """Appends what was read, and what was marked, as it ends."""
 
-    Use it as a context manager.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._seq = 0
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        os.close(self._fd)
-
-    def mark(self, mark: MarkWrite, lsn: str | None = None) -> None:
-        """A mark was set, or was not. ``lsn`` is its position as text."""
+    def mark(self, mark: MarkWrite) -> None:
+        """A mark was set, or was not."""
         line: dict[str, object] = {"type": "mark", "n": mark.n}
         line |= {"begin_s": mark.begin_s, "t_s": mark.end_s, "outcome": mark.outcome}
         said = {
             "attempt_s": mark.attempt_s,
             "node": mark.node,
             "timeline": mark.timeline,
-            "lsn": lsn,
+            "lsn": None if mark.lsn is None else format_lsn(mark.lsn),
             "error": mark.error,
         }
-        self._write(line | _given(said))
+        self.append(line | _given(said))
 
     def read(self, read: MarkRead) -> None:
         """The marks were read, or could not be."""
@@ -133,17 +117,11 @@ class ReadsFile:
             "error": read.error,
         }
         line |= _given(said)
-        self._write({**line, "seen": read.seen} if read.outcome == "ok" else line)
+        self.append({**line, "seen": read.seen} if read.outcome == "ok" else line)
 
     def close(self, t_s: float) -> None:
         """The load was stopped, and nothing is missing."""
-        self._write({"type": "end", "t_s": t_s})
-
-    def _write(self, line: Mapping[str, object]) -> None:
-        data = f"{json.dumps({'seq': self._seq, **line})}\n".encode()
-        self._seq += 1
-        while data:
-            data = data[os.write(self._fd, data) :]
+        self.append({"type": "end", "t_s": t_s})
 
 
 def reads_path(folder: Path, site: str) -> Path:
@@ -180,12 +158,8 @@ def read_reads(path: Path, site: str, damage: list[str]) -> SiteReads:
                     damage.append(f"{path.name}: line {number} has an unknown type")
         except ValueError as error:
             damage.append(f"{path.name}: line {number}: {error}")
-    damage += [f"{path.name}: {what}" for what in _lost_lines(numbers)]
+    damage += [f"{path.name}: {what}" for what in missing_lines(numbers, "line")]
     return SiteReads(site=site, marks=tuple(marks), reads=tuple(reads), complete=complete)
-
-
-def _lost_lines(numbers: list[int | None]) -> Iterator[str]:
-    return missing_lines(numbers, "line")
 
 
 def _given(said: Mapping[str, object]) -> dict[str, object]:
@@ -194,18 +168,12 @@ def _given(said: Mapping[str, object]) -> dict[str, object]:
 
 def _mark(site: str, fields: Fields) -> MarkWrite:
     lsn = fields.text_or_none("lsn")
-    outcome: MarkOutcome
-    match fields.text("outcome"):
-        case "ok" | "fail" | "info" as outcome:
-            pass
-        case other:
-            raise ValueError(f"outcome is {other}")
     return MarkWrite(
         site=site,
         n=fields.integer("n"),
         begin_s=fields.number("begin_s"),
         end_s=fields.number("t_s"),
-        outcome=outcome,
+        outcome=_word(fields, "outcome", _MARK_OUTCOMES),
         node=fields.text_or_none("node"),
         timeline=fields.integer_or_none("timeline"),
         lsn=None if lsn is None else parse_lsn(lsn),
@@ -215,21 +183,12 @@ def _mark(site: str, fields: Fields) -> MarkWrite:
 
 
 def _read(site: str, fields: Fields) -> MarkRead:
-    kind = next((one for one in READ_KINDS if one == fields.text("kind")), None)
-    if kind is None:
-        raise ValueError(f"kind is {fields.text('kind')}")
-    outcome: ReadOutcome
-    match fields.text("outcome"):
-        case "ok" | "fail" | "lost" as outcome:
-            pass
-        case other:
-            raise ValueError(f"outcome is {other}")
     return MarkRead(
         site=site,
-        kind=kind,
+        kind=_word(fields, "kind", READ_KINDS),
         begin_s=fields.number("begin_s"),
         end_s=fields.number("t_s"),
-        outcome=outcome,
+        outcome=_word(fields, "outcome", _READ_OUTCOMES),
         node=fields.text_or_none("node"),
         source=fields.text_or_none("source"),
         seen=_seen(fields.scalars("seen")),
@@ -238,6 +197,15 @@ def _read(site: str, fields: Fields) -> MarkRead:
         age_s=fields.number_or_none("age_s"),
         error=fields.text_or_none("error"),
     )
+
+
+def _word(fields: Fields, name: str, words: tuple[Word, ...]) -> Word:
+    """A text that is one of ``words``."""
+    found = fields.text(name)
+    for word in words:
+        if word == found:
+            return word
+    raise ValueError(f"{name} is {found}")
 
 
 def _seen(values: Mapping[str, object]) -> Mapping[str, int]:

@@ -17,6 +17,7 @@ from chaos.evidence.reads import READ_KINDS, MarkRead, MarkWrite, ReadKind, Read
 from chaos.workloads.base import SiteLoad
 from chaos.workloads.pacing import Pacer, pacers, wait_turn
 from replication import NotApplied, StorageError, Token, TokenLost, Transaction
+from replication.wire.wal import parse_lsn
 
 READS_PER_S = 5.0
 """Of a site, all kinds together, where no other rate is asked for: every kind more than once a
@@ -124,8 +125,8 @@ class MarkReader:
                 attempt_s=applied.attempt_s,
                 node=applied.node,
                 timeline=applied.timeline,
-            ),
-            lsn=applied.lsn,
+                lsn=parse_lsn(applied.lsn),
+            )
         )
 
     async def _read_on(self, kind: ReadKind, pacer: Pacer) -> None:

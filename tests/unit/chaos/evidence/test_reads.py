@@ -23,8 +23,8 @@ READS = (
 def write(folder: Path, *, close: bool = True) -> Path:
     path = reads_path(folder, "paris")
     with ReadsFile(path) as out:
-        out.mark(MARKS[0], lsn="0/3000060")
-        out.mark(MARKS[1], lsn="0/64")
+        out.mark(MARKS[0])
+        out.mark(MARKS[1])
         for read in READS:
             out.read(read)
         if close:
