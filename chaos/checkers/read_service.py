@@ -60,8 +60,8 @@ def _demands(run: Run, one: ReadTiming) -> list[tuple[ServiceGap, float, str]]:
         (one.longest_after_heal, scenario.recovery_s_max, "recovery_s_max"),
     ]
     found = [(gap, limit_s, key) for gap, limit_s, key in demands if gap is not None]
-    if one.due_at_end and is_whole and phase_window(run, Phase.QUIESCE) is not None:
-        found += [(gap, UNSERVED_S_MIN, "at_end") for gap, _, _ in found if gap.open]
+    if one.in_vain and is_whole and phase_window(run, Phase.QUIESCE) is not None:
+        found.append((one.in_vain, UNSERVED_S_MIN, "at_end"))
     return found
 
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from chaos.checkers import needs
@@ -66,24 +66,29 @@ class Missed:
 
 
 def check(run: Run) -> list[Finding]:
-    """One finding with every read that broke its promise."""
+    """One finding with every read that broke its promise, once for each mark that it missed."""
     proofs = [_proof(one) for one in stale_reads(run)]
     proofs += [_proof_of_age(read) for read in _too_old(run)]
     proofs += [_proof_of_loss(read) for read in _said_lost(run)]
     if not proofs:
         return []
     proofs.sort(key=lambda proof: float(str(proof["begin_s"])))
-    first = proofs[0]
+    first, number = proofs[0], count_reads(proofs)
     where = f"the first of {first['site']}, on {first['node']}"
-    verb = "did not see what it was" if len(proofs) == 1 else "did not see what they were"
+    verb = "did not see what it was" if number == 1 else "did not see what they were"
     return [
         Finding(
             kind=STALE_READ,
             verdict=Verdict.INVALID,
-            summary=f"{counted(len(proofs), 'read')} {verb} promised; {where}.",
+            summary=f"{counted(number, 'read')} {verb} promised; {where}.",
             evidence=tuple(proofs),
         )
     ]
+
+
+def count_reads(proofs: Iterable[Mapping[str, Scalar]]) -> int:
+    """How many reads the evidence of this checker is of."""
+    return len({(proof["site"], proof["read"], proof["begin_s"]) for proof in proofs})
 
 
 def stale_reads(run: Run) -> tuple[Missed, ...]:
@@ -92,18 +97,20 @@ def stale_reads(run: Run) -> tuple[Missed, ...]:
     return tuple(missed for read in _answered(run) for missed in _missed(known, read))
 
 
-def behind(run: Run) -> tuple[Missed, ...]:
+def behind(run: Run) -> tuple[MarkRead, ...]:
     """Reads on the primary that did not see what other sites had acknowledged before: an old
     primary answered. Nothing is promised of that."""
     known = _Acknowledged(run)
-    found = []
-    for read in _answered(run):
-        if read.kind == "primary":
-            for site in known.sites:
-                mark = known.before(site, read.begin_s)
-                if site != read.site and mark and (seen := read.seen.get(site, 0)) < mark.n:
-                    found.append(Missed(read=read, mark=mark, seen=seen, asked="nothing"))
-    return tuple(found)
+    return tuple(
+        read
+        for read in _answered(run)
+        if read.kind == "primary"
+        and any(
+            read.seen.get(site, 0) < mark.n
+            for site in known.sites
+            if site != read.site and (mark := known.before(site, read.begin_s))
+        )
+    )
 
 
 class _Acknowledged:

@@ -153,7 +153,7 @@ def _reads(run: Run, judgement: Judgement, timing: Timing) -> ReadTotals | None:
     if not run.has_reads:
         return None
     findings = [one for one in judgement.findings if one.kind is stale_reads.STALE_READ]
-    stale = sum(len(finding.evidence) for finding in findings)
+    stale = sum(stale_reads.count_reads(finding.evidence) for finding in findings)
     return ReadTotals(
         sites=timing.reads,
         stale=_unless_unproved(stale, judgement, stale_reads.CHECKER.name),

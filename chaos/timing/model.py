@@ -127,8 +127,8 @@ class ReadTiming:
     """The longest part of such a time in which it was to be served."""
     longest_after_heal: ServiceGap | None = None
     """The longest part that follows a stretch of ``not_due`` which a heal ended."""
-    due_at_end: bool = True
-    """It was to be served when its reads ended."""
+    in_vain: ServiceGap | None = None
+    """The part of a wait that went on when the reads ended, as far as it was due then."""
 
 
 PredictedService = Literal["returns", "none-until-healed", "goes-on"]

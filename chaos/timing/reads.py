@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from chaos.evidence.reads import READ_KINDS, MarkRead, ReadKind, SiteReads
 from chaos.evidence.run import Run
-from chaos.timing.due import longest_due_parts, not_due
+from chaos.timing.due import due_parts, longest_due_parts, not_due
 from chaos.timing.load import Window, percentile
 from chaos.timing.model import NotDue, ReadTiming, ServiceGap
 from cluster.topology.promises import ServiceKind
@@ -54,7 +54,6 @@ def _measure(
     ]
     gaps = tuple(read_gaps(reads))
     due, after_heal = longest_due_parts(gaps, stretches)
-    end_s = max((read.end_s for read in reads), default=window.end_s)
     return ReadTiming(
         site=found.site,
         kind=kind,
@@ -65,8 +64,14 @@ def _measure(
         not_due=stretches,
         longest_due=due,
         longest_after_heal=after_heal,
-        due_at_end=not any(one.from_s <= end_s < one.to_s for one in stretches),
+        in_vain=_in_vain(gaps, stretches),
     )
+
+
+def _in_vain(gaps: Sequence[ServiceGap], stretches: Sequence[NotDue]) -> ServiceGap | None:
+    """The part of the last wait that ended without an answer while one was due."""
+    parts = [part for gap in gaps[-1:] for part, _ in due_parts(gap, stretches)]
+    return next((part for part in parts if part.open), None)
 
 
 def read_gaps(reads: Sequence[MarkRead]) -> Iterator[ServiceGap]:
