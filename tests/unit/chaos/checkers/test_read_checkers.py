@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.evidence import tiny
 from support.evidence.marks import look, mark, with_reads
 from support.evidence.tiny import event, life, run, scenario
 
 from chaos.checkers import completeness, read_service, stale_reads
 from chaos.checkers.registry import CHECKERS
-from chaos.evidence.reads import MarkRead
+from chaos.evidence.reads import MarkRead, MarkWrite
 from chaos.evidence.run import Run
 from chaos.findings import Finding, Verdict
 from chaos.judge.judging import build_verdict, judge
@@ -32,8 +34,11 @@ def loaded(*, rto_s_max: float = 30.0) -> Run:
     return run(both, asked=scenario(rto_s_max=rto_s_max))
 
 
+JUDGED = loaded()
+
+
 def stale(*reads: MarkRead) -> list[Finding]:
-    return stale_reads.check(with_reads(loaded(), MARKS, reads))
+    return stale_reads.check(with_reads(JUDGED, MARKS, reads))
 
 
 @pytest.mark.parametrize(
@@ -81,6 +86,45 @@ def test_a_read_that_missed_several_marks_is_one_read() -> None:
     [finding] = stale(look("any", 50.0, {}, bound_s=3600.0, age_s=10.0))
     assert [proof["mark_of"] for proof in finding.evidence] == ["paris", "orsay"]
     assert finding.summary.startswith("1 read did not see")
+
+
+Shares = st.floats(0.0, 1.0)
+
+
+@st.composite
+def honest(draw: st.DrawFn) -> tuple[list[MarkWrite], list[MarkRead]]:
+    """Marks and reads of a cluster that keeps its promises: each mark is committed between its call
+    and its end, each answer is the state at a moment that the storage layer may choose."""
+    marks, commits = [], dict[str, list[float]]()
+    for site in tiny.SITES:
+        at_s = 0.0
+        for n in range(1, draw(st.integers(1, 5)) + 1):
+            at_s += draw(st.floats(0.1, 3.0))
+            took_s = draw(st.floats(0.0, 2.0))
+            commits.setdefault(site, []).append(at_s + took_s * draw(Shares))
+            marks.append(replace(mark(n, at_s, site=site), end_s=at_s + took_s))
+            at_s += took_s
+    reads = []
+    for _ in range(draw(st.integers(1, 6))):
+        begin_s, took_s = draw(st.floats(0.0, 20.0)), draw(st.floats(0.0, 2.0))
+        answered_s = begin_s + took_s * draw(Shares)
+        kind = draw(st.sampled_from(("primary", "bounded", "any")))
+        age_s = None if kind == "primary" else draw(st.floats(0.0, 4.0))
+        state_s = answered_s - (age_s or 0.0) * draw(Shares)
+        seen = {site: sum(at_s <= state_s for at_s in commits[site]) for site in tiny.SITES}
+        bound_s = None if age_s is None else 5.0
+        read = look(kind, begin_s, seen, took_s=took_s, bound_s=bound_s, age_s=age_s)
+        reads.append(read)
+    return marks, reads
+
+
+@given(honest())
+def test_a_cluster_that_keeps_its_promises_has_no_finding(
+    told: tuple[list[MarkWrite], list[MarkRead]],
+) -> None:
+    judged = with_reads(JUDGED, *told)
+    assert stale_reads.check(judged) == []
+    assert stale_reads.behind(judged) == ()
 
 
 @pytest.mark.parametrize("age_s", [5.5, None])
