@@ -120,7 +120,8 @@ def shared_words(verdict: VerdictFile) -> str:
 
 def reads_words(reads: ReadTotals) -> str:
     """How long reads waited; those that broke their promise in capitals."""
-    parts = [waits(reads), behind_words(reads)]
+    longest = ", ".join(waits(reads))
+    parts = [f"{longest} longest wait" if longest else "none on record", behind_words(reads)]
     stale = "" if reads.stale == 0 else f"{number(reads.stale)} STALE"
     return ", ".join(part for part in (stale, *parts) if part)
 

@@ -61,8 +61,11 @@ class ReadTotals:
     acknowledged. Nothing is promised of that."""
 
     def longest_s(self, service: ServiceKind) -> float | None:
-        """The longest that any site waited for a read of that service; None: nothing was read."""
-        gaps = [one.longest_gap for one in self.sites if DEMANDED.get(one.kind) == service]
+        """The longest that a site waited for a read of that service: of the sites that could be
+        served so all the time, or of all where none could. None: nothing was read."""
+        asked = [one for one in self.sites if DEMANDED.get(one.kind) == service]
+        gaps = [one.longest_gap for one in asked if not one.not_due]
+        gaps = gaps or [one.longest_gap for one in asked]
         return max((gap.gap_s for gap in gaps if gap is not None), default=None)
 
 

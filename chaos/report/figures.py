@@ -145,7 +145,8 @@ def _reads(verdict: VerdictFile) -> tuple[Figure, ...]:
     reads = verdict.reads
     if reads is None:
         return ()
-    notes = [waits(reads), *([behind_words(reads)] if reads.behind_on_primary else [])]
+    notes = [f"longest wait: {joined(waits(reads))}"] if waits(reads) else []
+    notes += [behind_words(reads)] if reads.behind_on_primary else []
     return (
         Figure(
             name="Stale reads",

@@ -9,6 +9,7 @@ from chaos.evidence.reads import ReadKind
 from chaos.judge.verdict_file import ReadTotals
 from chaos.report.words import count, seconds
 from chaos.timing import ReadTiming
+from cluster.topology.promises import ServiceKind
 
 KIND_WORDS: Mapping[ReadKind, str] = {
     "primary": "on the primary",
@@ -35,12 +36,14 @@ def read_rows(reads: ReadTotals | None) -> tuple[ReadRow, ...]:
     return () if reads is None else tuple(_row(one) for one in reads.sites)
 
 
-def waits(reads: ReadTotals) -> str:
-    """``primary 20.1 s, replicas 0.3 s longest wait``."""
-    parts = [("primary", reads.longest_s("read-primary"))]
-    parts.append(("replicas", reads.longest_s("read-replica")))
-    said = [f"{name} {seconds(wait_s)}" for name, wait_s in parts if wait_s is not None]
-    return f"{', '.join(said)} longest wait" if said else "none on record"
+def waits(reads: ReadTotals) -> tuple[str, ...]:
+    """The longest that a site waited for a read: ``primary 20.1 s``, ``replicas 300 ms``."""
+    services: tuple[tuple[str, ServiceKind], ...] = (
+        ("primary", "read-primary"),
+        ("replicas", "read-replica"),
+    )
+    longest = [(name, reads.longest_s(service)) for name, service in services]
+    return tuple(f"{name} {seconds(wait_s)}" for name, wait_s in longest if wait_s is not None)
 
 
 def behind_words(reads: ReadTotals) -> str:

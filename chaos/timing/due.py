@@ -22,7 +22,7 @@ from chaos.timing.failover import FAULT_GRACE_S
 from chaos.timing.model import NotDue, ServiceGap
 from chaos.timing.settings import shape_of_run
 from cluster.topology.promises import Broken, Promise, ServiceKind, promise, promises
-from cluster.topology.quorum import Shape
+from cluster.topology.quorum import Shape, client_of_sites
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +137,31 @@ def _unservable(
         found = (promise(shape, left, primary, voters=voters),)
     for site in dict.fromkeys(shape.clients.values()):
         whys = [one.why_not(site, service) for one in found]
+        if service == "read-replica":
+            whys = [
+                why or _why_stopping(shape, left, one, site)
+                for why, one in zip(whys, found, strict=True)
+            ]
         if whys and all(whys):
             yield site, whys[0]
+
+
+def _why_stopping(shape: Shape, left: Broken, found: Promise, site: str) -> str:
+    """Why a site cannot be read to by the only server it reaches; empty where it can.
+
+    A primary that gives up the lead is stopped and comes back as a replica. While it stops it takes
+    nobody, and first sends its replicas what they lack; those that it does not reach it waits for
+    until ``wal_sender_timeout``, a minute by default (PostgreSQL manual, "Replication" settings; a
+    drill ``site-cut`` shows it). What a topology promises is what comes after that.
+    """
+    hosts = frozenset({*shape.nodes, *shape.etcd, *shape.clients})
+    reached = left.sides(hosts)[client_of_sites(shape)[site]] & frozenset(shape.nodes)
+    if found.leads or reached != {found.primary}:
+        return ""
+    return (
+        f"{site} reaches {found.primary} alone, which gives up the lead, and while it stops waits "
+        "for replicas that it does not reach"
+    )
 
 
 def _voters(shape: Shape, primary: str, here: Sequence[_Lasting]) -> frozenset[str]:

@@ -38,14 +38,14 @@ def test_who_was_told_that_a_write_is_lost_was_answered() -> None:
     assert waited([look("own-write", 1.0, took_s=0.5, outcome="lost")]) == [(1.0, 1.5, False)]
 
 
-def cut_off() -> Run:
-    """Paris, where the primary is, is cut off from 10 to 30: its own server answers with what it
-    has, and nobody is the primary there."""
+def cut_off(*, leader: str = "db-orsay") -> Run:
+    """Paris is cut off from 10 to 30: its own server answers with what it has, and nobody is the
+    primary there."""
     sites = ("paris", "orsay", "lyon")
     operations = [op for site in sites for op in tiny.load(0.0, 50.0, site=site)]
     joined = event(JOINED_S, "heal", fault="site-cut", target="paris")
     cut = event(CUT_S, "fault", fault="site-cut", target="paris", node="paris")
-    led = event(-1.0, "leader-key", holder="db-paris", revision=1)
+    led = event(-1.0, "leader-key", holder=leader, revision=1)
     judged = with_three_sites(run(operations, events=[*life(fault_s=CUT_S), led, cut, joined]))
     reads = [
         look("primary", 9.5),
@@ -78,6 +78,17 @@ def test_a_site_that_is_cut_off_owes_no_read_on_the_primary_and_still_one_on_a_r
     assert replica.longest_due == replica.longest_gap
     assert replica.longest_gap is not None
     assert replica.longest_gap.gap_s == 0.25
+
+
+def test_a_former_primary_that_is_cut_off_with_a_site_owes_it_no_read_until_the_heal() -> None:
+    """It stops first, and waits for the replicas that it does not reach."""
+    [stretch] = of(cut_off(leader="db-paris"), "any").not_due
+    assert (stretch.from_s, stretch.to_s) == (CUT_S, JOINED_S)
+    assert stretch.why == (
+        "paris reaches db-paris alone, which gives up the lead, and while it stops waits for "
+        "replicas that it does not reach"
+    )
+    assert of(cut_off(leader="db-paris"), "any", "orsay").not_due == ()
 
 
 def test_a_kind_of_which_nothing_is_promised_is_told_and_has_no_stretches() -> None:
