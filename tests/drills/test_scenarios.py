@@ -214,6 +214,15 @@ def test_reads_saw_what_they_were_promised(drilled: Drill, scenario: str) -> Non
     assert all("replica" in answered[kind] for kind in ("own-write", "bounded", "any"))
 
 
+@pytest.mark.parametrize("scenario", ["host-loss", "host-freeze"])
+def test_replicas_answer_while_nobody_is_the_primary(drilled: Drill, scenario: str) -> None:
+    service = drilled(scenario).verdict["service"]
+    for site in SITES:
+        assert service["read-primary"][site]["longest_gap_s"] > 10
+        # They took 0.1 to 0.3 s on two busy cores.
+        assert service["read-replica"][site]["longest_gap_s"] < 5
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_run_folder_is_complete(drilled: Drill, scenario: str) -> None:
     run = drilled(scenario)
