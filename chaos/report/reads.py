@@ -47,11 +47,11 @@ def waits(reads: ReadTotals) -> tuple[str, ...]:
 
 
 def behind_words(reads: ReadTotals) -> str:
-    """Said where a server that took itself for the primary answered; else empty."""
+    """Said where a primary, an old one or one that lost something, had not what others wrote."""
     number = reads.behind_on_primary
     if not number:
         return ""
-    return f"{count(number)} by an old primary, behind what other sites had written"
+    return f"{count(number)} on a primary that had not what other sites had written"
 
 
 def _row(one: ReadTiming) -> ReadRow:

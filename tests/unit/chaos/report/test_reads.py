@@ -71,7 +71,7 @@ def test_a_run_without_reads_says_so() -> None:
 def test_the_terminal_says_the_longest_waits_and_what_is_wrong() -> None:
     assert reads_line(judged()) == "primary 2.5\u00a0s, replicas 1.2\u00a0s longest wait"
     assert reads_line(judged(seen=0)).startswith("1 STALE, primary 2.5")
-    behind = "1 by an old primary, behind what other sites had written"
+    behind = "1 on a primary that had not what other sites had written"
     assert reads_line(judged(of_orsay=0)).endswith(behind)
 
 
@@ -93,6 +93,6 @@ def test_the_report_has_a_row_for_each_site_and_kind() -> None:
     assert rows[3] == ("paris", "of any age", "2", "1")
     page = render_html(found, verdict)
     assert "What was read" in page
-    assert "1 by an old primary" in page
+    assert "1 on a primary that had not" in page
     assert 'href="reads-paris.jsonl"' in page
     assert "Stale reads" in page
