@@ -352,7 +352,7 @@ def test_whoever_is_elected_has_every_acknowledged_commit(
     copies = min(count, len(voters))
     assert needed + copies == len(voters) + 1
     gone = frozenset(down | {primary})
-    can_lead = not why_nobody_leads(shape, gone, voters=voters)
+    can_lead = not why_nobody_leads(shape, gone, primary=primary, known=voters)
     assert can_lead == (len(voters - gone) >= needed)
     alone = not voters - gone
     assert bool(why_nobody_acknowledges(shape, gone, primary)) == alone
