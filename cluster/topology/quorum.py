@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from cluster.topology.model import Topology
-from cluster.topology.tags import NO_TAGS, TagsOf, streams_from, synchronous
+from cluster.topology.tags import NO_TAGS, TagsOf, synchronous
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +122,8 @@ def _why_no_votes(
 ) -> str:
     """Why nobody of those that may lead is sure to have every acknowledged commit."""
     electing = voters(shape, primary, known)
+    if not electing:
+        return "no replica counts by its tags (nosync, replicatefrom), so that none may be elected"
     left = electing - down
     needed = votes_needed(shape, len(electing))
     if len(left) < needed:
@@ -156,26 +158,20 @@ def why_primary_gives_up(shape: Shape, down: AbstractSet[str]) -> str:
 
 
 def why_nobody_acknowledges(shape: Shape, down: AbstractSet[str], primary: str) -> str:
-    """Why no commit of the primary is acknowledged; empty when commits are."""
-    replicas = set(shape.nodes) - {primary} - down
-    if not shape.waits_for_standby or voters(shape, primary, {*replicas, primary}):
+    """Why no commit of the primary is acknowledged; empty when commits are.
+
+    Any replica in reach will do, in the end: where none is left that counts by its tags, strict
+    mode takes whoever streams from the primary (patroni/ha.py, ``_process_quorum_replication``:
+    ``synchronous_standby_names`` is ``*``), and one always does.
+    """
+    replicas = set(shape.nodes) - {primary}
+    if not shape.waits_for_standby or replicas - down:
         return ""
     if len(shape.nodes) == 1:
         return "commits wait for a replica, and there is none"
-    if not replicas:
-        return (
-            f"of {len(shape.nodes)} PostgreSQL only one can be reached, and with durability quorum"
-            " (strict) it acknowledges nothing until a replica is back"
-        )
-    why = [
-        f"{node} streams from {source}"
-        if (source := streams_from(shape.tags, node, primary, replicas)) != primary
-        else f"{node} has the tag nosync"
-        for node in sorted(replicas)
-    ]
     return (
-        f"no replica that {primary} reaches counts for a commit ({', '.join(why)}), and with "
-        "durability quorum (strict) it acknowledges nothing without one"
+        f"of {len(shape.nodes)} PostgreSQL only one can be reached, and with durability quorum"
+        " (strict) it acknowledges nothing until a replica is back"
     )
 
 

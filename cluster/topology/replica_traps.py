@@ -6,10 +6,16 @@ from collections.abc import Iterator
 
 from cluster.topology.model import Topology
 from cluster.topology.quorum import Shape, voters
+from cluster.topology.tags import streaming_from
 from cluster.topology.trap import Trap
 
 TAGS = "Patroni documentation, YAML configuration: tags"
 SLOTS = "PostgreSQL manual, Replication Slots, and max_slot_wal_keep_size"
+
+ANYBODY = (
+    "patroni/postgresql/sync.py, current_state; patroni/ha.py, _process_quorum_replication; "
+    "patroni issue 789"
+)
 
 MAX_SLOT_WAL_KEEP_SIZE = "max_slot_wal_keep_size"
 NO_LIMIT = ("-1", "-1MB")
@@ -56,20 +62,32 @@ def _one_voter(topology: Topology, shape: Shape) -> Iterator[Trap]:
         return
     for primary in filter(shape.may_lead, shape.nodes):
         counted = voters(shape, primary, nodes)
-        spare = voters(shape, primary, nodes - counted | {primary})
-        if len(counted) > shape.synchronous_node_count or not spare:
-            continue
-        yield Trap(
-            key="commits-wait-for-one",
-            words=f"while {primary} leads, commits wait for {_listed(counted)} alone; when that is "
-            f"lost, they stand still until its key expires (ttl_s = {topology.cluster.ttl_s}) and "
-            f"Patroni counts {_listed(spare)}",
-            remedy="leave more replicas without nosync, nofailover and replicatefrom than "
-            "synchronous_node_count",
-            source="patroni/postgresql/sync.py, current_state",
-            is_note=True,
-        )
-        return
+        left = nodes - counted
+        spare = streaming_from(shape.tags, primary, left)
+        if not counted:
+            yield Trap(
+                key="nobody-counts",
+                words=f"while {primary} leads, no replica counts by its tags (nosync, "
+                "replicatefrom): a commit waits for any that streams, and when the primary is lost "
+                "nobody may take over",
+                remedy="leave a replica that may lead without nosync and replicatefrom",
+                source=ANYBODY,
+            )
+        elif spare and len(counted) <= shape.synchronous_node_count:
+            next_ones = voters(shape, primary, left | {primary})
+            then = f"counts {_listed(next_ones)}"
+            if not next_ones:
+                then = f"takes anybody ({_listed(spare)}), of whom nobody may take over then"
+            yield Trap(
+                key="commits-wait-for-one",
+                words=f"while {primary} leads, commits wait for {_listed(counted)} alone; when that"
+                f" is lost, they stand still until its key expires (ttl_s = "
+                f"{topology.cluster.ttl_s}), and Patroni {then}",
+                remedy="leave more replicas without nosync, nofailover and replicatefrom than "
+                "synchronous_node_count",
+                source=ANYBODY,
+                is_note=True,
+            )
 
 
 def _cascading(topology: Topology) -> Iterator[Trap]:
@@ -110,8 +128,9 @@ def _slots(topology: Topology) -> Iterator[Trap]:
             f"{settings.member_slots_ttl_s} s (member_slots_ttl_s), and longer where it comes and "
             "goes: it fills the primary's disk, and a primary that cannot write WAL stops",
             remedy=f"[cluster.postgresql] {MAX_SLOT_WAL_KEEP_SIZE}, well below what the disk has "
-            "room for: a replica that lacks more is copied anew",
-            source=f"{SLOTS}; patroni issue 3641",
+            "room for: a replica that lacks more is copied anew (scenarios slot-fills-disk and "
+            "slot-with-limit)",
+            source=f"{SLOTS}; patroni issues 1941 and 3641",
             is_note=True,
         )
 

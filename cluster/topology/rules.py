@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from cluster.errors import Problem
 from cluster.topology.model import HostRole, Topology
-from cluster.topology.quorum import shape_of, voters
 from cluster.topology.settings import problems_of_settings
 from cluster.topology.tags import problems_of_tags
 from cluster.topology.wan import problems_of_wan
@@ -77,23 +76,12 @@ def _names(topology: Topology) -> Iterator[tuple[str, str]]:
 
 
 def _problems_of_tags(topology: Topology) -> Iterator[Problem]:
-    """Tags that contradict one another, and such as leave no commit anybody to wait for."""
+    """Tags that contradict one another, or leave nobody to lead."""
     places: dict[str, str] = {}
     for place, name in _names(topology):
         if ".host[" in place:
             places.setdefault(name, place)
-    found = tuple(problems_of_tags(topology.tags, frozenset(topology.nodes), places))
-    yield from found
-    shape = shape_of(topology)
-    leading = [node for node in topology.nodes if shape.may_lead(node)]
-    if found or not topology.tags or not shape.waits_for_standby:
-        return
-    if not any(voters(shape, node, frozenset(topology.nodes)) for node in leading):
-        words = (
-            "with these tags no replica of any primary is synchronous (nosync, replicatefrom), and "
-            "with durability quorum no commit could ever be acknowledged"
-        )
-        yield Problem(key="site", words=words)
+    yield from problems_of_tags(topology.tags, frozenset(topology.nodes), places)
 
 
 def _problems_of_roles(topology: Topology) -> Iterator[Problem]:

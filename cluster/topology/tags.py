@@ -39,7 +39,8 @@ class Tags:
     nofailover: bool = False
     """It never becomes the primary."""
     nosync: bool = False
-    """No commit waits for it."""
+    """No commit waits for it, unless nobody else streams from the primary: then Patroni's strict
+    mode takes anybody (``synchronous_standby_names`` is ``*``). It has no vote then either."""
     noloadbalance: bool = False
     """Its ``GET /replica`` says no: load balancers send it no reads."""
     clonefrom: bool = False
@@ -90,6 +91,12 @@ def streams_from(tags: TagsOf, node: str, primary: str, reach: AbstractSet[str])
     return upstream if upstream is not None and upstream in reach else primary
 
 
+def streaming_from(tags: TagsOf, primary: str, reach: AbstractSet[str]) -> frozenset[str]:
+    """The replicas in reach that stream from the primary itself."""
+    replicas = reach - {primary}
+    return frozenset(one for one in replicas if streams_from(tags, one, primary, reach) == primary)
+
+
 def synchronous(
     tags: TagsOf, primary: str, reach: AbstractSet[str], node_count: int
 ) -> frozenset[str]:
@@ -105,9 +112,8 @@ def synchronous(
     """
     able = [
         node
-        for node in sorted(reach - {primary})
+        for node in sorted(streaming_from(tags, primary, reach))
         if tags.get(node, NO_TAGS).may_be_synchronous
-        and streams_from(tags, node, primary, reach) == primary
     ]
     leading = [node for node in able if tags.get(node, NO_TAGS).may_lead]
     others = [node for node in able if node not in leading]

@@ -208,6 +208,7 @@ BUILTIN: dict[str, Want | None] = {
     "replica-site-loss": "none-until-healed",  # of that site
     "two-sites-no-witness": "none-until-healed",  # of paris at least
     "dcs-majority-loss": "none-until-healed",
+    "cascade-source-lost": "returns",  # db-orsay may lead
 }
 """Of the scenarios whose moments and effects are known beforehand."""
 OTHERWISE: dict[tuple[str, str], Want] = {

@@ -138,6 +138,11 @@ def test_two_sites_without_a_witness() -> None:
         (changed(THREE, use_slots=False), "no-slots"),
         (changed(THREE, use_pg_rewind=False), "no-rewind"),
         (tagged(THREE, {"db-orsay": Tags(nofailover=True)}), "commits-wait-for-one"),
+        (tagged(THREE, {"db-orsay": Tags(nosync=True)}), "commits-wait-for-one"),
+        (
+            tagged(THREE, {"db-orsay": Tags(nosync=True), "db-paris": Tags(nosync=True)}),
+            "nobody-counts",
+        ),
         (tagged(THREE, {"db-orsay": Tags(replicatefrom="db-paris")}), "cascading-replica"),
         (
             tagged(THREE, {"db-orsay": Tags(failover_priority=5)}),
@@ -193,7 +198,8 @@ def test_copies_are_counted_where_commits_wait_for_them() -> None:
 def test_a_note_is_no_advice() -> None:
     assert advice(THREE) == []
     assert [one.is_note for one in traps(THREE)] == [True, True]
-    assert traps(changed(THREE, primary_start_timeout_s=0)) == ()
+    limited = THREE.with_postgresql({"max_slot_wal_keep_size": "1GB"})
+    assert traps(changed(limited, primary_start_timeout_s=0)) == ()
 
 
 @pytest.mark.parametrize("name", TOPOLOGIES)
