@@ -29,6 +29,9 @@ from cluster.topology.quorum import (
     why_primary_gives_up,
 )
 
+UNKNOWN: tuple[Effect, ...] = ("unpredicted", "one-way")
+"""Effects of which nobody can say when the service is back."""
+
 _Condition = Callable[[frozenset[str]], bool]
 """Whether something holds while these hosts are out of reach."""
 
@@ -319,7 +322,7 @@ class _Course:
 
 
 def _is_unpredictable(step: FaultStep) -> bool:
-    return step.follows_events or step.target.needs_dcs_leader or _effect(step) == "unpredicted"
+    return step.follows_events or step.target.needs_dcs_leader or _effect(step) in UNKNOWN
 
 
 def _effect(step: FaultStep) -> Effect:

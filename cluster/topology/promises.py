@@ -8,8 +8,9 @@ The broken network is a set of **sides**: the hosts of a side reach one another,
 most one side has a majority of etcd, and only there a PostgreSQL may lead. It serves the clients of
 its side; all others can be served only after a heal.
 
-What is not modelled: a network in which A reaches B, and B reaches C, but A does not reach C; and
-one in which packets go one way. Faults that do such things are judged by what their scenario says.
+What is not modelled: a network in which A reaches B, and B reaches C, but A does not reach C.
+Faults that do such things are judged by what their scenario says. Where packets go one way only no
+connection can be used, so that such a cut is one like any other.
 Nor is it promised that a replica without a vote (``nosync``, a cascading one) takes over: it may,
 if it happens to have received enough.
 """

@@ -22,7 +22,7 @@ from chaos.scenarios.rules import problems_of_pair
 from chaos.timing.durations import Clock
 from chaos.timing.measure import measure
 from chaos.timing.model import Prediction
-from chaos.timing.predict import predict
+from chaos.timing.predict import UNKNOWN, predict
 from chaos.timing.settings import shape_of_run
 from cluster.substrates.kind import Place
 from cluster.topology.load import builtin_topologies
@@ -227,7 +227,7 @@ def _can_be_known(scenario: Scenario) -> bool:
     return not any(
         step.follows_events
         or step.target.needs_dcs_leader
-        or KINDS[step.fault].effect(step.params) == "unpredicted"
+        or KINDS[step.fault].effect(step.params) in UNKNOWN
         for step in scenario.faults
     )
 

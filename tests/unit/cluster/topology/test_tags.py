@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cluster.errors import TopologyError
 from cluster.patroni.config import dynamic_settings
 from cluster.topology.load import load_builtin, load_topology, to_toml, topology_source
 from cluster.topology.promises import Broken, promise, promises
-from cluster.topology.quorum import Shape, shape_of, voters
+from cluster.topology.quorum import Shape, candidates, shape_of, voters, why_nobody_leads
 from cluster.topology.tags import NO_TAGS, Tags, TagsOf, streams_from, synchronous
 
 NODES = frozenset({"a", "b", "c", "d"})
@@ -55,6 +58,30 @@ def test_a_cascading_replica_turns_to_the_primary_once_its_source_is_gone() -> N
     assert streams_from(tags, "d", "a", NODES - {"b"}) == "a"
     assert streams_from(tags, "d", "b", NODES) == "b"
     assert synchronous(tags, "a", NODES - {"b"}, 1) == {"c", "d"}
+
+
+TAGS = st.sampled_from(
+    [NO_TAGS, NOSYNC, NOFAILOVER, FROM_B, Tags(nofailover=True, nosync=True), Tags(sync_priority=0)]
+)
+
+
+@given(tags=st.dictionaries(st.sampled_from("acd"), TAGS), sync=st.integers(1, 3), data=st.data())
+def test_some_candidate_has_every_acknowledged_commit(
+    tags: dict[str, Tags], sync: int, data: st.DataObject
+) -> None:
+    """Whichever voters have confirmed a commit: who is sure to be elected has it, or waits for one
+    that has (the one with the most WAL leads)."""
+    found = shape(tags, sync=sync)
+    primary = data.draw(st.sampled_from(sorted(NODES)))
+    down = frozenset(data.draw(st.sets(st.sampled_from(sorted(NODES))))) | {primary}
+    known = NODES - {primary}
+    electing = voters(found, primary, known)
+    able = candidates(found, down, primary, known)
+    assert able <= electing - down
+    if why_nobody_leads(found, down, primary=primary, known=known):
+        return
+    for confirmed in combinations(electing, min(sync, len(electing))):
+        assert able & set(confirmed)
 
 
 def test_the_voters_of_async_are_those_that_may_lead() -> None:
