@@ -209,6 +209,7 @@ BUILTIN: dict[str, Want | None] = {
     "two-sites-no-witness": "none-until-healed",  # of paris at least
     "dcs-majority-loss": "none-until-healed",
     "cascade-source-lost": "returns",  # db-orsay may lead
+    "rewind-impossible": "returns",
 }
 """Of the scenarios whose moments and effects are known beforehand."""
 OTHERWISE: dict[tuple[str, str], Want] = {
