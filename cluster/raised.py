@@ -120,7 +120,7 @@ class RaisedCluster:
             for host in etcd:
                 questions.start_soon(ask_etcd, host)
         look = Look(members=found, sync_key=sync_key, etcd=etcd)
-        return missing_of_whole(look, topology.cluster)
+        return missing_of_whole(look, topology.cluster, topology.tags)
 
     async def _sync_key(self, primary: str) -> frozenset[str] | None:
         """The standbys in the sync key: ``GET /cluster`` shows it as the members' roles."""

@@ -254,7 +254,10 @@ def run_info(request: DrillRequest, place: Place) -> RunInfo:
         sites=tuple(
             SiteInfo(
                 name=site.name,
-                hosts=tuple(HostInfo(name=host.name, roles=host.roles) for host in site.hosts),
+                hosts=tuple(
+                    HostInfo(name=host.name, roles=host.roles, tags=host.tags)
+                    for host in site.hosts
+                ),
             )
             for site in request.topology.sites
         ),

@@ -53,8 +53,7 @@ SITE_CUT_ONE_WAY = FaultKind(
     takes=SITES,
     needs=NEEDS,
     lasts=True,
-    # What a site can still say keeps the others from missing it.
-    effect=lambda params: "unpredicted",
+    effect=lambda params: "one-way",
     strike=dropping(cut_of),
     undo=lifting(cut_of),
     draw=lambda random: OneWayParams(direction=random.choice(DIRECTIONS)),

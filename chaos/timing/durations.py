@@ -83,6 +83,25 @@ def goes_on(words: str, source: str) -> Prediction:
     return Prediction(low_s=0.0, high_s=NOTICE_S, words=words, source=source, service="goes-on")
 
 
+def another_is_counted(clock: Clock, healed_s: float) -> Prediction:
+    """Every replica that commits wait for is lost, and there is another that Patroni can count.
+
+    It counts it at its first look after the lost ones' keys in the DCS are gone: they live ``ttl``,
+    and are renewed every ``loop_wait`` (patroni/postgresql/sync.py: only members that run).
+
+    Args:
+        clock: The timing settings.
+        healed_s: When the lost ones are back, after the loss.
+    """
+    return Prediction(
+        low_s=min(healed_s, max(0.0, clock.ttl_s - clock.loop_wait_s)),
+        high_s=clock.ttl_s + LEASE_S_MAX + clock.loop_wait_s + WAL_RETRY_S + NOTICE_S,
+        words="Every replica that commits waited for is lost; they wait until Patroni counts "
+        f"another, once the keys of the lost ones have expired (ttl {clock.ttl_s:g} s).",
+        source=f"{TTL_SOURCE}; {QUORUM_SOURCE}",
+    )
+
+
 def after_heal_s_max(clock: Clock, cut_s: float, *, powered: bool) -> float:
     """How long the way back takes at most, once the heal has brought back what was missing.
 

@@ -50,4 +50,5 @@ def shape_of_run(run: Run) -> Shape:
         waits_for_standby=commits_wait_for_standby(run),
         synchronous_node_count=int(number_in_force(run, "synchronous_node_count") or 1),
         failsafe_mode=Fields(run.info.settings).flag("failsafe_mode"),
+        tags=run.info.tags,
     )

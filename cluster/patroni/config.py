@@ -56,6 +56,8 @@ def dynamic_settings(settings: ClusterSettings) -> dict[str, object]:
         "synchronous_mode_strict": synchronous,
         "synchronous_node_count": settings.synchronous_node_count,
         "failsafe_mode": settings.failsafe_mode,
+        "maximum_lag_on_syncnode": settings.maximum_lag_on_syncnode_bytes,
+        "member_slots_ttl": settings.member_slots_ttl_s,
     }
 
 
@@ -77,6 +79,7 @@ def render_config(substrate: Substrate, host: str, pg_bindir: Path) -> dict[str,
             "connect_address": f"{address}:{REST_PORT}",
         },
         "etcd3": {"hosts": etcd_hosts},
+        "tags": own.tags.given,
         "bootstrap": _bootstrap(topology, own),
         "postgresql": {
             "listen": f"0.0.0.0:{POSTGRES_PORT}",
@@ -112,8 +115,8 @@ def _bootstrap(topology: Topology, host: Host) -> dict[str, object]:
     dcs["loop_wait"] = BOOT_LOOP_WAIT_S
     size = server_size(topology)
     dcs["postgresql"] = {
-        "use_pg_rewind": True,
-        "use_slots": True,
+        "use_pg_rewind": topology.cluster.use_pg_rewind,
+        "use_slots": topology.cluster.use_slots,
         "parameters": {**server_parameters(size), **topology.cluster.postgresql},
     }
     initdb = [

@@ -9,6 +9,7 @@ from typing import Literal
 
 from cluster.errors import TopologyError
 from cluster.topology.settings import ClusterSettings, SyncMode, problems_of_settings
+from cluster.topology.tags import NO_TAGS, Tags, TagsOf
 from cluster.topology.wan import Wan, pairs
 
 __all__ = ["ClusterSettings", "DiskKind", "Host", "HostRole", "Site", "SyncMode", "Topology"]
@@ -26,6 +27,8 @@ class Host:
     name: str
     roles: tuple[HostRole, ...]
     disk: DiskKind = "plain"
+    tags: Tags = NO_TAGS
+    """What Patroni may do with its PostgreSQL."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,11 @@ class Topology:
     def nodes(self) -> tuple[str, ...]:
         """The names of the hosts that run PostgreSQL."""
         return tuple(host.name for host in self.hosts_with("postgres"))
+
+    @property
+    def tags(self) -> TagsOf:
+        """The tags of the hosts that have some."""
+        return {host.name: host.tags for host in self.hosts if host.tags != NO_TAGS}
 
     def hosts_with(self, role: HostRole) -> tuple[Host, ...]:
         """The hosts that have a role."""

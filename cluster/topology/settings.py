@@ -25,7 +25,12 @@ MAXIMUM_LAG_ON_FAILOVER_BYTES = 1_048_576
 SYNCHRONOUS_NODE_COUNT = 1
 PRIMARY_START_TIMEOUT_S = 300
 FAILSAFE_MODE = False
+MAXIMUM_LAG_ON_SYNCNODE_BYTES = -1
+MEMBER_SLOTS_TTL_S = 1800
 """Patroni's own defaults."""
+USE_PG_REWIND = True
+USE_SLOTS = True
+"""Patroni's default is to rewind nothing, which its own examples change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,16 @@ class ClusterSettings:
     failsafe_mode: bool = FAILSAFE_MODE
     """Without the DCS the primary goes on as long as every member answers it; else it steps down.
     """
+    maximum_lag_on_syncnode_bytes: int = MAXIMUM_LAG_ON_SYNCNODE_BYTES
+    """A synchronous standby further behind than this gives its place to another; not above 0:
+    never."""
+    use_pg_rewind: bool = USE_PG_REWIND
+    """An old primary whose WAL has diverged is rewound; else it stays out until it is copied anew.
+    """
+    use_slots: bool = USE_SLOTS
+    """A slot keeps the WAL that a replica lacks; else ``wal_keep_size`` alone does."""
+    member_slots_ttl_s: int = MEMBER_SLOTS_TTL_S
+    """How long the slot of a member that is gone keeps WAL; 0: it is dropped at once."""
     postgresql: Mapping[str, str] = field(default_factory=dict)
     """Parameters of PostgreSQL (manual, 20) besides those that follow from the topology's size."""
 
@@ -71,8 +86,10 @@ def problems_of_settings(settings: ClusterSettings, *, node_count: int) -> Itera
     yield from _problem_of_seconds(
         "primary_start_timeout_s", settings.primary_start_timeout_s, PRIMARY_START_TIMEOUT_S_MIN
     )
+    yield from _problem_of_seconds("member_slots_ttl_s", settings.member_slots_ttl_s, 0)
     for key, found, minimum in (
         ("maximum_lag_on_failover_bytes", settings.maximum_lag_on_failover_bytes, 0),
+        ("maximum_lag_on_syncnode_bytes", settings.maximum_lag_on_syncnode_bytes, -1),
         ("synchronous_node_count", settings.synchronous_node_count, 1),
     ):
         if found < minimum:
