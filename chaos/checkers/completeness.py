@@ -16,6 +16,7 @@ EVERYTHING: tuple[Need, ...] = (
     needs.faults_struck,
     needs.settings_found,
     needs.histories,
+    needs.reads,
     needs.final_reads,
 )
 """What every drill leaves that came to its end. What single checkers need beyond that is missing

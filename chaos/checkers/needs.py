@@ -48,6 +48,23 @@ def histories(run: Run) -> Iterator[Gap]:
     yield from _damage(run, "history-")
 
 
+def reads(run: Run) -> Iterator[Gap]:
+    """What every site read beside its writes, where the load was asked to read: no file is missing,
+    cut short, damaged or empty."""
+    if not run.has_reads:
+        return
+    known = {found.site: found for found in run.reads}
+    for site in run.info.client_sites:
+        part = f"reads-{site.name}.jsonl"
+        if site.name not in known:
+            yield Gap(what=f"no reads of {site.name}", part=part)
+        elif not known[site.name].complete:
+            yield Gap(what=f"the reads of {site.name} were cut short", part=part)
+        elif not known[site.name].reads or not known[site.name].marks:
+            yield Gap(what=f"the load process of {site.name} read nothing", part=part)
+    yield from _damage(run, "reads-")
+
+
 def final_reads(run: Run) -> Iterator[Gap]:
     """The ledger of every node at the end."""
     known = {read.node: read for read in run.final_reads}

@@ -16,11 +16,13 @@ from chaos.checkers import (
     lost,
     phantom,
     prediction,
+    read_service,
     recovery,
     service,
     settings,
     shared_units,
     split_brain,
+    stale_reads,
     stalls,
 )
 from chaos.checkers.base import Checker
@@ -42,7 +44,9 @@ CHECKERS: tuple[Checker, ...] = (
     split_brain.CHECKER,
     dead_timeline.CHECKER,
     divergence.CHECKER,
+    stale_reads.CHECKER,
     service.CHECKER,
+    read_service.CHECKER,
     prediction.CHECKER,
     recovery.CHECKER,
     failover.CHECKER,

@@ -16,6 +16,7 @@ from chaos.drill.launch import DrillEnd, DrillRequest, default_folder, run_drill
 from chaos.errors import ScenarioError
 from chaos.judge.exit_codes import COULD_NOT_RUN, INTERRUPTED, of_verdict
 from chaos.live.listeners import ListenPlace, parse_place
+from chaos.load.reads import READS_PER_S
 from chaos.scenarios.fitting import fitted
 from chaos.scenarios.load import builtin_scenarios, load_scenario
 from chaos.scenarios.model import WorkloadSpec
@@ -28,6 +29,8 @@ from cluster.topology.model import SyncMode
 
 SEED_BITS = 31
 RATE_MAX = 5000.0
+READS_PER_S_MAX = 100.0
+"""More than a few a second measure the load process and not the cluster's promises."""
 WORKERS_MAX = 200
 
 
@@ -70,6 +73,14 @@ WORKERS_MAX = 200
     metavar="N",
     help="Operations a second and site. [default: the workload's: "
     f"{', '.join(f'{kind.key} {kind.rate_per_s:g}' for kind in WORKLOADS.values())}]",
+)
+@click.option(
+    "--reads-per-s",
+    type=click.FloatRange(0, READS_PER_S_MAX),
+    default=READS_PER_S,
+    show_default=True,
+    metavar="N",
+    help="Reads a second and site beside the operations, on the primary and on replicas; 0: none.",
 )
 @click.option(
     "--workers",
@@ -135,6 +146,7 @@ def drill(  # noqa: PLR0913 (one argument an option)
     loop_wait_s: int | None,
     retry_timeout_s: int | None,
     rate_per_s: float | None,
+    reads_per_s: float,
     workers: int,
     deadline_s: float,
     seed: int | None,
@@ -174,6 +186,7 @@ def drill(  # noqa: PLR0913 (one argument an option)
         topology=topology,
         seed=drawn,
         rate_per_s=WORKLOADS[what.workload.kind].rate_per_s if rate_per_s is None else rate_per_s,
+        reads_per_s=reads_per_s,
         workers=workers,
         deadline_s=deadline_s,
         out=out or default_folder(what.name),

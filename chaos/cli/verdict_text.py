@@ -12,7 +12,8 @@ from rich.text import Text
 from chaos.evidence.run import Manifest
 from chaos.findings import Verdict
 from chaos.judge.folder import Judged
-from chaos.judge.verdict_file import VerdictFile
+from chaos.judge.verdict_file import ReadTotals, VerdictFile
+from chaos.report.reads import behind_words, waits
 from chaos.report.sentence import verdict_sentence
 from chaos.report.words import SHARED_WORDS, manifest_words, percent, predicted_words
 from chaos.timing import RTO_PHASES, Prediction, SiteTiming
@@ -99,6 +100,8 @@ def facts(verdict: VerdictFile) -> list[str]:
         for phase in RTO_PHASES
         if phase in verdict.rto_phases_s
     ]
+    if verdict.reads is not None:
+        rows.append(("reads", reads_words(verdict.reads)))
     rows += [(site.site, site_words(verdict, site)) for site in verdict.sites]
     width = max(len(name) for name, _ in rows)
     return [f"  {name:{width}}  {words}" for name, words in rows]
@@ -113,6 +116,14 @@ def shared_words(verdict: VerdictFile) -> str:
     """Units of work that two sites sent under one id."""
     words = SHARED_WORDS[verdict.answer_of("shared-units")]
     return f"{number(verdict.shared_units)} units sent by two sites, {words}"
+
+
+def reads_words(reads: ReadTotals) -> str:
+    """How long reads waited; those that broke their promise in capitals."""
+    longest = ", ".join(waits(reads))
+    parts = [f"{longest} longest wait" if longest else "none on record", behind_words(reads)]
+    stale = "" if reads.stale == 0 else f"{number(reads.stale)} STALE"
+    return ", ".join(part for part in (stale, *parts) if part)
 
 
 def yes_or_no(value: bool | None) -> str:

@@ -233,6 +233,7 @@ class Director:
                 durability=self._topology.cluster.durability,
                 workload=self._info.scenario.workload,
                 shared_every=asked.integer("shared_every"),
+                reads_per_s=asked.number("reads_per_s"),
                 password=self._password,
             )
         )

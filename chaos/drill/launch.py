@@ -22,6 +22,7 @@ from chaos.evidence.run import HostInfo, RunInfo, SiteInfo
 from chaos.judge.exit_codes import COULD_NOT_RUN, INTERRUPTED
 from chaos.judge.folder import Judged, judge_folder
 from chaos.live.listeners import ListenPlace, listening
+from chaos.load.reads import READS_PER_S
 from chaos.report import write_reports
 from chaos.report.limits import LAYERED
 from chaos.scenarios.model import Scenario
@@ -67,6 +68,8 @@ class DrillRequest:
     command: str
     substrate: str = DEFAULT
     """A key of ``SUBSTRATES``."""
+    reads_per_s: float = READS_PER_S
+    """Reads of a site beside its writes; 0: none."""
     pg_bindir: Path | None = None
     keep: bool = False
     display: str = "lines"
@@ -243,6 +246,7 @@ def run_info(request: DrillRequest, place: Place) -> RunInfo:
             request.scenario.workload.kind,
             sum(any("client" in host.roles for host in s.hosts) for s in request.topology.sites),
         ),
+        "reads_per_s": request.reads_per_s,
     }
     return RunInfo(
         scenario=request.scenario,

@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 
 from chaos.evidence.history import End, HistoryTail, history_path
+from chaos.evidence.reads import reads_path
 from chaos.live.board import Board, SiteBoard
 from chaos.scenarios.model import WorkloadSpec
 from chaos.workloads.config import LoadConfig
@@ -41,6 +42,7 @@ class LoadSettings:
     durability: SyncMode
     workload: WorkloadSpec
     shared_every: int
+    reads_per_s: float
     password: str = field(repr=False)
 
 
@@ -51,6 +53,7 @@ class LoadProcess:
         self.site = site
         self.host = host
         self.history_path = history_path(folder, site)
+        self.reads_path = reads_path(folder, site)
         self.last_attempt_s = 0.0
         """When the newest of the acknowledged attempts began."""
         self._history = HistoryTail(self.history_path)
@@ -137,6 +140,8 @@ class Loads:
                 sites=tuple(load.site for load in self._sites),
                 shared_every=settings.shared_every,
                 history_path=str(load.history_path),
+                reads_per_s=settings.reads_per_s,
+                reads_path=str(load.reads_path) if settings.reads_per_s else None,
             )
             argv = (substrate.python, "-m", "chaos.load.worker")
             unit = Process(name=UNIT, argv=argv, stdin=config.to_line())

@@ -1,4 +1,4 @@
-"""JSON lines: typed access to the fields of one, and the lines of a file, tolerantly.
+"""JSON lines: typed access to the fields of one, and files of them, written and read tolerantly.
 
 A line that cannot be read is damage, not an error.
 """
@@ -6,10 +6,49 @@ A line that cannot be read is damage, not an error.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from chaos.evidence.records import Scalar
+
+
+class LineFile:
+    """Appends JSON objects as lines; each is with the operating system before ``append`` returns.
+
+    Each has a number (``seq``, from 0 on), so that one that was lost later is missed. So the death
+    of the process loses no line, and cuts none but the last. Not synced to disk: the file must
+    survive the process, not the machine. Use it as a context manager.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._seq = 0
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        os.close(self._fd)
+
+    def append(self, line: Mapping[str, object]) -> None:
+        """Append one line.
+
+        Raises:
+            OSError: the disk is full, say; nothing must be called ok without its line.
+        """
+        data = f"{json.dumps({'seq': self._seq, **line})}\n".encode()
+        self._seq += 1
+        while data:
+            data = data[os.write(self._fd, data) :]
+
 
 _NOTHING: Mapping[str, Scalar] = {}
 

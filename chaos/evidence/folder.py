@@ -15,6 +15,7 @@ from chaos.evidence.events import EVENTS, read_events
 from chaos.evidence.final_reads import read_final_reads
 from chaos.evidence.history import read_histories
 from chaos.evidence.manifest import MANIFEST, check_manifest
+from chaos.evidence.reads import read_all_reads
 from chaos.evidence.run import Run, RunInfo
 from chaos.evidence.scenario_json import READERS, WRITERS
 from chaos.evidence.whole_file import write_whole
@@ -58,6 +59,7 @@ def read_run(folder: Path, *, is_over: bool = True) -> Run:
         events=read_events(folder / EVENTS, damage),
         histories=read_histories(folder, damage),
         final_reads=read_final_reads(folder, damage),
+        reads=read_all_reads(folder, damage),
         damage=tuple(damage),
         manifest=manifest,
     )

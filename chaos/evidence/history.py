@@ -7,15 +7,13 @@ The load process writes them (``HistoryFile``), the display of a running drill f
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
-from chaos.evidence.fields import Fields, missing_lines, read_lines
+from chaos.evidence.fields import Fields, LineFile, missing_lines, read_lines
 from chaos.evidence.records import Operation, OperationOutcome, Scalar, SiteHistory, Stall
 from replication.wire.wal import parse_lsn
 
@@ -152,28 +150,8 @@ class Closed:
         return {"type": "end", "t_s": self.t_s, "operations": self.operations}
 
 
-class HistoryFile:
-    """Appends lines; each is with the operating system before ``write`` returns.
-
-    Each has a number (``seq``, from 0 on), so that one that was lost later is missed. So the death
-    of the process loses no line, and cuts none but the last. Not synced to disk: the
-    history must survive the process, not the machine.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._seq = 0
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        os.close(self._fd)
+class HistoryFile(LineFile):
+    """Appends lines, so that a history survives the process that writes it."""
 
     def write(self, what: Invocation | End | Stalled | Closed) -> None:
         """Append one line.
@@ -181,10 +159,7 @@ class HistoryFile:
         Raises:
             OSError: the disk is full, say; an operation must not be called ok without its line.
         """
-        data = f"{json.dumps({'seq': self._seq, **what.line()})}\n".encode()
-        self._seq += 1
-        while data:
-            data = data[os.write(self._fd, data) :]
+        self.append(what.line())
 
 
 class HistoryTail:

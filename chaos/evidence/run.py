@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from chaos.evidence.events import RunEvent
+from chaos.evidence.reads import SiteReads
 from chaos.evidence.records import FinalRead, Scalar, SiteHistory
 from chaos.faults.targets import Layout
 from chaos.scenarios.model import Scenario
@@ -102,11 +103,18 @@ class Run:
     events: tuple[RunEvent, ...]
     histories: tuple[SiteHistory, ...]
     final_reads: tuple[FinalRead, ...]
+    reads: tuple[SiteReads, ...] = ()
+    """What the sites read beside their writes; none in older run folders."""
     damage: tuple[str, ...] = field(default=())
     """What of the folder could not be read (file and reason): lines cut short, files missing; and
     what has changed since its manifest was written."""
     manifest: Manifest | None = None
     """None: the folder has none."""
+
+    @property
+    def has_reads(self) -> bool:
+        """The load read beside its writes, or was asked to; older run folders have no reads."""
+        return bool(self.info.settings.get("reads_per_s")) or bool(self.reads)
 
     def events_of(self, kind: type[E]) -> tuple[E, ...]:
         """The events of one kind, in order."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 
+from chaos.checkers import stale_reads
 from chaos.checkers.authority import lost_operations
 from chaos.checkers.base import Checker, CheckResult, Gap, Judgement
 from chaos.checkers.duplicates import duplicated
@@ -23,6 +24,7 @@ from chaos.judge.verdict_file import (
     FORMAT_VERSION,
     CheckerSummary,
     OperationTotals,
+    ReadTotals,
     Rpo,
     VerdictFile,
 )
@@ -60,6 +62,7 @@ def assemble(run: Run, judgement: Judgement, timing: Timing) -> VerdictFile:
         availability={site.site: site.availability for site in timing.sites},
         sites=timing.sites,
         operations=totals,
+        reads=_reads(run, judgement, timing),
         rpo=Rpo(
             lost_entries=lost_entries,
             lost_wal_bytes=_unless_unproved(timing.lost_wal_bytes, judgement, "dead-timeline"),
@@ -142,6 +145,19 @@ def _totals(timing: Timing) -> OperationTotals:
         info=sum(site.info for site in timing.sites),
         already=sum(site.already for site in timing.sites),
         resolved=sum(site.resolved for site in timing.sites),
+    )
+
+
+def _reads(run: Run, judgement: Judgement, timing: Timing) -> ReadTotals | None:
+    """None where the load read nothing."""
+    if not run.has_reads:
+        return None
+    findings = [one for one in judgement.findings if one.kind is stale_reads.STALE_READ]
+    stale = sum(stale_reads.count_reads(finding.evidence) for finding in findings)
+    return ReadTotals(
+        sites=timing.reads,
+        stale=_unless_unproved(stale, judgement, stale_reads.CHECKER.name),
+        behind_on_primary=len(stale_reads.behind(run)),
     )
 
 

@@ -17,7 +17,9 @@ from chaos.evidence.records import Scalar
 from chaos.evidence.run import Manifest
 from chaos.evidence.whole_file import write_whole
 from chaos.findings import Finding, Verdict
-from chaos.timing.model import Prediction, RtoPhase, SiteTiming
+from chaos.timing.model import Prediction, ReadTiming, RtoPhase, ServiceGap, SiteTiming
+from chaos.timing.reads import DEMANDED
+from cluster.topology.promises import SERVICES, ServiceKind
 
 FORMAT_VERSION = 1
 """Raised when an older reader could no longer follow."""
@@ -45,6 +47,26 @@ class Rpo:
 
     lost_entries: int | None
     lost_wal_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadTotals:
+    """What became of the reads beside the writes of the load, of all sites."""
+
+    sites: tuple[ReadTiming, ...]
+    stale: int | None
+    """Reads that broke their promise; None where none was found and not all reads are on record."""
+    behind_on_primary: int
+    """Reads on a server that took itself for the primary, which had not yet what other sites had
+    acknowledged. Nothing is promised of that."""
+
+    def longest_s(self, service: ServiceKind) -> float | None:
+        """The longest that a site waited for a read of that service: of the sites that could be
+        served so all the time, or of all where none could. None: nothing was read."""
+        asked = [one for one in self.sites if DEMANDED.get(one.kind) == service]
+        gaps = [one.longest_gap for one in asked if not one.not_due]
+        gaps = gaps or [one.longest_gap for one in asked]
+        return max((gap.gap_s for gap in gaps if gap is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +117,8 @@ class VerdictFile:
     """By site, 0 to 1."""
     sites: tuple[SiteTiming, ...]
     operations: OperationTotals
+    reads: ReadTotals | None
+    """None where the load read nothing beside its writes."""
     rpo: Rpo
     checkers: tuple[CheckerSummary, ...]
     findings: tuple[Finding, ...]
@@ -131,6 +155,8 @@ class VerdictFile:
             "rto_predicted_s": _prediction_json(self.rto_predicted_s),
             "availability": {site: _rounded(share) for site, share in self.availability.items()},
             "sites": {site.site: _site_json(site) for site in self.sites},
+            "service": {kind: self._service_json(kind) for kind in SERVICES},
+            "reads": _reads_json(self.reads),
             "operations": {
                 "total": self.operations.total,
                 "ok": self.operations.ok,
@@ -149,6 +175,15 @@ class VerdictFile:
             "settings": dict(self.settings),
             "manifest": _manifest_json(self.manifest),
         }
+
+    def _service_json(self, kind: ServiceKind) -> Json:
+        """By site, how it was served so; null where that was not measured."""
+        if kind == "write":
+            return {site.site: _served_json(site) for site in self.sites}
+        if self.reads is None:
+            return None
+        reads = [one for one in self.reads.sites if DEMANDED.get(one.kind) == kind]
+        return {one.site: _served_json(one) for one in reads}
 
 
 def write_verdict(folder: Path, verdict: VerdictFile) -> None:
@@ -204,6 +239,36 @@ def _site_json(site: SiteTiming) -> Json:
         "p99_ms": _rounded(site.p99_ms),
         "stalls": site.stalls,
         "longest_stall_s": _rounded(site.longest_stall_s),
+    }
+
+
+def _served_json(one: SiteTiming | ReadTiming) -> Json:
+    return {
+        "longest_gap_s": _gap_s(one.longest_gap),
+        "longest_due_s": _gap_s(one.longest_due),
+        "could_be_served": not one.not_due,
+    }
+
+
+def _gap_s(gap: ServiceGap | None) -> float | None:
+    return _rounded(gap.gap_s if gap else None)
+
+
+def _reads_json(reads: ReadTotals | None) -> Json:
+    if reads is None:
+        return None
+    sites: dict[str, dict[str, Json]] = {}
+    for one in reads.sites:
+        sites.setdefault(one.site, {})[one.kind] = {
+            "total": one.reads,
+            "ok": one.ok,
+            "p50_ms": _rounded(one.p50_ms),
+            "longest_gap_s": _gap_s(one.longest_gap),
+        }
+    return {
+        "stale": reads.stale,
+        "behind_on_primary": reads.behind_on_primary,
+        "sites": sites,
     }
 
 

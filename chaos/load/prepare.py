@@ -1,4 +1,4 @@
-"""Prepares the database for a workload: the role of its processes, its tables, their first rows."""
+"""Prepares the database for a load: its role, the tables of its workload and of its marks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
+from chaos.load import reads
 from chaos.scenarios.model import WorkloadSpec
 from chaos.workloads.base import load_workload
 from replication import schema
@@ -38,9 +39,9 @@ async def prepare(
     await make_role(admin, role, password)
     await schema.install(admin)
     await schema.grant(admin, role)
-    for statement in workload.tables:
+    for statement in (*workload.tables, reads.MAKE_TABLE, reads.EMPTY_TABLE):
         await admin.fetch(statement)
-    for grant in (*_GRANTS, *workload.grants):
+    for grant in (*_GRANTS, reads.GRANT, *workload.grants):
         await admin.fetch(sql.SQL(grant).format(role=name))
     for opening, values in workload.opening():
         await admin.fetch(opening, values)

@@ -1,6 +1,7 @@
 """The load process of one site: ``python -m chaos.load.worker``, its config on stdin.
 
-Writes ``history-<site>.jsonl`` as it goes; the display of a running drill follows that file.
+Writes ``history-<site>.jsonl`` as it goes; the display of a running drill follows that file. Beside
+the workload it reads (``reads``), into ``reads-<site>.jsonl``.
 
 SIGTERM or SIGINT: nothing new is begun, what is open gets ``drain_s`` to end, what is still open
 then is written as ``info``, the ``end`` line closes the history, exit 0. Exit 2: the config was
@@ -12,17 +13,20 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import anyio
 from anyio.abc import TaskStatus
 
 from chaos.evidence.history import HistoryFile, Stalled
+from chaos.evidence.reads import ReadsFile
 from chaos.load.entry import run_process
+from chaos.load.reads import MarkReader
 from chaos.workloads.base import SiteLoad, load_workload
 from chaos.workloads.config import LoadConfig
 from chaos.workloads.journal import Journal
-from replication import Credentials, Storage
+from replication import Credentials, Storage, StorageSettings
 
 STALL_S_MIN = 0.1
 """Below this the latencies are still good to a tenth of a second, which is what a report shows."""
@@ -31,11 +35,14 @@ STALL_CHECK_S = 0.05
 
 
 class Load:
-    """One site's workload and its history."""
+    """One site's workload and its history; ``reads`` takes what is read beside it, if anything."""
 
-    def __init__(self, config: LoadConfig, history: HistoryFile) -> None:
+    def __init__(
+        self, config: LoadConfig, history: HistoryFile, reads: ReadsFile | None = None
+    ) -> None:
         self._config = config
         self._history = history
+        self._reads = reads
         self._journal = Journal(history)
         self._stopping = anyio.Event()
 
@@ -51,10 +58,13 @@ class Load:
         async with anyio.create_task_group() as helpers:
             await helpers.start(self._watch_signals)
             helpers.start_soon(self._watch_loop)
-            async with Storage(config.members, credentials) as storage:
+            settings = StorageSettings(prefer_site=config.site)
+            async with Storage(config.members, credentials, settings=settings) as storage:
                 await self._work(storage)
             helpers.cancel_scope.cancel()
         self._journal.close()
+        if self._reads is not None:
+            self._reads.close(time.monotonic())
 
     async def _work(self, storage: Storage) -> None:
         """Run the workload; once it is told to stop, what is open gets ``drain_s`` to end."""
@@ -67,6 +77,8 @@ class Load:
         )
         async with anyio.create_task_group() as group:
             group.start_soon(workload.run, load)
+            if self._reads is not None:
+                group.start_soon(MarkReader(load, self._reads).run)
             await self._stopping.wait()
             group.cancel_scope.deadline = anyio.current_time() + self._config.drain_s
 
@@ -90,8 +102,12 @@ class Load:
 
 def run_load(config: LoadConfig) -> None:
     """Load one site until a signal comes."""
-    with HistoryFile(Path(config.history_path)) as history:
-        anyio.run(Load(config, history).run)
+    with ExitStack() as files:
+        history = files.enter_context(HistoryFile(Path(config.history_path)))
+        reads = None
+        if config.reads_path is not None:
+            reads = files.enter_context(ReadsFile(Path(config.reads_path)))
+        anyio.run(Load(config, history, reads).run)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from chaos.evidence.run import Run
 from chaos.findings import Verdict
 from chaos.judge.verdict_file import VerdictFile
 from chaos.report import course
+from chaos.report.reads import behind_words, waits
 from chaos.report.words import (
     SHARED_WORDS,
     count,
@@ -64,6 +65,7 @@ def key_figures(run: Run, verdict: VerdictFile) -> tuple[Figure, ...]:
             is_bad=bool(verdict.duplicated),
         ),
         *_shared_units(verdict),
+        *_reads(verdict),
         _outage(run, verdict),
         _availability(verdict),
         Figure(
@@ -134,6 +136,23 @@ def _shared_units(verdict: VerdictFile) -> tuple[Figure, ...]:
                 f"{already} told that the other had",
             ),
             is_bad=answer is Verdict.INVALID,
+        ),
+    )
+
+
+def _reads(verdict: VerdictFile) -> tuple[Figure, ...]:
+    """Nothing where the load read nothing."""
+    reads = verdict.reads
+    if reads is None:
+        return ()
+    notes = [f"longest wait: {joined(waits(reads))}"] if waits(reads) else []
+    notes += [behind_words(reads)] if reads.behind_on_primary else []
+    return (
+        Figure(
+            name="Stale reads",
+            value=UNKNOWN if reads.stale is None else count(reads.stale),
+            notes=_listed(notes, ";"),
+            is_bad=bool(reads.stale),
         ),
     )
 

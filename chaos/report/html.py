@@ -32,6 +32,7 @@ from chaos.report.findings import (
     summary_line,
 )
 from chaos.report.limits import limits
+from chaos.report.reads import ReadRow, behind_words, read_rows
 from chaos.report.sentence import verdict_sentence
 from chaos.report.words import VERDICT_SYMBOL, manifest_words
 from chaos.timing import Prediction
@@ -81,6 +82,8 @@ class Page:
     prediction_words: str
     prediction_source: str
     sites: tuple[SiteRow, ...]
+    reads: tuple[ReadRow, ...]
+    reads_behind: str
     findings: tuple[FindingView, ...]
     findings_left_out: int
     checks: tuple[CheckView, ...]
@@ -139,6 +142,8 @@ def compose_page(run: Run, verdict: VerdictFile) -> Page:
         prediction_words=_prediction_words(said),
         prediction_source=prediction.source if prediction else "",
         sites=site_rows(verdict),
+        reads=read_rows(verdict.reads),
+        reads_behind=behind_words(verdict.reads) if verdict.reads else "",
         findings=finding_views(verdict, info.started_t_s),
         findings_left_out=findings_left_out(verdict),
         checks=check_views(verdict),
@@ -223,6 +228,10 @@ def _files(run: Run) -> tuple[FileLink, ...]:
         *(
             FileLink(href=f"history-{quote(s)}.jsonl", words=f"every operation of {s}")
             for s in sites
+        ),
+        *(
+            FileLink(href=f"reads-{quote(found.site)}.jsonl", words=f"what {found.site} read")
+            for found in run.reads
         ),
         *(
             FileLink(href=f"final-{quote(n)}.jsonl", words=f"what {n} held at the end")

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from chaos.timing.measure import measure
-from chaos.timing.model import RTO_PHASES, Prediction, RtoPhase, ServiceGap, SiteTiming, Timing
+from chaos.timing.model import (
+    RTO_PHASES,
+    Prediction,
+    ReadTiming,
+    RtoPhase,
+    ServiceGap,
+    SiteTiming,
+    Timing,
+)
 from chaos.timing.predict import predict
 
 __all__ = [
     "RTO_PHASES",
     "Prediction",
+    "ReadTiming",
     "RtoPhase",
     "ServiceGap",
     "SiteTiming",

@@ -8,7 +8,7 @@ that struck and was not healed yet, and the effect that its kind says.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -22,7 +22,7 @@ from chaos.timing.failover import FAULT_GRACE_S
 from chaos.timing.model import NotDue, ServiceGap
 from chaos.timing.settings import shape_of_run
 from cluster.topology.promises import Broken, Promise, ServiceKind, promise, promises
-from cluster.topology.quorum import Shape
+from cluster.topology.quorum import Shape, client_of_sites
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +76,22 @@ def due_parts(gap: ServiceGap, stretches: Sequence[NotDue]) -> Iterator[tuple[Se
         yield ServiceGap(from_s=from_s, to_s=gap.to_s, open=gap.open), after_heal
 
 
+def longest_due_parts(
+    gaps: Iterable[ServiceGap], stretches: Sequence[NotDue]
+) -> tuple[ServiceGap | None, ServiceGap | None]:
+    """The longest part of gaps in which the site was to be served: of those that follow no heal of
+    everything, and of those that do."""
+    due: list[ServiceGap] = []
+    after_heal: list[ServiceGap] = []
+    for gap in gaps:
+        for part, is_after_heal in due_parts(gap, stretches):
+            (after_heal if is_after_heal else due).append(part)
+    return (
+        max(due, key=lambda gap: gap.gap_s, default=None),
+        max(after_heal, key=lambda gap: gap.gap_s, default=None),
+    )
+
+
 def _lasting(run: Run) -> Iterator[_Lasting]:
     """What was broken, from when to when."""
     heals = run.events_of(FaultHealed)
@@ -121,8 +137,31 @@ def _unservable(
         found = (promise(shape, left, primary, known=known),)
     for site in dict.fromkeys(shape.clients.values()):
         whys = [one.why_not(site, service) for one in found]
+        if service == "read-replica":
+            whys = [
+                why or _why_stopping(shape, left, one, site)
+                for why, one in zip(whys, found, strict=True)
+            ]
         if whys and all(whys):
             yield site, whys[0]
+
+
+def _why_stopping(shape: Shape, left: Broken, found: Promise, site: str) -> str:
+    """Why a site cannot be read to by the only server it reaches; empty where it can.
+
+    A primary that gives up the lead is stopped and comes back as a replica. While it stops it takes
+    nobody, and first sends its replicas what they lack; those that it does not reach it waits for
+    until ``wal_sender_timeout``, a minute by default (PostgreSQL manual, "Replication" settings; a
+    drill ``site-cut`` shows it). What a topology promises is what comes after that.
+    """
+    hosts = frozenset({*shape.nodes, *shape.etcd, *shape.clients})
+    reached = left.sides(hosts)[client_of_sites(shape)[site]] & frozenset(shape.nodes)
+    if found.leads or reached != {found.primary}:
+        return ""
+    return (
+        f"{site} reaches {found.primary} alone, which gives up the lead, and while it stops waits "
+        "for replicas that it does not reach"
+    )
 
 
 def _known(shape: Shape, primary: str, here: Sequence[_Lasting]) -> frozenset[str]:

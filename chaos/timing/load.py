@@ -242,3 +242,10 @@ def touching_stalls(gap: ServiceGap, stalls: Sequence[Stall]) -> tuple[Stall, ..
         and stall.t_s >= gap.from_s - EDGE_S
         and stall.t_s - stall.stall_s <= gap.to_s
     )
+
+
+def percentile(ordered: Sequence[float], share: float) -> float | None:
+    """The nearest-rank percentile of values in ascending order; None when there is none."""
+    if not ordered:
+        return None
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

@@ -17,7 +17,7 @@ from chaos.evidence.events import (
 )
 from chaos.evidence.records import Operation, SiteHistory
 from chaos.evidence.run import Run
-from chaos.timing.due import due_parts, not_due
+from chaos.timing.due import longest_due_parts, not_due
 from chaos.timing.durations import Clock
 from chaos.timing.failover import fault_of, rto_phases_s
 from chaos.timing.load import (
@@ -26,12 +26,14 @@ from chaos.timing.load import (
     Window,
     demand_end_s,
     load_window,
+    percentile,
     phase_window,
     site_gaps,
     unserved_s_min,
 )
 from chaos.timing.model import NotDue, Prediction, ServiceGap, SiteTiming, Timing
 from chaos.timing.predict import predict
+from chaos.timing.reads import measure_reads
 from chaos.timing.settings import number_in_force, shape_of_run
 
 
@@ -95,6 +97,7 @@ def measure(run: Run) -> Timing:
         ),
         prediction=_prediction(run),
         unservable_outage_s=_unservable_outage_s([one for one in sites if one not in heard]),
+        reads=measure_reads(run, window, steady),
         lost_wal_bytes=lost_wal_bytes(run),
     )
 
@@ -140,13 +143,6 @@ def availability(found: SiteGaps, window: Window, threshold_s: float) -> float |
     if window.length_s <= 0:
         return None
     return min(1.0, max(0.0, 1.0 - found.unserved_s(threshold_s) / window.length_s))
-
-
-def percentile(ordered: Sequence[float], share: float) -> float | None:
-    """The nearest-rank percentile of values in ascending order; None when there is none."""
-    if not ordered:
-        return None
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def lost_wal_bytes(run: Run) -> int | None:
@@ -230,16 +226,12 @@ def _with_what_was_due(
     """The site with the parts of its gaps in which it was to be served."""
     if not stretches:
         return replace(site, longest_due=site.longest_gap)
-    due: list[ServiceGap] = []
-    after_heal: list[ServiceGap] = []
-    for gap in found.longer_than(0.0):
-        for part, is_after_heal in due_parts(gap, stretches):
-            (after_heal if is_after_heal else due).append(part)
+    due, after_heal = longest_due_parts(found.longer_than(0.0), stretches)
     return replace(
         site,
         not_due=stretches,
-        longest_due=max(due, key=lambda gap: gap.gap_s, default=None),
-        longest_after_heal=max(after_heal, key=lambda gap: gap.gap_s, default=None),
+        longest_due=due,
+        longest_after_heal=after_heal,
         due_at_end=not any(one.from_s <= found.demand_end_s < one.to_s for one in stretches),
     )
 

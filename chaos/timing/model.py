@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from chaos.evidence.reads import ReadKind
+
 RtoPhase = Literal[
     "fault_to_leader_key_gone", "to_new_leader_key", "to_promoted", "to_first_acknowledged"
 ]
@@ -106,6 +108,29 @@ class SiteTiming:
         return not self.not_due
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadTiming:
+    """What one site got of one kind of reads."""
+
+    site: str
+    kind: ReadKind
+    reads: int
+    ok: int
+    p50_ms: float | None
+    """Median latency of answered reads that were begun in the steady phase."""
+    longest_gap: ServiceGap | None
+    """The longest time from the begin of a read to the next answer of that kind, a read that failed
+    on the way included; None: nothing was read."""
+    not_due: tuple[NotDue, ...] = ()
+    """When it could not be served, in order; none for a kind of which nothing is demanded."""
+    longest_due: ServiceGap | None = None
+    """The longest part of such a time in which it was to be served."""
+    longest_after_heal: ServiceGap | None = None
+    """The longest part that follows a stretch of ``not_due`` which a heal ended."""
+    in_vain: ServiceGap | None = None
+    """The part of a wait that went on when the reads ended, as far as it was due then."""
+
+
 PredictedService = Literal["returns", "none-until-healed", "goes-on"]
 """What becomes of the service after a fault: it comes back while the fault lasts, or only once
 something has been healed, or it goes on."""
@@ -158,6 +183,8 @@ class Timing:
     unservable_outage_s: float | None = None
     """The longest ``outage_s`` of the sites that could not be served for a while, where others
     could. None: there is no such site, or its outage has not ended, or cannot be told."""
+    reads: tuple[ReadTiming, ...] = ()
+    """By site in the order of the topology, then by kind; none where nothing was read."""
     lost_wal_bytes: int | None = 0
     """WAL that was acknowledged and lies beyond the end of its timeline; a lower bound. None where
     the record cannot tell."""

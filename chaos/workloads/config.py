@@ -38,6 +38,10 @@ class LoadConfig:
     """Every site that has load, this one included, in the same order for all of them."""
     shared_every: int = 0
     """A worker shares one slot in this many with another site (``shared``); 0: none."""
+    reads_per_s: float = 0.0
+    """Reads of marks beside the workload (``chaos/load/reads.py``), all kinds together; 0: none."""
+    reads_path: str | None = None
+    """Where what was read is written down; None where nothing is read."""
 
     @property
     def promise(self) -> Durability:
@@ -64,6 +68,10 @@ class LoadConfig:
             raise ValueError(f"the load's config is not as it should be: {error}") from error
         if config.rate_per_s <= 0 or config.workers < 1 or config.deadline_s <= 0:
             raise ValueError("rate_per_s and deadline_s must be above 0, workers at least 1")
+        if config.reads_per_s < 0 or (config.reads_per_s > 0) != (config.reads_path is not None):
+            raise ValueError(
+                "the load's config: reads_per_s must be 0 without a reads_path, above 0 with one"
+            )
         if config.shared_every and (
             config.shared_every < SHARED_EVERY_MIN or config.site not in config.sites
         ):

@@ -193,13 +193,44 @@ def test_async_loss_is_seen_and_every_lost_entry_is_named(drilled: Drill) -> Non
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
+def test_reads_saw_what_they_were_promised(drilled: Drill, scenario: str) -> None:
+    run = drilled(scenario)
+    assert run.verdict["reads"]["stale"] == 0
+    answered = defaultdict(set)
+    for site in SITES:
+        found = lines(run.folder / f"reads-{site}.jsonl")
+        own = [line for line in found if line["type"] == "mark" and line["outcome"] == "ok"]
+        for line in found:
+            if line["type"] != "read" or line["outcome"] != "ok":
+                continue
+            answered[line["kind"]].add(line["source"])
+            before = [one["n"] for one in own if one["t_s"] <= line["begin_s"]]
+            if line["kind"] == "own-write":
+                assert line["seen"][site] >= line["after"]
+            elif line["kind"] == "primary" and before and scenario != "async-loss":
+                assert line["seen"][site] >= max(before)
+    assert set(answered) == {"primary", "own-write", "bounded", "any"}
+    assert answered["primary"] == {"primary"}
+    assert all("replica" in answered[kind] for kind in ("own-write", "bounded", "any"))
+
+
+@pytest.mark.parametrize("scenario", ["host-loss", "host-freeze"])
+def test_replicas_answer_while_nobody_is_the_primary(drilled: Drill, scenario: str) -> None:
+    service = drilled(scenario).verdict["service"]
+    for site in SITES:
+        assert service["read-primary"][site]["longest_gap_s"] > 10
+        # They took 0.1 to 0.3 s on two busy cores.
+        assert service["read-replica"][site]["longest_gap_s"] < 5
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_run_folder_is_complete(drilled: Drill, scenario: str) -> None:
     run = drilled(scenario)
     names = {path.name for path in run.folder.iterdir()}
     assert {"run.json", "topology.toml", "events.jsonl", "verdict.json"} <= names
     assert {"report.html", "junit.xml", "manifest.json", "config", "logs"} <= names
     assert run.verdict["manifest"]["holds"] is True
-    assert {f"history-{site}.jsonl" for site in SITES} <= names
+    assert {f"{what}-{site}.jsonl" for what in ("history", "reads") for site in SITES} <= names
     assert {f"final-db-{site}.jsonl" for site in SITES} <= names
     assert len(list((run.folder / "config").glob("*.yml"))) == 6
     phases = [event["phase"] for event in events(run.folder, "phase")]

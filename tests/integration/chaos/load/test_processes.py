@@ -25,6 +25,7 @@ from support.postgres.patroni_answers import Answers, rest_api
 from chaos.checkers.registry import CHECKERS
 from chaos.evidence.final_reads import read_final
 from chaos.evidence.history import End, HistoryTail, read_history
+from chaos.evidence.reads import READ_KINDS, read_all_reads
 from chaos.evidence.records import FinalRead, Scalar, SiteHistory
 from chaos.findings import Verdict
 from chaos.judge.judging import judge
@@ -162,11 +163,31 @@ async def run_final_read(
     return {name: read for name, read in reads.items() if read is not None}
 
 
+def require_reads(folder: Path) -> None:
+    """Beside its writes the site has counted its mark up, and read it in every way."""
+    damage: list[str] = []
+    [found] = read_all_reads(folder, damage)
+    assert damage == []
+    assert found.complete
+    assert [mark.n for mark in found.marks] == [*range(1, len(found.marks) + 1)]
+    assert {mark.outcome for mark in found.marks} == {"ok"}
+    for kind in READ_KINDS:
+        reads = [read for read in found.reads if read.kind == kind]
+        assert len(reads) > 10, kind
+        assert {(read.outcome, read.node) for read in reads[1:]} == {("ok", "db-a")}, kind
+    assert max(read.seen.get("paris", 0) for read in found.reads) > 10
+    for read in found.reads:
+        assert read.after is None or read.seen["paris"] >= read.after
+
+
 async def test_what_was_acknowledged_is_read_from_every_node(
     pair: tuple[LocalPostgres, LocalPostgres], rest: Answers, tmp_path: Path
 ) -> None:
     primary, replica = pair
-    history, heard = await run_load(load_config(rest, primary, tmp_path), seconds=2)
+    marked = {"reads_per_s": 40, "reads_path": str(tmp_path / "reads-paris.jsonl")}
+    config = load_config(rest, primary, tmp_path) | marked
+    history, heard = await run_load(config, seconds=2)
+    require_reads(tmp_path)
 
     operations = {operation.id: operation for operation in history.operations}
     assert {operation.outcome for operation in operations.values()} == {"ok"}

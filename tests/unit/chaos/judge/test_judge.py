@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from support.evidence import tiny
+from support.evidence.marks import look, mark, with_reads
 from support.evidence.tiny import POWER_CUT, A, B, event, is_phase, life, op, read, run, scenario
 
 from chaos.checkers import completeness, needs
@@ -27,8 +28,11 @@ from chaos.workloads.bulk import BulkOptions
 from chaos.workloads.registry import WORKLOADS
 from chaos.workloads.transfers import TransfersOptions
 
-LEDGERS = [one for one in checkers_of("ledger") if one.name != "shared-units"]
-"""Those that judge a run without shared units."""
+SPECIAL = {"shared-units", "stale-reads", "read-service"}
+"""Those that are asked only where the load did what they judge."""
+
+LEDGERS = [one for one in checkers_of("ledger") if one.name not in SPECIAL]
+"""Those that judge a run without shared units and without reads."""
 
 
 def _good() -> Run:
@@ -216,6 +220,11 @@ def _bad_runs() -> Iterator[Run]:
         [*tiny.load(0.0, 10.0), *tiny.load(32.0, 50.0, node=B, timeline=2)],
         events=struck,
         asked=scenario(faults=(POWER_CUT,)),
+    )
+    yield with_reads(
+        run(tiny.load(0.0, 50.0), asked=scenario(rto_s_max=1.0)),
+        [mark(1, 1.0)],
+        [look("primary", 2.0, {}, took_s=3.0)],
     )
     torn = LedgerRow(id="c", content='{"rows": 1, "distinct": 1, "first": 0, "last": 0}')
     yield run(

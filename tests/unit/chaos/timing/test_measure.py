@@ -11,7 +11,7 @@ from support.evidence.tiny import POWER_CUT, A, B, event, life, op, run, scenari
 from chaos.evidence.events import ProcessEnded, RoleSeen, RunEvent
 from chaos.evidence.records import Operation
 from chaos.timing import RTO_PHASES, Timing, measure
-from chaos.timing.measure import percentile
+from chaos.timing.load import percentile
 
 FAULT = event(10.0, "fault", fault="host-power-cut", target=A)
 FAILED_OVER = [

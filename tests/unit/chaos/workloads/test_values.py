@@ -248,6 +248,9 @@ def test_the_same_seed_draws_the_same_transfers() -> None:
         {"sites": 5},
         {"sites": ["paris", "orsay"], "shared_every": 1},
         {"sites": ["orsay"], "shared_every": 10},
+        {"reads_per_s": 5},
+        {"reads_per_s": -1, "reads_path": "reads.jsonl"},
+        {"reads_path": "reads.jsonl"},
     ],
 )
 def test_a_load_config_that_is_no_good(change: dict[str, object]) -> None:
