@@ -1,0 +1,352 @@
+"""Sets that only grow: what was added and is gone, is there twice, or came from nowhere.
+
+Two models, as in Jepsen. ``set`` looks at the last read alone: all that was acknowledged must be in
+it, and nothing that nobody tried to add. ``set-full`` follows each element through all reads:
+
+- *known* from the end of its addition, or of the first read that has it, whichever comes first;
+- *stable* if the last read that began, of those that tell it apart, has it;
+- *lost* if reads that began after it was known lack it, and none that began later has it;
+- *stale* if it is stable, and a read that began after it was known lacked it;
+- *never read* if no read says anything of it.
+
+Beyond Jepsen, whose checkers cannot report them: an element that stands twice in one read, in both
+models, and one that nobody tried to add, in ``set-full``. (Jepsen asks for a multiplicity below one
+where it means above one.)
+
+Source: Jepsen's ``checker/set`` and ``checker/set-full``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from chaos.consistency.answer import Anomaly, Answer, Proof
+from chaos.consistency.attempts import Attempt
+from chaos.consistency.calls import capital, shown
+from chaos.consistency.errors import HistoryValueError
+from chaos.findings import Verdict
+from chaos.wording import counted
+
+ADD = "add"
+READ = "read"
+
+EVENTUAL = "eventual"
+"""An element may take its time to appear, but not vanish."""
+LINEARIZABLE = "linearizable"
+"""Every read has all that was known when it began."""
+
+NAMED_MAX = 20
+"""So many elements are named in a sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """One read that ended well."""
+
+    attempt: Attempt
+    elements: Mapping[Hashable, int]
+    """How often each stands in it."""
+
+
+@dataclass(slots=True)
+class Fate:
+    """What is known of one element that somebody tried to add."""
+
+    element: Hashable
+    addition: Attempt
+    known_at: int | None = None
+    """The position from which everybody may expect it."""
+    present: Attempt | None = None
+    """Of the reads that have it, the last to begin."""
+    absent: Attempt | None = None
+    """Of the reads that lack it, the last to begin."""
+
+    @property
+    def is_stable(self) -> bool:
+        """No read that began later than the last one that has it lacks it."""
+        return self.present is not None and _began(self.absent) < self.present.began
+
+    @property
+    def is_lost(self) -> bool:
+        """It was known, a later read lacks it, and none after that has it."""
+        return (
+            self.known_at is not None
+            and self.absent is not None
+            and max(_began(self.present), self.known_at) < self.absent.began
+        )
+
+    @property
+    def is_stale(self) -> bool:
+        """It is stable, and a read that began when it was known lacked it."""
+        return (
+            self.is_stable
+            and self.known_at is not None
+            and self.absent is not None
+            and self.known_at < self.absent.began
+        )
+
+
+def judge_last_read(attempts: Sequence[Attempt], *, level: str) -> Answer:
+    """``set``: the last read has all that was acknowledged, nothing twice, nothing from nowhere."""
+    reads = _reads(attempts)
+    tried = {_element(one): one for one in _additions(attempts)}
+    added = {_element(one): one for one in _additions(attempts) if one.is_ok}
+    counts = {"operations": len(attempts), "additions": len(tried), "reads": len(reads)}
+    if not reads:
+        return _unknown("set", level, "The set was never read.", counts)
+    if (reason := _mixed(tried, reads)) is not None:
+        return _unknown("set", level, reason, counts)
+    last = max(reads, key=lambda read: read.attempt.ended or 0)
+    lost = [one for element, one in added.items() if element not in last.elements]
+    anomalies = [
+        *_lost([(one, last.attempt) for one in lost]),
+        *_twice([last]),
+        *_from_nowhere(tried, [last]),
+    ]
+    failed = sum(tried[e].outcome == "fail" for e in last.elements if e in tried)
+    return _answer("set", level, anomalies, counts, _failed_notes(failed))
+
+
+def judge_all_reads(attempts: Sequence[Attempt], *, level: str) -> Answer:
+    """``set-full``: no element is lost, stands twice or comes from nowhere; or even is stale."""
+    reads = _reads(attempts)
+    tried = {_element(one): one for one in _additions(attempts)}
+    counts = {"operations": len(attempts), "additions": len(tried), "reads": len(reads)}
+    if (reason := _mixed(tried, reads)) is not None:
+        return _unknown("set-full", level, reason, counts)
+    fates = fates_of(attempts)
+    lost = [fate for fate in fates if fate.is_lost]
+    stale = [fate for fate in fates if fate.is_stale]
+    stable = sum(fate.is_stable for fate in fates)
+    counts |= {
+        "stable": stable,
+        "lost": len(lost),
+        "stale": len(stale),
+        "never read": len(fates) - stable - len(lost),
+    }
+    anomalies = [
+        *_lost([(fate.addition, fate.absent) for fate in lost if fate.absent is not None]),
+        *_twice(reads),
+        *_from_nowhere(tried, reads),
+        *(_stale(stale) if level == LINEARIZABLE else ()),
+    ]
+    if not anomalies and not stable:
+        return _unknown("set-full", level, "No element was seen that was there to stay.", counts)
+    failed = sum(fate.addition.outcome == "fail" and fate.present is not None for fate in fates)
+    notes = list(_failed_notes(failed))
+    if stale and level != LINEARIZABLE:
+        notes.append(f"{counted(len(stale), 'element')} came late: the level permits it.")
+    return _answer("set-full", level, anomalies, counts, tuple(notes))
+
+
+def fates_of(attempts: Sequence[Attempt]) -> list[Fate]:
+    """What became of each element that somebody tried to add, in the order of the additions."""
+    fates: dict[Hashable, Fate] = {}
+    for one in _additions(attempts):
+        fates.setdefault(_element(one), Fate(_element(one), one))
+    ends = [one for one in attempts if one.is_ok and one.ended is not None]
+    for one in sorted(ends, key=lambda one: one.ended or 0):
+        if one.f == ADD:
+            fate = fates[_element(one)]
+            fate.known_at = one.ended if fate.known_at is None else fate.known_at
+        elif one.f == READ and one.answered is not None:
+            _see(fates, one)
+    return list(fates.values())
+
+
+def _see(fates: Mapping[Hashable, Fate], read: Attempt) -> None:
+    elements = set(_elements(read))
+    for element, fate in fates.items():
+        if fate.addition.began > (read.ended or 0):
+            continue
+        if element in elements:
+            fate.known_at = read.ended if fate.known_at is None else fate.known_at
+            if _began(fate.present) < read.began:
+                fate.present = read
+        elif _began(fate.absent) < read.began:
+            fate.absent = read
+
+
+def _began(one: Attempt | None) -> int:
+    return -1 if one is None else one.began
+
+
+def _additions(attempts: Sequence[Attempt]) -> Iterator[Attempt]:
+    return (one for one in attempts if one.f == ADD)
+
+
+def _reads(attempts: Sequence[Attempt]) -> list[Read]:
+    return [
+        Read(attempt=one, elements=Counter(_elements(one)))
+        for one in attempts
+        if one.f == READ and one.is_ok and one.answered is not None
+    ]
+
+
+def _element(addition: Attempt) -> Hashable:
+    return _frozen(addition.asked)
+
+
+def _elements(read: Attempt) -> list[Hashable]:
+    if not isinstance(read.answered, list | tuple):
+        raise HistoryValueError(
+            f"a read of {shown(read.answered)}, which is no set",
+            line=read.end_line,
+            remedy="a list of all elements",
+        )
+    return [_frozen(one) for one in read.answered]
+
+
+def _frozen(value: object) -> Hashable:
+    if isinstance(value, list | tuple):
+        return tuple(_frozen(one) for one in value)
+    if isinstance(value, Hashable):
+        return value
+    raise HistoryValueError(f"{shown(value)} cannot be an element of a set")
+
+
+def _mixed(tried: Mapping[Hashable, Attempt], reads: Sequence[Read]) -> str | None:
+    """Whether additions are pairs of a key and an element, and reads bare elements.
+
+    Jepsen wraps values in keys for its ``independent`` tests, and ``set_full.edn`` of elle-cli has
+    them unwrapped on one side only: whether all elements are lost or none hangs on which is meant.
+    """
+    pairs = bool(tried) and all(isinstance(e, tuple) and len(e) == 2 for e in tried)
+    bare = {element for read in reads for element in read.elements}
+    if not pairs or any(isinstance(element, tuple) for element in bare):
+        return None
+    if not bare & {element[1] for element in tried if isinstance(element, tuple)}:
+        return None
+    return (
+        "Additions are pairs of a key and an element, reads hold bare elements: as they stand all "
+        "are lost, without the keys they are not. Write both in the same way."
+    )
+
+
+def _lost(lost: Sequence[tuple[Attempt, Attempt]]) -> Iterator[Anomaly]:
+    if not lost:
+        return
+    addition, read = lost[0]
+    words = counted(len(lost), "acknowledged element is", "acknowledged elements are")
+    yield Anomaly(
+        name="lost",
+        sentences=(
+            f"{capital(words)} not there any more: {_named([one for one, _ in lost])}.",
+            f"{shown(_element(addition))} was added by {addition}; {read} lacks it, and no later "
+            "read has it.",
+        ),
+        evidence=tuple(
+            one.evidence(element=shown(_element(one)), lacked_by=other.where) for one, other in lost
+        ),
+        count=len(lost),
+    )
+
+
+def _stale(stale: Sequence[Fate]) -> Iterator[Anomaly]:
+    if not stale:
+        return
+    first = stale[0]
+    words = counted(len(stale), "element was", "elements were")
+    yield Anomaly(
+        name="stale-read",
+        sentences=(
+            f"{capital(words)} known and yet not seen: {_named([f.addition for f in stale])}.",
+            f"{shown(first.element)} was added by {first.addition}; {first.absent} began when it "
+            "was known, and lacks it.",
+        ),
+        evidence=tuple(
+            fate.addition.evidence(
+                element=shown(fate.element), lacked_by=fate.absent.where if fate.absent else None
+            )
+            for fate in stale
+        ),
+        count=len(stale),
+    )
+
+
+def _twice(reads: Sequence[Read]) -> Iterator[Anomaly]:
+    twice = [
+        (element, times, read.attempt)
+        for read in reads
+        for element, times in read.elements.items()
+        if times > 1
+    ]
+    if not twice:
+        return
+    element, times, read = twice[0]
+    yield Anomaly(
+        name="duplicate",
+        sentences=(f"{capital(str(read))} has {shown(element)} {times:,} times.",),
+        evidence=tuple(
+            one.evidence(element=shown(element), times=times) for element, times, one in twice
+        ),
+        count=len({element for element, _, _ in twice}),
+    )
+
+
+def _from_nowhere(tried: Mapping[Hashable, Attempt], reads: Sequence[Read]) -> Iterator[Anomaly]:
+    found = {
+        element: read.attempt
+        for read in reversed(reads)
+        for element in read.elements
+        if element not in tried or tried[element].began > (read.attempt.ended or 0)
+    }
+    if not found:
+        return
+    element, read = next(iter(found.items()))
+    yield Anomaly(
+        name="phantom",
+        sentences=(f"{capital(str(read))} has {shown(element)}, which nobody had tried to add.",),
+        evidence=tuple(one.evidence(element=shown(element)) for element, one in found.items()),
+        count=len(found),
+    )
+
+
+def _named(additions: Sequence[Attempt]) -> str:
+    names = [shown(_element(one)) for one in additions[:NAMED_MAX]]
+    more = f" and {len(additions) - NAMED_MAX:,} more" if len(additions) > NAMED_MAX else ""
+    return f"{', '.join(names)}{more}"
+
+
+def _failed_notes(failed: int) -> tuple[str, ...]:
+    if not failed:
+        return ()
+    words = counted(failed, "element was", "elements were")
+    return (f"{capital(words)} read though the addition had failed: as in Jepsen, no anomaly.",)
+
+
+def _answer(
+    model: str,
+    level: str,
+    anomalies: Sequence[Anomaly],
+    counts: Mapping[str, int],
+    notes: tuple[str, ...],
+) -> Answer:
+    if anomalies:
+        return Answer(
+            model=model,
+            level=level,
+            verdict=Verdict.INVALID,
+            reason=anomalies[0].sentences[0],
+            anomalies=tuple(anomalies),
+            counts=counts,
+            notes=notes,
+        )
+    return Answer(
+        model=model,
+        level=level,
+        verdict=Verdict.VALID,
+        reason=f"Of {counted(counts['additions'], 'element')} none is lost, twice or from nowhere.",
+        proof=Proof(
+            method="Every read was compared with every element that somebody tried to add.",
+            checked=counts["reads"],
+        ),
+        counts=counts,
+        notes=notes,
+    )
+
+
+def _unknown(model: str, level: str, reason: str, counts: Mapping[str, int]) -> Answer:
+    return Answer(model=model, level=level, verdict=Verdict.UNKNOWN, reason=reason, counts=counts)

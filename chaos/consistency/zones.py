@@ -1,0 +1,141 @@
+"""Registers whose written values are unique: Gibbons and Korach's zones, in the time of a sort.
+
+Where each value is written once, all calls of a value (its write and the reads of it) stand next to
+each other in any order: a cluster. A cluster reaches from its first end to its last beginning. If
+that is forward in time, the register held its value all that while: two such reigns may not
+overlap, and no other cluster may lie wholly inside one. Nothing else can go wrong (P. Gibbons,
+E. Korach: "Testing shared memories", SIAM J. Comput. 26(4), 1997, theorem 4.6), and the clusters in
+the order of their left edges are the order that proves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+
+from chaos.consistency.calls import READ, WRITE, Call, shown
+
+_NEVER = 1 << 62
+"""Later than any position of a history."""
+_BEFORE_ALL = -1
+"""Earlier than any position: when the opening value was written."""
+
+
+@dataclass(slots=True)
+class _Cluster:
+    """All calls of one value."""
+
+    value: Hashable
+    write: Call | None = None
+    reads: list[Call] = field(default_factory=list)
+    is_opening: bool = False
+
+    @property
+    def first_end(self) -> int:
+        if self.is_opening:
+            return _BEFORE_ALL
+        ends = [call.ended for call in self.calls if call.ended is not None]
+        return min(ends, default=_NEVER)
+
+    @property
+    def last_begin(self) -> int:
+        return max((call.began for call in self.calls), default=_BEFORE_ALL)
+
+    @property
+    def calls(self) -> list[Call]:
+        reads = sorted(self.reads, key=lambda call: call.began)
+        return reads if self.write is None else [self.write, *reads]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clash:
+    """Why no order explains the calls: the few that contradict each other."""
+
+    sentence: str
+    calls: tuple[Call, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Zone:
+    left: int
+    right: int
+    is_reign: bool
+    cluster: _Cluster
+
+
+def are_unique(calls: Sequence[Call], opening: Hashable) -> bool:
+    """Whether the calls are reads and writes only, and no value is written twice."""
+    written = [call.value for call in calls if call.f == WRITE]
+    return len({*written, opening}) == len(written) + 1 and all(
+        call.f in {READ, WRITE} for call in calls
+    )
+
+
+def order_or_clash(calls: Sequence[Call], opening: Hashable) -> tuple[Call, ...] | Clash:
+    """The order that explains the calls, or the calls for which there is none.
+
+    Args:
+        calls: Reads and writes of one register, each value written once (``are_unique``).
+        opening: What it holds before the first write.
+    """
+    clusters = {opening: _Cluster(opening, is_opening=True)}
+    for call in calls:
+        cluster = clusters.setdefault(call.value, _Cluster(call.value))
+        if call.f == WRITE:
+            cluster.write = call
+        elif not call.is_open:
+            cluster.reads.append(call)
+    zones = []
+    for cluster in clusters.values():
+        if (clash := _without_its_write(cluster)) is not None:
+            return clash
+        if cluster.reads or cluster.is_opening or not (cluster.write and cluster.write.is_open):
+            end, begin = cluster.first_end, cluster.last_begin
+            zones.append(
+                _Zone(
+                    left=min(end, begin),
+                    right=max(end, begin),
+                    is_reign=end <= begin,
+                    cluster=cluster,
+                )
+            )
+    zones.sort(key=lambda zone: zone.left)
+    reign: _Zone | None = None
+    for zone in zones:
+        if reign is not None and zone.is_reign and zone.left < reign.right:
+            return _clash("were both read before and after the other", reign, zone)
+        if reign is not None and not zone.is_reign and zone.right < reign.right:
+            return _clash("came one inside the other's reign", reign, zone)
+        if zone.is_reign:
+            reign = zone
+    return tuple(call for zone in zones for call in zone.cluster.calls)
+
+
+def _without_its_write(cluster: _Cluster) -> Clash | None:
+    if cluster.is_opening or not cluster.reads:
+        return None
+    read = min(cluster.reads, key=lambda call: call.ended or _NEVER)
+    if cluster.write is None:
+        return Clash(sentence=f"Nobody wrote {shown(cluster.value)}: {read}.", calls=(read,))
+    if read.ended is not None and read.ended < cluster.write.began:
+        return Clash(
+            sentence=f"{read} had ended before {cluster.write} began.", calls=(read, cluster.write)
+        )
+    return None
+
+
+def _clash(words: str, one: _Zone, other: _Zone) -> Clash:
+    calls = (*_edges(one.cluster), *_edges(other.cluster))
+    values = f"{shown(one.cluster.value)} and {shown(other.cluster.value)}"
+    return Clash(
+        sentence=f"The values {values} {words}: {'; '.join(str(call) for call in calls)}.",
+        calls=calls,
+    )
+
+
+def _edges(cluster: _Cluster) -> tuple[Call, ...]:
+    """The calls that make the zone: the first to end, and the last to begin; the write too."""
+    first = min(cluster.calls, key=lambda call: call.ended or _NEVER)
+    last = max(cluster.calls, key=lambda call: call.began)
+    some = [first, last] if cluster.write is None else [cluster.write, first, last]
+    return tuple({call.began: call for call in some}.values())
