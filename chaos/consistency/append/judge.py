@@ -1,0 +1,280 @@
+"""A history of list-append, judged at a level, with a proof or with a circle. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from chaos.consistency.answer import Anomaly, Answer, Proof
+from chaos.consistency.append.anomalies import find_anomalies
+from chaos.consistency.append.columns import Ints, Transactions
+from chaos.consistency.append.cycles import (
+    BACKWARD_VISITS_MAX,
+    SearchLimitError,
+    members_of_circles,
+    path_with_one_rw,
+    smallest_circle,
+)
+from chaos.consistency.append.edges import Dependencies, find_dependencies
+from chaos.consistency.append.order import (
+    Components,
+    Demand,
+    OrderGraph,
+    Parts,
+    Timeline,
+    build_graph,
+    find_components,
+    timeline_of,
+)
+from chaos.consistency.append.proof import replay
+from chaos.consistency.append.sentences import Teller
+from chaos.consistency.append.steps import Witness
+from chaos.consistency.append.versions import Versions, appended_twice, find_versions
+from chaos.consistency.levels import LEVELS, Level
+from chaos.findings import Verdict
+from chaos.wording import counted
+
+MODEL = "list-append"
+
+
+class ListAppendJudge:
+    """Judges one history, at as many levels as are asked; what they share is found once."""
+
+    def __init__(self, history: Transactions) -> None:
+        self._history = history
+
+    def judge(self, level: Level) -> Answer:
+        """The verdict at a level."""
+        history = self._history
+        twice = appended_twice(history)
+        if twice is not None:
+            what = f"{history.value_name(int(history.value[twice]))} is appended more than once to"
+            key = history.key_name(int(history.key[twice]))
+            return self._answer(
+                level,
+                Verdict.UNKNOWN,
+                f"{what} key {key}: the order of a list can only be told where each value is"
+                " appended once",
+            )
+        forbidden = [name for name in self._anomalies if name in level.forbids]
+        local = tuple(self._teller.local(name, self._anomalies[name]) for name in forbidden)
+        demand = Demand.of(level)
+        graph = build_graph(self._parts, demand)
+        components = find_components(graph)
+        if level.rw == "one":
+            return self._parallel(level, local, graph, components)
+        if not components.has_circle():
+            if local:
+                return self._invalid(level, local)
+            return self._valid(level, timeline_of(graph, components))
+        if not local and not level.reads_count and self._is_contested(demand):
+            return self._answer(
+                level,
+                Verdict.UNKNOWN,
+                "two equally long reads of a key contradict one another, and only with one of them"
+                " do the appends stand in a circle",
+            )
+        return self._circular(
+            level, local, demand, members_of_circles(graph, components), components
+        )
+
+    def _parallel(
+        self, level: Level, local: tuple[Anomaly, ...], graph: OrderGraph, components: Components
+    ) -> Answer:
+        """Parallel snapshot isolation: no circle of dependencies, and none with exactly one ``rw``.
+
+        What snapshot isolation allows, it allows too. So only where that is broken is looked at.
+        """
+        stronger = Demand(reads_count=True, rw="apart", order=level.order)
+        apart = build_graph(self._parts, stronger)
+        circles = find_components(apart)
+        if circles.has_circle():
+            members = members_of_circles(apart, circles)
+            if components.has_circle():
+                return self._circular(level, local, Demand.of(level), members, components)
+            try:
+                path = path_with_one_rw(self._parts.only(members), Demand.of(level))
+            except SearchLimitError:
+                if local:
+                    return self._invalid(level, local)
+                return self._answer(
+                    level,
+                    Verdict.UNKNOWN,
+                    f"{len(members):,} transactions hang together, and among them a circle with one"
+                    f" missed append was looked for up to the limit of {BACKWARD_VISITS_MAX:,}",
+                )
+            if path is not None:
+                return self._circular(level, local, Demand.of(level), members, circles)
+        if local:
+            return self._invalid(level, local)
+        return self._valid(level, timeline_of(graph, components))
+
+    def _circular(
+        self,
+        level: Level,
+        local: tuple[Anomaly, ...],
+        demand: Demand,
+        members: Ints,
+        components: Components,
+    ) -> Answer:
+        """INVALID by a circle, if the second function confirms one."""
+        circle = smallest_circle(self._witness, self._parts, members, demand)
+        if circle is None and local:
+            return self._invalid(level, local)
+        if circle is None:
+            return self._answer(
+                level,
+                Verdict.UNKNOWN,
+                f"{counted(len(members), 'transaction')} hang together in circles, but no circle"
+                " could be confirmed by the history alone",
+            )
+        several = int((components.sizes() > 1).sum())
+        told = self._teller.circle(circle, level.name, max(several, 1))
+        return self._invalid(level, (told, *local))
+
+    def _invalid(self, level: Level, anomalies: tuple[Anomaly, ...]) -> Answer:
+        names = ", ".join(dict.fromkeys(one.name for one in anomalies))
+        return self._answer(
+            level, Verdict.INVALID, f"it shows what {level.name} forbids: {names}", anomalies
+        )
+
+    def _valid(self, level: Level, timeline: Timeline | None) -> Answer:
+        """VALID, if the order explains the history."""
+        history, took_part = self._history, self._dependencies.took_part
+        if timeline is None:
+            return self._answer(level, Verdict.UNKNOWN, "no order could be made of the graph")
+        replayed = replay(history, took_part, timeline, level)
+        if replayed.wrong:
+            return self._answer(
+                level,
+                Verdict.UNKNOWN,
+                f"no anomaly was found, but the order that was found does not explain the history:"
+                f" {replayed.wrong}",
+            )
+        return self._answer(
+            level,
+            Verdict.VALID,
+            f"{counted(int(took_part.sum()), 'transaction')} stand in an order that explains every"
+            f" read as {level.name} asks",
+            proof=Proof(
+                method=_method(level),
+                order=_OrderInWords(history, took_part, timeline, is_split=level.is_snapshot),
+                checked=replayed.checked,
+            ),
+        )
+
+    def _answer(
+        self,
+        level: Level,
+        verdict: Verdict,
+        reason: str,
+        anomalies: tuple[Anomaly, ...] = (),
+        proof: Proof | None = None,
+    ) -> Answer:
+        history = self._history
+        return Answer(
+            model=MODEL,
+            level=level.name,
+            verdict=verdict,
+            reason=reason,
+            anomalies=anomalies,
+            proof=proof,
+            counts={
+                "transactions": history.count,
+                "acknowledged": int((history.outcome == 0).sum()),
+                "reads": int(history.is_read.sum()),
+                "appends": int((~history.is_read).sum()),
+                "keys": history.keys,
+            },
+        )
+
+    def _is_contested(self, demand: Demand) -> bool:
+        """Whether there is no circle without the keys whose order two reads tell differently."""
+        if not self._versions.contested.any():
+            return False
+        certain = build_graph(self._parts, demand, with_contested=False)
+        return not find_components(certain).has_circle()
+
+    @cached_property
+    def _versions(self) -> Versions:
+        return find_versions(self._history)
+
+    @cached_property
+    def _anomalies(self) -> Mapping[str, Ints]:
+        return find_anomalies(self._history, self._versions)
+
+    @cached_property
+    def _dependencies(self) -> Dependencies:
+        return find_dependencies(self._history, self._versions)
+
+    @cached_property
+    def _parts(self) -> Parts:
+        return Parts.of(self._history, self._dependencies)
+
+    @cached_property
+    def _witness(self) -> Witness:
+        return Witness(self._history)
+
+    @cached_property
+    def _teller(self) -> Teller:
+        return Teller(history=self._history, versions=self._versions, witness=self._witness)
+
+
+_METHODS: Mapping[str, str] = {
+    "appends": "In this order of commits every list grows as its longest read shows",
+    "none": "In this order of commits every read is what its key had been at some time before,"
+    " without a part of any transaction",
+    "one": "In this order of commits every read is what its key had been at some time before, and"
+    " no transaction missed an append that what it saw depends on",
+    "apart": "At the moment where each transaction reads, every key is what it saw, and of two"
+    " that append to one key one commits before the other reads",
+    "any": "Carried out one after the other in this order, the transactions read what they read",
+}
+_ORDERS: Mapping[str, str] = {
+    "none": ".",
+    "session": "; the acknowledged transactions of each process stand in its order.",
+    "clock": "; none stands before one that had ended before it began.",
+}
+
+
+def _method(level: Level) -> str:
+    """What the replay has shown, in a sentence."""
+    how = _METHODS[level.rw if level.reads_count else "appends"]
+    if level.rw == "any" and "internal" not in level.forbids:
+        how += ", but for what they had appended themselves"
+    return how + _ORDERS[level.order]
+
+
+class _OrderInWords(Sequence[str]):
+    """The steps of an order, worded when somebody asks."""
+
+    def __init__(
+        self, history: Transactions, took_part: np.ndarray, timeline: Timeline, *, is_split: bool
+    ) -> None:
+        who = np.flatnonzero(took_part)
+        reads, commits = timeline.read_at[who], timeline.commit_at[who]
+        places = np.concatenate([reads, commits]) if is_split else reads
+        order = np.argsort(places, kind="stable")
+        self._history = history
+        self._who = np.concatenate([who, who])[order] if is_split else who[order]
+        self._is_commit = order >= len(who)
+        self._is_split = is_split
+
+    def __len__(self) -> int:
+        return len(self._who)
+
+    def __getitem__(self, index: int) -> str:  # type: ignore[override]
+        details = self._history.details(int(self._who[index]))
+        lines = [str(details[key]) for key in ("began_line", "ended_line") if key in details]
+        what = ("commits " if self._is_commit[index] else "reads   ") if self._is_split else ""
+        return f"{what}process {details.get('process')}, lines {' to '.join(lines)}"
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[index] for index in range(len(self)))
+
+
+def judge_transactions(history: Transactions, level: str) -> Answer:
+    """The verdict on a history at a level of ``LEVELS``."""
+    return ListAppendJudge(history).judge(LEVELS[level])
