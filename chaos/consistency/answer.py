@@ -19,6 +19,8 @@ class Anomaly:
     """What happened, one sentence a step; the last one says why it cannot be."""
     evidence: tuple[Mapping[str, Scalar], ...] = ()
     """One mapping a transaction or operation: its line, process, node, time, LSN, as known."""
+    drawn: str = ""
+    """The circle in one line (``T1 -rw-> T2 -clock-> T1``); empty where there is none."""
     count: int = 1
     """So many of its kind were seen; this is the smallest of them."""
 
@@ -71,6 +73,7 @@ class Answer:
                     "name": one.name,
                     "count": one.count,
                     "sentences": list(one.sentences),
+                    "drawn": one.drawn,
                     "evidence": [dict(proof) for proof in one.evidence],
                 }
                 for one in self.anomalies

@@ -107,10 +107,15 @@ LEVELS: Mapping[str, Level] = {level.name: level for level in _levels()}
 DEFAULT_LEVEL = "strict-serializable"
 """What Elle demands when nothing is said."""
 
-_BY_ALIAS = {alias: level for level in LEVELS.values() for alias in (level.name, *level.aliases)}
+_BY_ALIAS = {
+    alias: level.name for level in LEVELS.values() for alias in (level.name, *level.aliases)
+}
 
 
-def find_level(name: str) -> Level | None:
-    """The level of a name or alias, as people write it: ``:PL-3``, ``Session SI``."""
+def level_named(name: str) -> str:
+    """The name of a level from what people write: ``:PL-3``, ``Session SI``, ``strict_ser``.
+
+    A name that is none is given back in its plain form.
+    """
     plain = name.strip().lstrip(":").lower().replace("_", "-").replace(" ", "-")
-    return _BY_ALIAS.get(plain)
+    return _BY_ALIAS.get(plain, plain)

@@ -14,6 +14,7 @@ from pathlib import Path
 from chaos.consistency import bank, comments, counter, long_fork, sets
 from chaos.consistency.answer import Answer
 from chaos.consistency.foreign import judging
+from chaos.consistency.levels import DEFAULT_LEVEL, LEVELS, level_named
 from chaos.consistency.registers import LINEARIZABLE
 
 Judge = Callable[[Path, str], Answer]
@@ -37,10 +38,29 @@ class HistoryModel:
     default_level: str
     load: Callable[[], Judge]
 
+    def find_level(self, name: str) -> str | None:
+        """The level that a name or an alias means; None: none of this model."""
+        plain = level_named(name)
+        return plain if plain in self.levels else None
+
+
+def _list_append() -> Judge:
+    from chaos.consistency.append.files import judge_file  # noqa: PLC0415
+
+    return judge_file
+
 
 _KNOSSOS = "EDN or JSON by Knossos' conventions"
 
 _ALL: tuple[HistoryModel, ...] = (
+    HistoryModel(
+        name="list-append",
+        about="Transactions of [append key value] and [r key list]: Jepsen's and Elle's EDN, "
+        "elle-cli's JSON.",
+        levels=tuple(LEVELS),
+        default_level=DEFAULT_LEVEL,
+        load=_list_append,
+    ),
     HistoryModel(
         name="register",
         about=f"read, write and cas of a register: {_KNOSSOS}, Jepsen's log lines by Porcupine's.",

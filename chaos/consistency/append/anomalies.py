@@ -34,7 +34,7 @@ class _Groups:
 
 def find_anomalies(history: Transactions, versions: Versions) -> Mapping[str, Ints]:
     """The micro-operations at which each anomaly shows; only anomalies that are there."""
-    groups = _groups(history)
+    groups = _groups(history, versions)
     duplicates, phantoms = _strange_lists(history, versions)
     found = {
         "duplicate-elements": duplicates,
@@ -50,8 +50,9 @@ def find_anomalies(history: Transactions, versions: Versions) -> Mapping[str, In
     return {name: micro for name, micro in found.items() if len(micro)}
 
 
-def _groups(history: Transactions) -> _Groups:
+def _groups(history: Transactions, versions: Versions) -> _Groups:
     known = ~history.is_read | (history.length >= 0)
+    known[versions.contradicting] = False
     micro = np.flatnonzero(known & (history.outcome[history.op] != FAIL))
     ids = history.op[micro] * np.int64(max(history.keys, 1)) + history.key[micro]
     order = np.argsort(ids, kind="stable")
@@ -113,9 +114,8 @@ def _aborted_reads(history: Transactions, versions: Versions) -> Ints:
     never = np.iinfo(np.int64).max
     first = np.full(history.keys, never, np.int64)
     np.minimum.at(first, versions.key[failed], failed - versions.start[versions.key[failed]])
-    reads = versions.reads
-    ok = history.outcome[history.op[reads]] == OK
-    aborted: Ints = reads[ok & (history.length[reads] > first[history.key[reads]])]
+    reads = _sound_reads(history, versions)
+    aborted: Ints = reads[history.length[reads] > first[history.key[reads]]]
     return aborted
 
 
@@ -132,6 +132,14 @@ def _dirty_updates(history: Transactions, versions: Versions) -> Ints:
     return dirty
 
 
+def _sound_reads(history: Transactions, versions: Versions) -> Ints:
+    """Acknowledged reads that agree with the longest one."""
+    sound = np.zeros(len(history.op), np.bool_)
+    sound[versions.reads] = history.outcome[history.op[versions.reads]] == OK
+    sound[versions.contradicting] = False
+    return np.flatnonzero(sound)
+
+
 def _outcomes(history: Transactions, versions: Versions) -> Ints:
     """Of each version: how its writer ended; -1 where nobody wrote it."""
     outcome = np.full(len(versions.writer), -1, np.int64)
@@ -146,8 +154,8 @@ def _intermediate_reads(history: Transactions, versions: Versions, groups: _Grou
     appends, group = groups.micro[is_append], groups.group[is_append]
     intermediate = np.zeros(len(history.op), np.bool_)
     intermediate[appends[:-1][group[1:] == group[:-1]]] = True
-    reads = versions.reads
-    reads = reads[(history.length[reads] > 0) & (history.outcome[history.op[reads]] == OK)]
+    reads = _sound_reads(history, versions)
+    reads = reads[history.length[reads] > 0]
     last = versions.append[versions.start[history.key[reads]] + history.length[reads] - 1]
     others = (last >= 0) & (history.op[last] != history.op[reads])
     found: Ints = reads[others & intermediate[last]]

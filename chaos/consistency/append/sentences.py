@@ -40,10 +40,16 @@ class Teller:
             for step in circle.steps
         ]
         sentences.append(f"So T1 comes before itself, which {level} forbids.")
-        return self._anomaly(circle.name, transactions, sentences, components)
+        drawn = "".join(f"{names[step.before]} -{step.kind}-> " for step in circle.steps) + "T1"
+        return self._anomaly(circle.name, transactions, sentences, components, drawn)
 
     def _anomaly(
-        self, name: str, transactions: Sequence[int], sentences: Sequence[str], count: int
+        self,
+        name: str,
+        transactions: Sequence[int],
+        sentences: Sequence[str],
+        count: int,
+        drawn: str = "",
     ) -> Anomaly:
         unique = list(dict.fromkeys(transactions))
         evidence: list[Mapping[str, Scalar]] = [

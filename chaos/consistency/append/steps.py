@@ -49,13 +49,13 @@ class Witness:
         return None
 
     def longest(self, key: int) -> list[int]:
-        """The longest read of a key; the empty list where nobody saw anything."""
+        """The longest read of a key, the last one of several; empty where nobody saw anything."""
         if key not in self._longest:
             history = self._history
             reads = np.flatnonzero(history.is_read & (history.key == key) & (history.length > 0))
             reads = reads[history.outcome[history.op[reads]] != FAIL]
-            best = reads[np.argmax(history.length[reads])] if len(reads) else None
-            self._longest[key] = [] if best is None else history.list_of(int(best))
+            longest = reads[history.length[reads] == history.length[reads].max(initial=0)]
+            self._longest[key] = history.list_of(int(longest[-1])) if len(longest) else []
         return self._longest[key]
 
     def shown_list(self, elements: Sequence[int]) -> str:
