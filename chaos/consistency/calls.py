@@ -64,6 +64,11 @@ class Call:
         return self.f in {READ, CAS_MISSED}
 
     @property
+    def is_blind(self) -> bool:
+        """Whether the state after it does not depend on the one before."""
+        return self.f == WRITE
+
+    @property
     def words(self) -> str:
         """What was asked and answered, in a few words."""
         match self.f, self.value:

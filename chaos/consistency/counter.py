@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -63,16 +63,15 @@ def judge(attempts: Sequence[Attempt], *, level: str) -> Answer:
     Raises:
         HistoryValueError: an amount or a value is no whole number.
     """
-    reads = bounds_of_reads(attempts)
+    bounds = bounds_of(attempts)
     given = [one for one in attempts if one.f == ADD_AND_GET and one.is_ok]
-    anomalies = [
-        *_out_of_bounds(attempts, [one for one in reads if not one.are_kept]),
-        *_given_twice(given),
-        *_given_backwards(given),
-    ]
+    wrong = [one for one in bounds if not one.are_kept]
+    anomalies = list(_out_of_bounds(attempts, wrong))
+    if all(_amount(one) > 0 for one in given):
+        anomalies += [*_given_twice(given), *_given_backwards(given)]
     counts = {
         "operations": len(attempts),
-        "reads": len(reads),
+        "reads": len(bounds) - len(given),
         "additions": sum(one.f in {ADD, ADD_AND_GET} for one in attempts),
     }
     if anomalies:
@@ -85,7 +84,7 @@ def judge(attempts: Sequence[Attempt], *, level: str) -> Answer:
             counts=counts,
         )
     recount = Recount(attempts)
-    if not all(recount.is_within(one.read) for one in reads):
+    if not all(recount.is_within(one.read) for one in bounds):
         return Answer(
             model="counter",
             level=level,
@@ -93,77 +92,80 @@ def judge(attempts: Sequence[Attempt], *, level: str) -> Answer:
             reason="The judge contradicts itself: bounds counted twice are not the same.",
             counts=counts,
         )
-    checked = len(reads) + len(given)
     return Answer(
         model="counter",
         level=level,
         verdict=Verdict.VALID,
-        reason=f"{capital(counted(len(reads), 'read'))} within the additions before and beside "
-        f"each, {counted(len(given), 'value')} given once and in order.",
+        reason=f"{counted(counts['reads'], 'read')} within the additions before and beside each, "
+        f"{counted(len(given), 'value')} given once and in order.",
         proof=Proof(
-            method="The bounds of every read were counted again, from sums of all additions.",
-            checked=checked,
+            method="The bounds of every value seen were counted again, from sums of all additions.",
+            checked=len(bounds),
         ),
         counts=counts,
-        notes=() if checked else ("Nothing was read: nothing could contradict the additions.",),
+        notes=() if bounds else ("Nothing was read: nothing could contradict the additions.",),
     )
 
 
-def bounds_of_reads(attempts: Sequence[Attempt]) -> list[Bounds]:
-    """The bounds of every read that ended well, by their ends; one sweep along the clock.
+def bounds_of(attempts: Sequence[Attempt]) -> list[Bounds]:
+    """The bounds of every value that was seen, by the ends; one sweep along the clock.
 
     Args:
-        attempts: Additions (``asked`` is how much) and reads (``answered`` is what was seen).
+        attempts: Additions (``asked`` is how much), reads (``answered`` is what was seen), and
+            additions that answer the new value; each of those sees itself.
     """
     events = [(one.began, False, one) for one in attempts]
     events += [(one.ended, True, one) for one in attempts if one.ended is not None]
-    sums = Counter[str]()
+    more, less = _Tally(), _Tally()
     at_begin: dict[int, tuple[int, int]] = {}
-    reads = []
+    bounds = []
     for _, is_end, one in sorted(events, key=lambda event: event[0]):
-        if one.f in {ADD, ADD_AND_GET} and one.outcome != "fail":
-            amount = _number(one.asked, one)
-            sign = "more" if amount > 0 else "less"
-            if not is_end:
-                sums[f"{sign} begun"] += amount
-            elif one.is_ok:
-                sums[f"{sign} ended"] += amount
-        elif one.f == READ and one.is_ok:
-            if not is_end:
-                at_begin[one.began] = sums["more ended"], sums["less ended"]
-                continue
-            more, less = at_begin.pop(one.began)
-            reads.append(
+        if not is_end:
+            at_begin[one.began] = more.ended, less.ended
+        amount = _amount(one)
+        tally = more if amount > 0 else less
+        if not is_end:
+            tally.begun += amount
+        elif _is_seen(one):
+            bounds.append(
                 Bounds(
                     read=one,
                     seen=_number(one.answered, one),
-                    lower=more + sums["less begun"],
-                    upper=less + sums["more begun"],
+                    lower=at_begin[one.began][0] + less.begun + max(amount, 0),
+                    upper=at_begin[one.began][1] + more.begun + min(amount, 0),
                 )
             )
-    return reads
+        if is_end and one.is_ok:
+            tally.ended += amount
+    return bounds
+
+
+@dataclass(slots=True)
+class _Tally:
+    """The sum of additions in one direction: of those that have begun, and that have ended well."""
+
+    begun: int = 0
+    ended: int = 0
 
 
 class Recount:
     """The second opinion on bounds: each is looked up in sums of all additions, without a sweep."""
 
-    def __init__(self, attempts: Iterable[Attempt]) -> None:
-        additions = [
-            one for one in attempts if one.f in {ADD, ADD_AND_GET} and one.outcome != "fail"
-        ]
-        more = [(one, max(_number(one.asked, one), 0)) for one in additions]
-        less = [(one, min(_number(one.asked, one), 0)) for one in additions]
+    def __init__(self, attempts: Sequence[Attempt]) -> None:
+        more = [(one, max(_amount(one), 0)) for one in attempts]
+        less = [(one, min(_amount(one), 0)) for one in attempts]
         self._more_begun = _Sums((one.began, amount) for one, amount in more)
         self._less_begun = _Sums((one.began, amount) for one, amount in less)
         self._more_ended = _Sums((one.ended or 0, amount) for one, amount in more if one.is_ok)
         self._less_ended = _Sums((one.ended or 0, amount) for one, amount in less if one.is_ok)
 
     def is_within(self, read: Attempt) -> bool:
-        """Whether a read that ended well saw what it may see."""
+        """Whether a read or an addition that ended well saw what it may see."""
         assert read.ended is not None
+        own = _amount(read)
         lower = self._more_ended.before(read.began) + self._less_begun.before(read.ended)
         upper = self._less_ended.before(read.began) + self._more_begun.before(read.ended)
-        return lower <= _number(read.answered, read) <= upper
+        return lower + max(own, 0) <= _number(read.answered, read) <= upper + min(own, 0)
 
 
 class _Sums:
@@ -186,7 +188,7 @@ def _out_of_bounds(attempts: Sequence[Attempt], wrong: Sequence[Bounds]) -> Iter
     if not Recount(attempts).is_within(first.read):
         sentences.append("Confirmed: its bounds were counted again from all additions.")
     yield Anomaly(
-        name="read-out-of-bounds",
+        name="value-out-of-bounds",
         sentences=tuple(sentences),
         evidence=tuple(
             one.read.evidence(seen=one.seen, lower=one.lower, upper=one.upper) for one in wrong
@@ -217,8 +219,6 @@ def _given_twice(given: Sequence[Attempt]) -> Iterator[Anomaly]:
 
 def _given_backwards(given: Sequence[Attempt]) -> Iterator[Anomaly]:
     """A value that is smaller than one given before it began, though all additions are upward."""
-    if any(_number(one.asked, one) <= 0 for one in given):
-        return
     calls = [
         Call(
             f=WRITE,
@@ -242,6 +242,15 @@ def _given_backwards(given: Sequence[Attempt]) -> Iterator[Anomaly]:
             ),
             evidence=tuple(call.evidence(value=call.version) for call in clash.calls),
         )
+
+
+def _amount(one: Attempt) -> int:
+    """How much an attempt adds, if it takes effect; a read adds nothing."""
+    return _number(one.asked, one) if one.f in {ADD, ADD_AND_GET} and one.outcome != "fail" else 0
+
+
+def _is_seen(one: Attempt) -> bool:
+    return one.is_ok and one.f in {READ, ADD_AND_GET}
 
 
 def _number(value: object, one: Attempt) -> int:

@@ -33,9 +33,9 @@ def objection(order: Sequence[Call], calls: Sequence[Call], on: SequentialObject
     state = on.opening
     latest: Call | None = None
     for call in order:
-        state = on.after(state, call)
+        before, state = state, on.after(state, call)
         if state is ILLEGAL:
-            return f"The answer of {call} is wrong at its place."
+            return f"The answer of {call} is wrong: before it there was {on.describe(before)}."
         if latest is not None and call.ended is not None and call.ended < latest.began:
             return f"{call} had ended before {latest}, which stands before it, began."
         if latest is None or call.began > latest.began:

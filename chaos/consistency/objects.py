@@ -37,6 +37,13 @@ class SequentialObject(Protocol):
         """The state after a call, or ``ILLEGAL`` when it cannot have answered as it did."""
         ...
 
+    def may_lead(self, state: State, look: Call) -> bool:
+        """Whether calls that are not blind may lead from a state to one in which a look is right.
+
+        True where that is not known.
+        """
+        ...
+
     def describe(self, state: State) -> str:
         """A state in a sentence: "the object is …"."""
         ...
@@ -61,6 +68,10 @@ class Register:
                 return ILLEGAL if expected == state else state
         raise ValueError(f"a register knows no {call.f}")
 
+    def may_lead(self, state: State, look: Call) -> bool:
+        """Not looked into."""
+        return True
+
     def describe(self, state: State) -> str:
         """Its value."""
         return calls.shown(state)
@@ -79,6 +90,10 @@ class Mutex:
         if call.f == calls.RELEASE:
             return False if state else ILLEGAL
         raise ValueError(f"a lock knows no {call.f}")
+
+    def may_lead(self, state: State, look: Call) -> bool:
+        """Not looked into."""
+        return True
 
     def describe(self, state: State) -> str:
         """Held or free."""
@@ -101,6 +116,10 @@ class Text:
             case calls.READ, value:
                 return state if value == state else ILLEGAL
         raise ValueError(f"a text knows no {call.f} of {calls.shown(call.value)}")
+
+    def may_lead(self, state: State, look: Call) -> bool:
+        """Appends keep what is there: it must be the beginning of what was read."""
+        return str(look.value).startswith(str(state))
 
     def describe(self, state: State) -> str:
         """The text, its middle left out when it is long."""
@@ -125,6 +144,10 @@ class MultiRegister:
             elif value is not None and value != values[self._place[key]]:
                 return ILLEGAL
         return tuple(values)
+
+    def may_lead(self, state: State, look: Call) -> bool:
+        """Not looked into."""
+        return True
 
     def describe(self, state: State) -> str:
         """The value of each key."""

@@ -27,6 +27,13 @@ from chaos.wording import counted, joined
 LINEARIZABLE = "linearizable"
 """The only level of these models."""
 
+BY_VERSIONS = "given by the versions"
+"""How an order was come by that is the only one."""
+
+FURTHER = 100
+"""Once a key is refuted the others are searched to a hundredth of the limit: they can only add to
+the evidence."""
+
 NAMED_MAX = 4
 """So many calls, states or keys are named in one sentence."""
 
@@ -60,8 +67,9 @@ def judge(
     for call in calls:
         of_key[call.key].append(call)
     seen = _Seen()
-    for some in of_key.values():
-        _judge_one(some, on(), seen, situations_max)
+    for some in sorted(of_key.values(), key=len):
+        most = situations_max if not seen.anomalies else situations_max // FURTHER
+        _judge_one(some, on(), seen, most)
     counts = {
         "operations": len(calls),
         "open operations": sum(call.is_open for call in calls),
@@ -95,7 +103,7 @@ def _judge_one(
     """Judges one key, and writes down what it finds."""
     found: tuple[Call, ...] | zones.Clash | search.Stuck | search.GaveUp
     if isinstance(on, Register) and versions.are_given(calls):
-        found, method = versions.order_or_clash(calls), "given by the versions"
+        found, method = versions.order_or_clash(calls), BY_VERSIONS
     elif isinstance(on, Register) and zones.are_unique(calls, on.opening):
         found, method = zones.order_or_clash(calls, on.opening), "made of zones"
     else:
@@ -106,7 +114,13 @@ def _judge_one(
         case zones.Clash():
             seen.anomalies.append(_clashing(found, on, method))
         case search.Stuck():
-            seen.anomalies.append(_without_place(found, calls, on))
+            if (anomaly := _without_place(found, calls, on)) is None:
+                seen.unknown.append(
+                    f"{_of_key(calls[0])}The judge contradicts itself: the sweep finds an order "
+                    "where the search finds none."
+                )
+            else:
+                seen.anomalies.append(anomaly)
         case search.GaveUp():
             seen.unknown.append(
                 f"{_of_key(calls[0])}The search gave up after "
@@ -115,10 +129,14 @@ def _judge_one(
                 "many orders."
             )
         case _:
-            if (wrong := objection(found, calls, on)) is not None:
+            wrong = objection(found, calls, on)
+            if wrong is None:
+                seen.orders.append(found)
+                seen.methods.add(method)
+            elif method == BY_VERSIONS:
+                seen.anomalies.append(_wrong_in_the_only_order(wrong, calls[0]))
+            else:
                 seen.unknown.append(f"{_of_key(calls[0])}The judge contradicts itself: {wrong}")
-            seen.orders.append(found)
-            seen.methods.add(method)
 
 
 def _proof(seen: _Seen) -> Proof:
@@ -148,7 +166,7 @@ class _Steps(Sequence[str]):
 
 def _clashing(clash: zones.Clash, on: SequentialObject, method: str) -> Anomaly:
     sentences = [f"{_of_key(clash.calls[0])}{capital(clash.sentence)}"]
-    if method != "given by the versions" and _is_refuted(clash.calls, on):
+    if method != BY_VERSIONS and _is_refuted(clash.calls, on):
         sentences.append(
             f"Confirmed by a sweep over {counted(len(clash.calls), 'call')} alone: "
             "they have no order."
@@ -160,6 +178,13 @@ def _clashing(clash: zones.Clash, on: SequentialObject, method: str) -> Anomaly:
     )
 
 
+def _wrong_in_the_only_order(wrong: str, of: Call) -> Anomaly:
+    return Anomaly(
+        name="not-linearizable",
+        sentences=(f"{_of_key(of)}{wrong}", "The versions leave no other order."),
+    )
+
+
 def _is_refuted(calls: Sequence[Call], on: SequentialObject) -> bool:
     try:
         return sweep(calls, on) is not None
@@ -167,38 +192,44 @@ def _is_refuted(calls: Sequence[Call], on: SequentialObject) -> bool:
         return False
 
 
-def _without_place(stuck: search.Stuck, calls: Sequence[Call], on: SequentialObject) -> Anomaly:
-    """The call, what the object may have been when it ran, and what ran beside it."""
-    end = stuck.call.ended
-    assert end is not None
-    prefix = [call for call in calls if call.began < end]
+def _without_place(
+    stuck: search.Stuck, calls: Sequence[Call], on: SequentialObject
+) -> Anomaly | None:
+    """The call, what the object may have been when it ran, and what ran beside it.
+
+    None where the second opinion is another one.
+    """
+    try:
+        dead = sweep([call for call in calls if call.began < _end_of(stuck.call)], on)
+    except TooManyError:
+        call, states = stuck.call, stuck.states
+        closing = "A sweep cannot confirm it: too many situations are possible at once."
+    else:
+        if dead is None:
+            return None
+        call, states = dead.call, dead.before
+        closing = "Confirmed by a sweep through all situations up to its end."
     beside = [
-        call
-        for call in prefix
-        if call is not stuck.call
-        and not call.only_looks
-        and (call.ended is None or call.ended > stuck.call.began)
+        one
+        for one in calls
+        if one is not call
+        and not one.only_looks
+        and one.began < _end_of(call)
+        and (one.ended is None or one.ended > call.began)
     ]
     sentences = [
-        f"{_of_key(stuck.call)}{capital(str(stuck.call))} has a place in no order.",
-        f"In every order of the calls that ended before it, the object is "
-        f"{_listed([on.describe(state) for state in stuck.states], 'or')} there.",
+        f"{_of_key(call)}{capital(str(call))} has a place in no order.",
+        f"Whatever the order of the calls before, the object is "
+        f"{_listed([on.describe(state) for state in states], 'or')} until its end.",
     ]
     if beside:
-        sentences.append(
-            f"Beside it {_listed([str(call) for call in beside], 'and')} may change it."
-        )
-    try:
-        if (dead := sweep(prefix, on)) is not None and dead.call == stuck.call:
-            sentences.append("Confirmed by a sweep through all situations up to its end.")
-    except TooManyError:
-        sentences.append("A sweep cannot confirm it: too many situations are possible at once.")
+        sentences.append(f"Beside it {_listed([str(one) for one in beside], 'and')} may change it.")
     return Anomaly(
         name="not-linearizable",
-        sentences=tuple(sentences),
+        sentences=(*sentences, closing),
         evidence=(
-            stuck.call.evidence(role="no place"),
-            *(call.evidence(role="beside it") for call in beside),
+            call.evidence(role="no place"),
+            *(one.evidence(role="beside it") for one in beside),
         ),
     )
 
@@ -214,3 +245,8 @@ def _listed(words: Sequence[str], last: str) -> str:
 
 def _of_key(call: Call) -> str:
     return "" if call.key is None else f"Key {shown(call.key)}: "
+
+
+def _end_of(call: Call) -> int:
+    assert call.ended is not None
+    return call.ended

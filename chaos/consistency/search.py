@@ -3,14 +3,16 @@
 An order is right when the object can answer so one call at a time, and when no call stands behind
 one that began after its end (linearizability: Herlihy and Wing, 1990). The search tries, from the
 first call on, every call that may come next (Wing and Gong, 1993), and never twice the same set of
-placed calls in the same state (Lowe, 2017), as Knossos and Porcupine do. Four things keep it small:
+placed calls in the same state (Lowe, 2017), as Knossos and Porcupine do. Five things keep it small:
 
 - Closed calls are numbered by their ends. Those placed are all up to a number, and a few beside it:
   a set of placed calls is that number and a bit mask as wide as the concurrency, not the history.
 - A call that only looks is placed as soon as its answer is right: to wait can never help it.
 - Open calls that ask the same are one class, used in the order in which they began: an open call
-  can do whatever a younger one like it can.
+  can do whatever a younger one like it can. None is used just to be overwritten.
 - What failed with some open calls used fails with more of them used.
+- Where the next look is known, no blind write can come before it, and what the object holds cannot
+  lead to it any more (a text that is no beginning of the one read), nothing further is tried.
 
 The question is NP-complete (Gibbons and Korach, 1997), so the search has a limit and says so.
 """
@@ -20,6 +22,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from chaos.consistency.calls import Call
 from chaos.consistency.objects import ILLEGAL, SequentialObject, State
@@ -42,9 +45,10 @@ class Stuck:
     """There is no such order."""
 
     call: Call
-    """The first call, by its end, that no order has a place for: all that ended before have one."""
+    """A call that no order of those that began before its end has a place for. It is the first one
+    by its end, unless looks ahead cut the search short: then an earlier one may be."""
     states: tuple[State, ...]
-    """The states, each from an order of all calls that ended before, in which it found no place."""
+    """The states in which it found no place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +59,7 @@ class GaveUp:
     """How many it had looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Situation:
+class _Situation(NamedTuple):
     """How far an order has come."""
 
     first: int
@@ -64,13 +67,13 @@ class _Situation:
     beside: int
     """Bit i: the closed call ``first + i`` is placed."""
     used: tuple[int, ...]
-    """How many open calls of each class are placed."""
+    """How many open calls of each class are placed; behind them 1 if the last call placed is an
+    open one, else 0."""
     state: State
     order: _Path | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Path:
+class _Path(NamedTuple):
     """The calls placed so far, the last first."""
 
     call: Call
@@ -100,6 +103,7 @@ class _Search:
             if not call.only_looks:
                 classes[call.f, call.value].append(call)
         self._open = list(classes.values())
+        self._next_look = _next_look_of(self._closed)
         self._seen: dict[tuple[int, int, State], list[tuple[int, ...]]] = {}
         self._furthest = 0
         self._stuck_in: dict[State, None] = {}
@@ -107,8 +111,9 @@ class _Search:
     def run(self, situations_max: int) -> Order | Stuck | GaveUp:
         """Depth first, without recursion: histories are longer than Python's stack is deep."""
         begin = self._look(
-            _Situation(0, 0, (0,) * len(self._open), self._on.opening, None),
+            _Situation(0, 0, (0,) * (len(self._open) + 1), self._on.opening, None),
         )
+        self._is_new(begin)
         situations = 1
         stack = [(begin, self._next(begin))]
         while stack:
@@ -117,7 +122,7 @@ class _Search:
                 return Order(calls=_as_order(situation.order))
             for chosen in choices:
                 after = self._look(chosen)
-                if self._is_new(after):
+                if self._is_new(after) and not self._is_hopeless(after):
                     situations += 1
                     stack.append((after, self._next(after)))
                     break
@@ -129,7 +134,7 @@ class _Search:
 
     def _look(self, at: _Situation) -> _Situation:
         """Places every call that only looks and is right about the state, as far as that leads."""
-        first, beside, order = at.first, at.beside, at.order
+        first, beside, used, order = at.first, at.beside, at.used, at.order
         placed = True
         while placed and first < len(self._closed):
             placed = False
@@ -140,19 +145,21 @@ class _Search:
                 if self._on.after(at.state, call) is not ILLEGAL:
                     beside |= bit
                     order = _Path(call, order)
+                    used = _without_debt(used)
             while beside & 1:
                 beside >>= 1
                 first += 1
                 placed = True
-        return _Situation(first, beside, at.used, at.state, order)
+        return _Situation(first, beside, used, at.state, order)
 
     def _next(self, at: _Situation) -> Iterator[_Situation]:
         """Every situation one changing call further: closed calls first, the oldest end first."""
         if at.first == len(self._closed):
             return
+        owes = at.used[-1] == 1
         for number in (at.first, *self._beside[at.first]):
             call, bit = self._closed[number], 1 << (number - at.first)
-            if at.beside & bit or call.only_looks:
+            if at.beside & bit or call.only_looks or (owes and call.is_blind):
                 continue
             state = self._on.after(at.state, call)
             if state is not ILLEGAL:
@@ -161,18 +168,16 @@ class _Search:
         for number, alike in enumerate(self._open):
             if at.used[number] == len(alike) or (call := alike[at.used[number]]).began > end:
                 continue
+            if owes and call.is_blind:
+                continue
             state = self._on.after(at.state, call)
             if state is not ILLEGAL and state != at.state:
-                used = (*at.used[:number], at.used[number] + 1, *at.used[number + 1 :])
+                used = (*at.used[:number], at.used[number] + 1, *at.used[number + 1 : -1], 1)
                 yield _Situation(at.first, at.beside, used, state, _Path(call, at.order))
 
     def _is_new(self, at: _Situation) -> bool:
         """Whether nothing like it was seen with as few open calls used; remembers it."""
-        if at.first > self._furthest:
-            self._furthest = at.first
-            self._stuck_in = {}
-        if at.first == self._furthest and at.first < len(self._closed):
-            self._stuck_in[at.state] = None
+        self._note(at.first, at.state)
         key = (at.first, at.beside, at.state)
         seen = self._seen.get(key)
         if seen is None:
@@ -184,13 +189,42 @@ class _Search:
         seen.append(at.used)
         return True
 
+    def _is_hopeless(self, at: _Situation) -> bool:
+        """Whether the next look can never be right: it notes that this far was come."""
+        number = self._next_look[at.first]
+        while number < len(self._closed) and at.beside >> (number - at.first) & 1:
+            number = self._next_look[number + 1]
+        if number == len(self._closed) or self._on.may_lead(at.state, self._closed[number]):
+            return False
+        look = self._closed[number]
+        for other in (*range(at.first, number), *self._beside[number]):
+            if self._closed[other].is_blind and not at.beside >> (other - at.first) & 1:
+                return False
+        for used, alike in zip(at.used, self._open, strict=False):
+            if alike[0].is_blind and used < len(alike) and alike[used].began < _end(look):
+                return False
+        self._note(number, at.state)
+        return True
+
+    def _note(self, number: int, state: State) -> None:
+        """Remembers the furthest call that was waited for, and in which states."""
+        if number > self._furthest:
+            self._furthest = number
+            self._stuck_in = {}
+        if number == self._furthest and number < len(self._closed):
+            self._stuck_in[state] = None
+
 
 def _settled(at: _Situation, beside: int, state: State, call: Call) -> _Situation:
     first = at.first
     while beside & 1:
         beside >>= 1
         first += 1
-    return _Situation(first, beside, at.used, state, _Path(call, at.order))
+    return _Situation(first, beside, _without_debt(at.used), state, _Path(call, at.order))
+
+
+def _without_debt(used: tuple[int, ...]) -> tuple[int, ...]:
+    return (*used[:-1], 0) if used[-1] else used
 
 
 def _begun_before_the_end_of(closed: Sequence[Call]) -> list[tuple[int, ...]]:
@@ -206,6 +240,14 @@ def _begun_before_the_end_of(closed: Sequence[Call]) -> list[tuple[int, ...]]:
         live = [one for one in live if one > number]
         running[number] = sorted(live)
     return [tuple(some) for some in running]
+
+
+def _next_look_of(closed: Sequence[Call]) -> list[int]:
+    """For each number the first one from there on that only looks; the length where none does."""
+    following = [len(closed)] * (len(closed) + 1)
+    for number in reversed(range(len(closed))):
+        following[number] = number if closed[number].only_looks else following[number + 1]
+    return following
 
 
 def _is_within(few: tuple[int, ...], many: tuple[int, ...]) -> bool:

@@ -29,22 +29,28 @@ class _Cluster:
     write: Call | None = None
     reads: list[Call] = field(default_factory=list)
     is_opening: bool = False
+    first_end: int = _NEVER
+    last_begin: int = _BEFORE_ALL
 
-    @property
-    def first_end(self) -> int:
-        if self.is_opening:
-            return _BEFORE_ALL
-        ends = [call.ended for call in self.calls if call.ended is not None]
-        return min(ends, default=_NEVER)
-
-    @property
-    def last_begin(self) -> int:
-        return max((call.began for call in self.calls), default=_BEFORE_ALL)
+    def add(self, call: Call) -> None:
+        """Takes a call of its value; the reads come by their beginnings."""
+        if call.f == WRITE:
+            self.write = call
+        else:
+            self.reads.append(call)
+        if call.ended is not None:
+            self.first_end = min(self.first_end, call.ended)
+        self.last_begin = max(self.last_begin, call.began)
 
     @property
     def calls(self) -> list[Call]:
-        reads = sorted(self.reads, key=lambda call: call.began)
-        return reads if self.write is None else [self.write, *reads]
+        """The write, if it is in the history, and the reads."""
+        return self.reads if self.write is None else [self.write, *self.reads]
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether it must have been: an open write that nobody saw need not."""
+        return bool(self.reads) or self.is_opening or (self.first_end != _NEVER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,27 +84,14 @@ def order_or_clash(calls: Sequence[Call], opening: Hashable) -> tuple[Call, ...]
         calls: Reads and writes of one register, each value written once (``are_unique``).
         opening: What it holds before the first write.
     """
-    clusters = {opening: _Cluster(opening, is_opening=True)}
-    for call in calls:
-        cluster = clusters.setdefault(call.value, _Cluster(call.value))
-        if call.f == WRITE:
-            cluster.write = call
-        elif not call.is_open:
-            cluster.reads.append(call)
-    zones = []
+    clusters = {opening: _Cluster(opening, is_opening=True, first_end=_BEFORE_ALL)}
+    for call in sorted(calls, key=lambda call: call.began):
+        if call.f == WRITE or not call.is_open:
+            clusters.setdefault(call.value, _Cluster(call.value)).add(call)
     for cluster in clusters.values():
         if (clash := _without_its_write(cluster)) is not None:
             return clash
-        if cluster.reads or cluster.is_opening or not (cluster.write and cluster.write.is_open):
-            end, begin = cluster.first_end, cluster.last_begin
-            zones.append(
-                _Zone(
-                    left=min(end, begin),
-                    right=max(end, begin),
-                    is_reign=end <= begin,
-                    cluster=cluster,
-                )
-            )
+    zones = [_zone(cluster) for cluster in clusters.values() if cluster.is_needed]
     zones.sort(key=lambda zone: zone.left)
     reign: _Zone | None = None
     for zone in zones:
@@ -109,6 +102,13 @@ def order_or_clash(calls: Sequence[Call], opening: Hashable) -> tuple[Call, ...]
         if zone.is_reign:
             reign = zone
     return tuple(call for zone in zones for call in zone.cluster.calls)
+
+
+def _zone(cluster: _Cluster) -> _Zone:
+    end, begin = cluster.first_end, cluster.last_begin
+    return _Zone(
+        left=min(end, begin), right=max(end, begin), is_reign=end <= begin, cluster=cluster
+    )
 
 
 def _without_its_write(cluster: _Cluster) -> Clash | None:
