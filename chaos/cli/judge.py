@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from chaos.wording import counted
 if TYPE_CHECKING:
     from chaos.consistency.answer import Anomaly, Answer
     from chaos.consistency.models import HistoryModel
+    from chaos.evidence.records import Scalar
 
 
 @click.command("judge")
@@ -111,13 +112,21 @@ def _lines(answer: Answer) -> Iterator[str]:
 def _anomaly_lines(anomaly: Anomaly) -> Iterator[str]:
     more = f", the smallest of {anomaly.count:,}" if anomaly.count > 1 else ""
     yield f"  {anomaly.name}{more}"
-    for one in anomaly.evidence:
-        said = [f"{key} {value}" for key, value in one.items() if key not in {"transaction", "did"}]
-        name = one.get("transaction")
-        did = one.get("did")
-        yield "    " + "".join([f"{name}: " if name else "", ", ".join(said)])
-        if did:
-            yield f"        {did}"
+    yield from (f"    {_where(one)}" for one in anomaly.evidence)
     yield from (f"    {sentence}" for sentence in anomaly.sentences)
     if anomaly.drawn:
         yield f"    {anomaly.drawn}"
+
+
+def _where(evidence: Mapping[str, Scalar]) -> str:
+    """One transaction or operation: who, where in the file, and what it did."""
+    rest = dict(evidence)
+    name, did = rest.pop("transaction", None), rest.pop("did", None)
+    lines = [str(rest.pop(key)) for key in ("began_line", "ended_line") if key in rest]
+    said = [
+        f"{key} {value}" for key, value in rest.items() if not key.startswith(("began", "ended"))
+    ]
+    if lines:
+        said.append(f"line{'s' if len(lines) > 1 else ''} {' to '.join(lines)}")
+    told = ", ".join(said)
+    return "".join([f"{name}: " if name else "", f"{did} ({told})" if did else told])

@@ -97,6 +97,7 @@ def _levels() -> tuple[Level, ...]:
             "pl-ss",
             "strong-serializable",
             "strict-ser",
+            "strict",
         ),
     )
 

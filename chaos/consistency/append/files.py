@@ -8,6 +8,7 @@ from chaos.consistency.answer import Answer
 from chaos.consistency.append.columns import Transactions
 from chaos.consistency.append.histories import from_events
 from chaos.consistency.append.judge import judge_transactions
+from chaos.consistency.append.quick import NotPlainError, read_quickly
 from chaos.consistency.errors import HistoryFileError, HistoryValueError
 from chaos.consistency.foreign.jepsen import read_events
 
@@ -18,7 +19,10 @@ def read_transactions(path: Path) -> Transactions:
     Raises:
         HistoryFileError: it is none.
     """
-    events = read_events(path)
+    try:
+        return read_quickly(path)
+    except NotPlainError:
+        events = read_events(path)
     try:
         return from_events(events)
     except HistoryValueError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
@@ -145,7 +146,9 @@ class ListAppendJudge:
         history, took_part = self._history, self._dependencies.took_part
         if timeline is None:
             return self._answer(level, Verdict.UNKNOWN, "no order could be made of the graph")
+        started = time.perf_counter()
         replayed = replay(history, took_part, timeline, level)
+        took_s = time.perf_counter() - started
         if replayed.wrong:
             return self._answer(
                 level,
@@ -162,6 +165,7 @@ class ListAppendJudge:
                 method=_method(level),
                 order=_OrderInWords(history, took_part, timeline, is_split=level.is_snapshot),
                 checked=replayed.checked,
+                took_s=took_s,
             ),
         )
 

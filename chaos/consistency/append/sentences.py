@@ -25,8 +25,8 @@ class Teller:
     witness: Witness
 
     def local(self, name: str, micro: Ints) -> Anomaly:
-        """An anomaly that needs no circle, told of its first case."""
-        one = int(micro[0])
+        """An anomaly that needs no circle, told of its earliest case."""
+        one = int(micro.min())
         sentences, others = _WORDS[name](self, one)
         return self._anomaly(name, [int(self.history.op[one]), *others], sentences, len(micro))
 
@@ -60,7 +60,13 @@ class Teller:
             }
             for index, one in enumerate(unique, 1)
         ]
-        return Anomaly(name=name, sentences=tuple(sentences), evidence=tuple(evidence), count=count)
+        return Anomaly(
+            name=name,
+            sentences=tuple(sentences),
+            evidence=tuple(evidence),
+            drawn=drawn,
+            count=count,
+        )
 
     def key(self, micro: int) -> str:
         """The key of a micro-operation."""
