@@ -31,8 +31,6 @@ class Dependencies:
     source: Ints
     target: Ints
     kind: NDArray[np.int8]
-    contested: Bools
-    """Of each edge: its key has another longest read, which would order it otherwise."""
     took_part: Bools
     """Of each transaction: it took effect, or was seen to; the others are left out of orders."""
     hubs: int
@@ -41,39 +39,36 @@ class Dependencies:
 class _Edges:
     """Edges while they are gathered."""
 
-    def __init__(self, versions: Versions) -> None:
-        self._contested = versions.contested
+    def __init__(self) -> None:
         self.source: list[Ints] = []
         self.target: list[Ints] = []
         self.kind: list[NDArray[np.int8]] = []
-        self.contested: list[Bools] = []
 
-    def add(self, kind: int, source: Ints, target: Ints, key: Ints) -> None:
+    def add(self, kind: int, source: Ints, target: Ints) -> None:
         """Edges of a kind; those from or to nobody, and from oneself to oneself, are none."""
         keep = (source >= 0) & (target >= 0) & (source != target)
         self.source.append(source[keep])
         self.target.append(target[keep])
         self.kind.append(np.full(int(keep.sum()), kind, np.int8))
-        self.contested.append(self._contested[key[keep]])
 
 
 def find_dependencies(history: Transactions, versions: Versions) -> Dependencies:
     """All dependencies of a history, for every level."""
-    edges = _Edges(versions)
+    edges = _Edges()
     writer = versions.writer_if_real(history)
     start, length = versions.start, versions.length()
     took_part = _took_part(history, versions)
 
     follows = versions.key[1:] == versions.key[:-1]
-    edges.add(WW, np.where(follows, writer[:-1], -1), writer[1:], versions.key[1:])
+    edges.add(WW, np.where(follows, writer[:-1], -1), writer[1:])
 
     reads = versions.reads
     key, reader, seen = history.key[reads], history.op[reads], history.length[reads]
     after = start[key] + seen
     some = seen > 0
-    edges.add(WR, writer[after[some] - 1], reader[some], key[some])
+    edges.add(WR, writer[after[some] - 1], reader[some])
     more = seen < length[key]
-    edges.add(RW, reader[more], writer[after[more]], key[more])
+    edges.add(RW, reader[more], writer[after[more]])
 
     unseen = np.flatnonzero(~history.is_read & (versions.position < 0) & took_part[history.op])
     unseen = unseen[history.outcome[history.op[unseen]] != FAIL]
@@ -81,13 +76,12 @@ def find_dependencies(history: Transactions, versions: Versions) -> Dependencies
     known = unseen_key[length[unseen_key] > 0]
     last = np.full(len(unseen), -1, np.int64)
     last[length[unseen_key] > 0] = writer[start[known + 1] - 1]
-    edges.add(WW, last, history.op[unseen], unseen_key)
+    edges.add(WW, last, history.op[unseen])
     hubs = _unseen_after_readers(history, edges, unseen, reads[~more])
     return Dependencies(
         source=np.concatenate(edges.source),
         target=np.concatenate(edges.target),
         kind=np.concatenate(edges.kind),
-        contested=np.concatenate(edges.contested),
         took_part=took_part,
         hubs=hubs,
     )
@@ -120,21 +114,17 @@ def _unseen_after_readers(
     wide = pairs_of_key[history.key[unseen]] > _PAIRS_PER_KEY_MAX
     few = np.flatnonzero(~wide)
     which = ranges(first[few], readers[few])
-    target = np.repeat(unseen[few], readers[few])
-    edges.add(RW, history.op[last_reads[which]], history.op[target], history.key[target])
+    writers = np.repeat(history.op[unseen[few]], readers[few])
+    edges.add(RW, history.op[last_reads[which]], writers)
     hubs = 0
     for one in np.unique(history.key[unseen[wide]]).tolist():
-        hubs += _through_hubs(
-            edges,
-            one,
-            np.unique(history.op[last_reads[key == one]]),
-            np.unique(history.op[unseen[history.key[unseen] == one]]),
-            history.count + hubs,
-        )
+        readers_of_key = np.unique(history.op[last_reads[key == one]])
+        writers_of_key = np.unique(history.op[unseen[history.key[unseen] == one]])
+        hubs += _through_hubs(edges, readers_of_key, writers_of_key, history.count + hubs)
     return hubs
 
 
-def _through_hubs(edges: _Edges, key: int, readers: Ints, writers: Ints, free: int) -> int:
+def _through_hubs(edges: _Edges, readers: Ints, writers: Ints, free: int) -> int:
     """Every reader before every writer but itself, with edges as many as both together.
 
     Hubs stand in two chains along the writers: from hub ``i`` of the first one goes on to all
@@ -144,17 +134,14 @@ def _through_hubs(edges: _Edges, key: int, readers: Ints, writers: Ints, free: i
     count = len(writers)
     up_to, from_on = free + np.arange(count), free + count + np.arange(count)
 
-    def add(source: Ints, target: Ints) -> None:
-        edges.add(RW, source, target, np.full(len(source), key, np.int64))
-
-    add(up_to, writers)
-    add(up_to[1:], up_to[:-1])
-    add(from_on, writers)
-    add(from_on[:-1], from_on[1:])
+    edges.add(RW, up_to, writers)
+    edges.add(RW, up_to[1:], up_to[:-1])
+    edges.add(RW, from_on, writers)
+    edges.add(RW, from_on[:-1], from_on[1:])
     place = np.minimum(np.searchsorted(writers, readers), count - 1)
     both = writers[place] == readers
-    add(readers[~both], np.full(int((~both).sum()), up_to[-1], np.int64))
+    edges.add(RW, readers[~both], np.full(int((~both).sum()), up_to[-1], np.int64))
     inner, at = readers[both], place[both]
-    add(inner[at > 0], up_to[at[at > 0] - 1])
-    add(inner[at < count - 1], from_on[at[at < count - 1] + 1])
+    edges.add(RW, inner[at > 0], up_to[at[at > 0] - 1])
+    edges.add(RW, inner[at < count - 1], from_on[at[at < count - 1] + 1])
     return 2 * count

@@ -43,22 +43,29 @@ MODEL = "list-append"
 class ListAppendJudge:
     """Judges one history, at as many levels as are asked; what they share is found once."""
 
-    def __init__(self, history: Transactions) -> None:
+    def __init__(self, history: Transactions, *, first_of_equals: bool = False) -> None:
         self._history = history
+        self._first_of_equals = first_of_equals
 
     def judge(self, level: Level) -> Answer:
         """The verdict at a level."""
-        history = self._history
-        twice = appended_twice(history)
-        if twice is not None:
-            what = f"{history.value_name(int(history.value[twice]))} is appended more than once to"
-            key = history.key_name(int(history.key[twice]))
-            return self._answer(
-                level,
-                Verdict.UNKNOWN,
-                f"{what} key {key}: the order of a list can only be told where each value is"
-                " appended once",
-            )
+        if unfit := self._unfit():
+            return self._answer(level, Verdict.UNKNOWN, unfit)
+        answer = self._judge(level)
+        if level.reads_count or not self._versions.is_contested or self._first_of_equals:
+            return answer
+        other = ListAppendJudge(self._history, first_of_equals=True).judge(level)
+        if other.verdict is answer.verdict:
+            return answer
+        return self._answer(
+            level,
+            Verdict.UNKNOWN,
+            "two equally long reads of a key contradict one another, and only with one of them do"
+            " the appends stand in a circle",
+        )
+
+    def _judge(self, level: Level) -> Answer:
+        """The verdict on a history of which something can be said."""
         forbidden = [name for name in self._anomalies if name in level.forbids]
         local = tuple(self._teller.local(name, self._anomalies[name]) for name in forbidden)
         demand = Demand.of(level)
@@ -70,15 +77,23 @@ class ListAppendJudge:
             if local:
                 return self._invalid(level, local)
             return self._valid(level, timeline_of(graph, components))
-        if not local and not level.reads_count and self._is_contested(demand):
-            return self._answer(
-                level,
-                Verdict.UNKNOWN,
-                "two equally long reads of a key contradict one another, and only with one of them"
-                " do the appends stand in a circle",
-            )
         return self._circular(
             level, local, demand, members_of_circles(graph, components), components
+        )
+
+    def _unfit(self) -> str:
+        """Why nothing can be said of this history at any level; empty: something can."""
+        history = self._history
+        if not history.count:
+            return "there is no transaction of a client in it"
+        twice = appended_twice(history)
+        if twice is None:
+            return ""
+        value = history.value_name(int(history.value[twice]))
+        key = history.key_name(int(history.key[twice]))
+        return (
+            f"{value} is appended more than once to key {key}: the order of a list can only be told"
+            " where each value is appended once"
         )
 
     def _parallel(
@@ -194,16 +209,9 @@ class ListAppendJudge:
             },
         )
 
-    def _is_contested(self, demand: Demand) -> bool:
-        """Whether there is no circle without the keys whose order two reads tell differently."""
-        if not self._versions.contested.any():
-            return False
-        certain = build_graph(self._parts, demand, with_contested=False)
-        return not find_components(certain).has_circle()
-
     @cached_property
     def _versions(self) -> Versions:
-        return find_versions(self._history)
+        return find_versions(self._history, first_of_equals=self._first_of_equals)
 
     @cached_property
     def _anomalies(self) -> Mapping[str, Ints]:
@@ -219,7 +227,7 @@ class ListAppendJudge:
 
     @cached_property
     def _witness(self) -> Witness:
-        return Witness(self._history)
+        return Witness(self._history, first_of_equals=self._first_of_equals)
 
     @cached_property
     def _teller(self) -> Teller:

@@ -77,7 +77,6 @@ class Parts:
                 source=source[kept],
                 target=target[kept],
                 kind=whole.kind[kept],
-                contested=whole.contested[kept],
                 took_part=whole.took_part[chosen],
                 hubs=whole.hubs,
             ),
@@ -106,21 +105,18 @@ class OrderGraph:
         return node % self.transactions if node < own else None
 
 
-def build_graph(parts: Parts, demand: Demand, *, with_contested: bool = True) -> OrderGraph:
+def build_graph(parts: Parts, demand: Demand) -> OrderGraph:
     """The graph of a demand."""
     dependencies, count = parts.dependencies, parts.count
     is_split = demand.rw == "apart"
     commit = count if is_split else 0
     own = count + commit
     kinds = WW | (WR if demand.reads_count else 0)
-    usable = np.ones(len(dependencies.kind), np.bool_)
-    if not with_contested:
-        usable = ~dependencies.contested
-    before = usable & ((dependencies.kind & kinds) != 0)
+    before = (dependencies.kind & kinds) != 0
     sources = [dependencies.source[before] + commit]
     targets = [dependencies.target[before]]
     if demand.rw in {"apart", "any"}:
-        unseen = usable & (dependencies.kind == RW)
+        unseen = dependencies.kind == RW
         source, target = dependencies.source[unseen], dependencies.target[unseen]
         sources.append(np.where(source >= count, source + commit, source))
         targets.append(target + commit)  # a hub's number is beyond both nodes of a transaction

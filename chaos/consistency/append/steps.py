@@ -33,8 +33,9 @@ class Step:
 class Witness:
     """What a history says of pairs of transactions."""
 
-    def __init__(self, history: Transactions) -> None:
+    def __init__(self, history: Transactions, *, first_of_equals: bool = False) -> None:
         self._history = history
+        self._choice = 0 if first_of_equals else -1
         self._longest: dict[int, list[int]] = {}
 
     def step(self, before: int, after: int, kinds: Sequence[str]) -> Step | None:
@@ -49,13 +50,13 @@ class Witness:
         return None
 
     def longest(self, key: int) -> list[int]:
-        """The longest read of a key, the last one of several; empty where nobody saw anything."""
+        """The longest read of a key; empty where nobody saw anything."""
         if key not in self._longest:
             history = self._history
             reads = np.flatnonzero(history.is_read & (history.key == key) & (history.length > 0))
             reads = reads[history.outcome[history.op[reads]] != FAIL]
             longest = reads[history.length[reads] == history.length[reads].max(initial=0)]
-            self._longest[key] = history.list_of(int(longest[-1])) if len(longest) else []
+            self._longest[key] = history.list_of(int(longest[self._choice])) if len(longest) else []
         return self._longest[key]
 
     def shown_list(self, elements: Sequence[int]) -> str:

@@ -14,7 +14,6 @@ import numpy as np
 from chaos.consistency.append.columns import (
     FAIL,
     VALUE_BITS,
-    Bools,
     Ints,
     Transactions,
     ranges,
@@ -44,8 +43,8 @@ class Versions:
     """Of each micro-operation: the version that its append made; -1 where nobody saw it."""
     contradicting: Ints
     """Reads that are no prefix of the longest one."""
-    contested: Bools
-    """Of each key: another read, as long as the longest, contradicts it."""
+    is_contested: bool
+    """Of some key another read, as long as the longest, contradicts it."""
 
     def length(self) -> Ints:
         """Of each key: how many versions were seen."""
@@ -74,8 +73,13 @@ def appended_twice(history: Transactions) -> int | None:
     return int(appends[order][same[0] + 1]) if len(same) else None
 
 
-def find_versions(history: Transactions) -> Versions:
-    """The versions of a history in which no value is appended twice to a key."""
+def find_versions(history: Transactions, *, first_of_equals: bool = False) -> Versions:
+    """The versions of a history in which no value is appended twice to a key.
+
+    Args:
+        history: The history.
+        first_of_equals: Of several longest reads of a key the first one counts, else the last one.
+    """
     known = history.is_read & (history.length >= 0) & (history.outcome[history.op] != FAIL)
     reads = np.flatnonzero(known)
     key, length, offset = history.key[reads], history.length[reads], history.offset[reads]
@@ -83,7 +87,8 @@ def find_versions(history: Transactions) -> Versions:
     np.maximum.at(longest_length, key, length)
     longest = np.zeros(history.keys, np.int64)
     is_longest = length == longest_length[key]
-    longest[key[is_longest]] = offset[is_longest]
+    step = -1 if first_of_equals else 1
+    longest[key[is_longest][::step]] = offset[is_longest][::step]
     start = np.zeros(history.keys + 1, np.int64)
     np.cumsum(longest_length, out=start[1:])
     element = history.elements[ranges(longest, longest_length)].astype(np.int64)
@@ -93,9 +98,7 @@ def find_versions(history: Transactions) -> Versions:
     position = np.full(len(history.op), -1, np.int64)
     position[append[found]] = np.flatnonzero(found)
     contradicting = reads[_not_prefixes(history, reads, start, element)]
-    contested = np.zeros(history.keys, np.bool_)
     tied = history.length[contradicting] == longest_length[history.key[contradicting]]
-    contested[history.key[contradicting[tied]]] = True
     return Versions(
         reads=reads,
         start=start,
@@ -105,7 +108,7 @@ def find_versions(history: Transactions) -> Versions:
         writer=np.where(found, history.op[append], -1) if len(history.op) else append,
         position=position,
         contradicting=contradicting,
-        contested=contested,
+        is_contested=bool(tied.any()),
     )
 
 
