@@ -160,7 +160,7 @@ def _seen(event: Event, outcome: int, seen: object) -> Sequence[object] | None:
         raise HistoryValueError(
             f"a read saw {seen!r}, which is no list",
             line=event.line,
-            remedy="is it a history of registers? --as rw-register",
+            remedy="a read is [r key [1 2 3]], or [r key nil]",
         )
     return None if outcome == FAIL else seen
 
