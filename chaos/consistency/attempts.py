@@ -62,4 +62,5 @@ class Attempt:
 
     def evidence(self, **more: Scalar) -> Mapping[str, Scalar]:
         """Who and where it stands, and more about it, for a finding."""
-        return {"f": self.f, "process": self.process, "where": self.where, **more}
+        who: dict[str, Scalar] = {} if self.process is None else {"process": self.process}
+        return {"f": self.f, **who, "where": self.where, **more}

@@ -96,14 +96,9 @@ class Call:
 
     def evidence(self, **more: Scalar) -> Mapping[str, Scalar]:
         """Where it stands, and what it is, for a finding."""
-        key = None if self.key is None else shown(self.key)
-        return {
-            "key": key,
-            "call": self.words,
-            "process": self.process,
-            "where": self.where,
-            **more,
-        }
+        key: dict[str, Scalar] = {} if self.key is None else {"key": shown(self.key)}
+        who: dict[str, Scalar] = {} if self.process is None else {"process": self.process}
+        return {**key, "call": self.words, **who, "where": self.where, **more}
 
 
 def shown(value: object) -> str:

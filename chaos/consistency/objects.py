@@ -15,12 +15,15 @@ from chaos.consistency import calls
 from chaos.consistency.calls import Call
 
 
-class _Illegal(enum.Enum):
+class _NoState(enum.Enum):
     ILLEGAL = "illegal"
+    ANY = "any"
 
 
-ILLEGAL: Final = _Illegal.ILLEGAL
+ILLEGAL: Final = _NoState.ILLEGAL
 """In place of a state: the object cannot have answered so."""
+ANY: Final = _NoState.ANY
+"""In place of a state: it may be one of several."""
 
 State = Hashable
 
@@ -35,6 +38,14 @@ class SequentialObject(Protocol):
 
     def after(self, state: State, call: Call) -> State:
         """The state after a call, or ``ILLEGAL`` when it cannot have answered as it did."""
+        ...
+
+    def needs(self, call: Call) -> State:
+        """The only state in which a call can have answered as it did; ``ANY`` if there are more."""
+        ...
+
+    def leaves(self, call: Call) -> State:
+        """The only state that a call can leave; ``ANY`` if there are more."""
         ...
 
     def may_lead(self, state: State, look: Call) -> bool:
@@ -68,6 +79,24 @@ class Register:
                 return ILLEGAL if expected == state else state
         raise ValueError(f"a register knows no {call.f}")
 
+    def needs(self, call: Call) -> State:
+        """What was read, or expected."""
+        match call.f, call.value:
+            case calls.READ, value:
+                return value
+            case calls.CAS, (expected, _):
+                return expected
+        return ANY
+
+    def leaves(self, call: Call) -> State:
+        """What was written."""
+        match call.f, call.value:
+            case calls.WRITE, value:
+                return value
+            case calls.CAS, (_, new):
+                return new
+        return ANY
+
     def may_lead(self, state: State, look: Call) -> bool:
         """Not looked into."""
         return True
@@ -90,6 +119,14 @@ class Mutex:
         if call.f == calls.RELEASE:
             return False if state else ILLEGAL
         raise ValueError(f"a lock knows no {call.f}")
+
+    def needs(self, call: Call) -> State:
+        """Only a held lock is released, only a free one acquired."""
+        return call.f == calls.RELEASE
+
+    def leaves(self, call: Call) -> State:
+        """The other state."""
+        return call.f == calls.ACQUIRE
 
     def may_lead(self, state: State, look: Call) -> bool:
         """Not looked into."""
@@ -116,6 +153,14 @@ class Text:
             case calls.READ, value:
                 return state if value == state else ILLEGAL
         raise ValueError(f"a text knows no {call.f} of {calls.shown(call.value)}")
+
+    def needs(self, call: Call) -> State:
+        """Not looked into."""
+        return ANY
+
+    def leaves(self, call: Call) -> State:
+        """Not looked into."""
+        return ANY
 
     def may_lead(self, state: State, look: Call) -> bool:
         """Appends keep what is there: it must be the beginning of what was read."""
@@ -144,6 +189,14 @@ class MultiRegister:
             elif value is not None and value != values[self._place[key]]:
                 return ILLEGAL
         return tuple(values)
+
+    def needs(self, call: Call) -> State:
+        """Not looked into."""
+        return ANY
+
+    def leaves(self, call: Call) -> State:
+        """Not looked into."""
+        return ANY
 
     def may_lead(self, state: State, look: Call) -> bool:
         """Not looked into."""

@@ -9,7 +9,8 @@ placed calls in the same state (Lowe, 2017), as Knossos and Porcupine do. Five t
   a set of placed calls is that number and a bit mask as wide as the concurrency, not the history.
 - A call that only looks is placed as soon as its answer is right: to wait can never help it.
 - Open calls that ask the same are one class, used in the order in which they began: an open call
-  can do whatever a younger one like it can. None is used just to be overwritten.
+  can do whatever a younger one like it can. One is used only to lead to what a running call
+  needs to find, not to be overwritten.
 - What failed with some open calls used fails with more of them used.
 - Where the next look is known, no blind write can come before it, and what the object holds cannot
   lead to it any more (a text that is no beginning of the one read), nothing further is tried.
@@ -20,12 +21,12 @@ The question is NP-complete (Gibbons and Korach, 1997), so the search has a limi
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from chaos.consistency.calls import Call
-from chaos.consistency.objects import ILLEGAL, SequentialObject, State
+from chaos.consistency.objects import ANY, ILLEGAL, SequentialObject, State
 
 SITUATIONS_MAX = 1_000_000
 """The search gives up at so many different situations: some 300 MB and 20 s. Each of the public
@@ -66,9 +67,9 @@ class _Situation(NamedTuple):
     """The first closed call, by the number of its end, that is not placed."""
     beside: int
     """Bit i: the closed call ``first + i`` is placed."""
-    used: tuple[int, ...]
-    """How many open calls of each class are placed; behind them 1 if the last call placed is an
-    open one, else 0."""
+    used: int
+    """How many open calls of each class are placed, and whether the last call is one of them: the
+    counters of ``_OpenCalls``."""
     state: State
     order: _Path | None
 
@@ -93,25 +94,85 @@ def search(
     return _Search(calls, on).run(situations_max)
 
 
+class _OpenCalls:
+    """The open calls in classes of those that ask the same, and counters of those placed.
+
+    All counters stand in one number, each with a zero bit above it: that one of two numbers is at
+    most the other in every counter shows in one subtraction, which borrows none of these bits.
+    """
+
+    def __init__(self, calls: Iterable[Call], on: SequentialObject) -> None:
+        classes: dict[tuple[str, Hashable], list[Call]] = defaultdict(list)
+        for call in sorted(calls, key=lambda call: call.began):
+            classes[call.f, call.value].append(call)
+        self._classes = list(classes.values())
+        self._shifts = []
+        self._of_result: dict[State, list[int]] = defaultdict(list)
+        self._needs = [on.needs(alike[0]) for alike in self._classes]
+        shift = 2
+        for number, alike in enumerate(self._classes):
+            self._shifts.append(shift)
+            shift += len(alike).bit_length() + 1
+            self._of_result[on.leaves(alike[0])].append(number)
+        self._guards = 2 | sum(
+            1 << (shift + len(alike).bit_length())
+            for shift, alike in zip(self._shifts, self._classes, strict=True)
+        )
+
+    LAST_IS_OPEN = 1
+    """In the lowest bit: whether the call placed last is open."""
+
+    def next_of(self, number: int, used: int) -> Call | None:
+        """The oldest call of a class that is not placed."""
+        alike = self._classes[number]
+        count = used >> self._shifts[number] & (1 << len(alike).bit_length()) - 1
+        return alike[count] if count < len(alike) else None
+
+    def with_one_more(self, number: int, used: int) -> int:
+        """The counters after one more of a class, which is the last call now."""
+        return used + (1 << self._shifts[number]) | self.LAST_IS_OPEN
+
+    def is_within(self, few: int, many: int) -> bool:
+        """Whether no counter of one is above that of the other."""
+        return ((many | self._guards) - few) & self._guards == self._guards
+
+    def helpful(self, wanted: set[State]) -> Iterable[int]:
+        """The classes that lead to one of the states wanted, perhaps by way of others."""
+        if ANY in wanted or ANY in self._of_result:
+            return range(len(self._classes))
+        found: dict[int, None] = {}
+        todo = list(wanted)
+        while todo:
+            for number in self._of_result.get(todo.pop(), ()):
+                if number not in found:
+                    found[number] = None
+                    if self._needs[number] is not ANY:
+                        todo.append(self._needs[number])
+        return found
+
+    def has_blind_one_before(self, end: int, used: int) -> bool:
+        """Whether one that is blind and not placed began before a position."""
+        return any(
+            alike[0].is_blind and (call := self.next_of(number, used)) and call.began < end
+            for number, alike in enumerate(self._classes)
+        )
+
+
 class _Search:
     def __init__(self, calls: Sequence[Call], on: SequentialObject) -> None:
         self._on = on
         self._closed = sorted((c for c in calls if c.ended is not None), key=_end)
         self._beside = _begun_before_the_end_of(self._closed)
-        classes: dict[tuple[str, Hashable], list[Call]] = defaultdict(list)
-        for call in sorted((c for c in calls if c.ended is None), key=lambda c: c.began):
-            if not call.only_looks:
-                classes[call.f, call.value].append(call)
-        self._open = list(classes.values())
+        self._open = _OpenCalls((c for c in calls if c.is_open and not c.only_looks), on)
         self._next_look = _next_look_of(self._closed)
-        self._seen: dict[tuple[int, int, State], list[tuple[int, ...]]] = {}
+        self._seen: dict[tuple[int, int, State], list[int]] = {}
         self._furthest = 0
         self._stuck_in: dict[State, None] = {}
 
     def run(self, situations_max: int) -> Order | Stuck | GaveUp:
         """Depth first, without recursion: histories are longer than Python's stack is deep."""
         begin = self._look(
-            _Situation(0, 0, (0,) * (len(self._open) + 1), self._on.opening, None),
+            _Situation(0, 0, 0, self._on.opening, None),
         )
         self._is_new(begin)
         situations = 1
@@ -121,9 +182,9 @@ class _Search:
             if situation.first == len(self._closed):
                 return Order(calls=_as_order(situation.order))
             for chosen in choices:
+                situations += 1
                 after = self._look(chosen)
                 if self._is_new(after) and not self._is_hopeless(after):
-                    situations += 1
                     stack.append((after, self._next(after)))
                     break
             else:
@@ -145,7 +206,7 @@ class _Search:
                 if self._on.after(at.state, call) is not ILLEGAL:
                     beside |= bit
                     order = _Path(call, order)
-                    used = _without_debt(used)
+                    used &= ~_OpenCalls.LAST_IS_OPEN
             while beside & 1:
                 beside >>= 1
                 first += 1
@@ -156,24 +217,30 @@ class _Search:
         """Every situation one changing call further: closed calls first, the oldest end first."""
         if at.first == len(self._closed):
             return
-        owes = at.used[-1] == 1
+        last_is_open = at.used & _OpenCalls.LAST_IS_OPEN
+        wanted = set()
         for number in (at.first, *self._beside[at.first]):
             call, bit = self._closed[number], 1 << (number - at.first)
-            if at.beside & bit or call.only_looks or (owes and call.is_blind):
+            if at.beside & bit:
+                continue
+            if not call.is_blind:
+                wanted.add(self._on.needs(call))
+            elif last_is_open:
+                continue
+            if call.only_looks:
                 continue
             state = self._on.after(at.state, call)
             if state is not ILLEGAL:
                 yield _settled(at, at.beside | bit, state, call)
         end = _end(self._closed[at.first])
-        for number, alike in enumerate(self._open):
-            if at.used[number] == len(alike) or (call := alike[at.used[number]]).began > end:
+        for number in self._open.helpful(wanted):
+            open_ = self._open.next_of(number, at.used)
+            if open_ is None or open_.began > end or (last_is_open and open_.is_blind):
                 continue
-            if owes and call.is_blind:
-                continue
-            state = self._on.after(at.state, call)
+            state = self._on.after(at.state, open_)
             if state is not ILLEGAL and state != at.state:
-                used = (*at.used[:number], at.used[number] + 1, *at.used[number + 1 : -1], 1)
-                yield _Situation(at.first, at.beside, used, state, _Path(call, at.order))
+                used = self._open.with_one_more(number, at.used)
+                yield _Situation(at.first, at.beside, used, state, _Path(open_, at.order))
 
     def _is_new(self, at: _Situation) -> bool:
         """Whether nothing like it was seen with as few open calls used; remembers it."""
@@ -183,9 +250,9 @@ class _Search:
         if seen is None:
             self._seen[key] = [at.used]
             return True
-        if any(_is_within(one, at.used) for one in seen):
+        if any(self._open.is_within(one, at.used) for one in seen):
             return False
-        seen[:] = [one for one in seen if not _is_within(at.used, one)]
+        seen[:] = [one for one in seen if not self._open.is_within(at.used, one)]
         seen.append(at.used)
         return True
 
@@ -200,9 +267,8 @@ class _Search:
         for other in (*range(at.first, number), *self._beside[number]):
             if self._closed[other].is_blind and not at.beside >> (other - at.first) & 1:
                 return False
-        for used, alike in zip(at.used, self._open, strict=False):
-            if alike[0].is_blind and used < len(alike) and alike[used].began < _end(look):
-                return False
+        if self._open.has_blind_one_before(_end(look), at.used):
+            return False
         self._note(number, at.state)
         return True
 
@@ -220,11 +286,9 @@ def _settled(at: _Situation, beside: int, state: State, call: Call) -> _Situatio
     while beside & 1:
         beside >>= 1
         first += 1
-    return _Situation(first, beside, _without_debt(at.used), state, _Path(call, at.order))
-
-
-def _without_debt(used: tuple[int, ...]) -> tuple[int, ...]:
-    return (*used[:-1], 0) if used[-1] else used
+    return _Situation(
+        first, beside, at.used & ~_OpenCalls.LAST_IS_OPEN, state, _Path(call, at.order)
+    )
 
 
 def _begun_before_the_end_of(closed: Sequence[Call]) -> list[tuple[int, ...]]:
@@ -248,10 +312,6 @@ def _next_look_of(closed: Sequence[Call]) -> list[int]:
     for number in reversed(range(len(closed))):
         following[number] = number if closed[number].only_looks else following[number + 1]
     return following
-
-
-def _is_within(few: tuple[int, ...], many: tuple[int, ...]) -> bool:
-    return all(one <= other for one, other in zip(few, many, strict=True))
 
 
 def _as_order(path: _Path | None) -> tuple[Call, ...]:
