@@ -28,9 +28,9 @@ from typing import NamedTuple
 from chaos.consistency.calls import Call
 from chaos.consistency.objects import ANY, ILLEGAL, SequentialObject, State
 
-SITUATIONS_MAX = 1_000_000
-"""The search gives up at so many different situations: some 300 MB and 20 s. Each of the public
-histories of Porcupine and Knossos needs less than a tenth of it."""
+SITUATIONS_MAX = 500_000
+"""The search gives up after so many situations: some 200 MB and 20 s. Each of the public
+histories of Porcupine and Knossos is decided within a hundredth of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

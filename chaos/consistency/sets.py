@@ -1,13 +1,8 @@
 """Sets that only grow: what was added and is gone, is there twice, or came from nowhere.
 
 Two models, as in Jepsen. ``set`` looks at the last read alone: all that was acknowledged must be in
-it, and nothing that nobody tried to add. ``set-full`` follows each element through all reads:
-
-- *known* from the end of its addition, or of the first read that has it, whichever comes first;
-- *stable* if the last read that began, of those that tell it apart, has it;
-- *lost* if reads that began after it was known lack it, and none that began later has it;
-- *stale* if it is stable, and a read that began after it was known lacked it;
-- *never read* if no read says anything of it.
+it, and nothing that nobody tried to add. ``set-full`` follows each element through all reads
+(``elements.py``).
 
 Beyond Jepsen, whose checkers cannot report them: an element that stands twice in one read, in both
 models, and one that nobody tried to add, in ``set-full``. (Jepsen asks for a multiplicity below one
@@ -18,19 +13,21 @@ Source: Jepsen's ``checker/set`` and ``checker/set-full``.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from chaos.consistency.answer import Anomaly, Answer, Proof
 from chaos.consistency.attempts import Attempt
 from chaos.consistency.calls import capital, shown
-from chaos.consistency.errors import HistoryValueError
+from chaos.consistency.elements import (
+    Fate,
+    Read,
+    additions_of,
+    element_of,
+    fates_of,
+    reads_of,
+)
 from chaos.findings import Verdict
 from chaos.wording import counted
-
-ADD = "add"
-READ = "read"
 
 EVENTUAL = "eventual"
 """An element may take its time to appear, but not vanish."""
@@ -41,58 +38,11 @@ NAMED_MAX = 20
 """So many elements are named in a sentence."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
-    """One read that ended well."""
-
-    attempt: Attempt
-    elements: Mapping[Hashable, int]
-    """How often each stands in it."""
-
-
-@dataclass(slots=True)
-class Fate:
-    """What is known of one element that somebody tried to add."""
-
-    element: Hashable
-    addition: Attempt
-    known_at: int | None = None
-    """The position from which everybody may expect it."""
-    present: Attempt | None = None
-    """Of the reads that have it, the last to begin."""
-    absent: Attempt | None = None
-    """Of the reads that lack it, the last to begin."""
-
-    @property
-    def is_stable(self) -> bool:
-        """No read that began later than the last one that has it lacks it."""
-        return self.present is not None and _began(self.absent) < self.present.began
-
-    @property
-    def is_lost(self) -> bool:
-        """It was known, a later read lacks it, and none after that has it."""
-        return (
-            self.known_at is not None
-            and self.absent is not None
-            and max(_began(self.present), self.known_at) < self.absent.began
-        )
-
-    @property
-    def is_stale(self) -> bool:
-        """It is stable, and a read that began when it was known lacked it."""
-        return (
-            self.is_stable
-            and self.known_at is not None
-            and self.absent is not None
-            and self.known_at < self.absent.began
-        )
-
-
 def judge_last_read(attempts: Sequence[Attempt], *, level: str) -> Answer:
     """``set``: the last read has all that was acknowledged, nothing twice, nothing from nowhere."""
-    reads = _reads(attempts)
-    tried = {_element(one): one for one in _additions(attempts)}
-    added = {_element(one): one for one in _additions(attempts) if one.is_ok}
+    reads = reads_of(attempts)
+    tried = {element_of(one): one for one in additions_of(attempts)}
+    added = {element_of(one): one for one in additions_of(attempts) if one.is_ok}
     counts = {"operations": len(attempts), "additions": len(tried), "reads": len(reads)}
     if not reads:
         return _unknown("set", level, "The set was never read.", counts)
@@ -111,8 +61,8 @@ def judge_last_read(attempts: Sequence[Attempt], *, level: str) -> Answer:
 
 def judge_all_reads(attempts: Sequence[Attempt], *, level: str) -> Answer:
     """``set-full``: no element is lost, stands twice or comes from nowhere; or even is stale."""
-    reads = _reads(attempts)
-    tried = {_element(one): one for one in _additions(attempts)}
+    reads = reads_of(attempts)
+    tried = {element_of(one): one for one in additions_of(attempts)}
     counts = {"operations": len(attempts), "additions": len(tried), "reads": len(reads)}
     if (reason := _mixed(tried, reads)) is not None:
         return _unknown("set-full", level, reason, counts)
@@ -139,72 +89,6 @@ def judge_all_reads(attempts: Sequence[Attempt], *, level: str) -> Answer:
     if stale and level != LINEARIZABLE:
         notes.append(f"{counted(len(stale), 'element')} came late: the level permits it.")
     return _answer("set-full", level, anomalies, counts, tuple(notes))
-
-
-def fates_of(attempts: Sequence[Attempt]) -> list[Fate]:
-    """What became of each element that somebody tried to add, in the order of the additions."""
-    fates: dict[Hashable, Fate] = {}
-    for one in _additions(attempts):
-        fates.setdefault(_element(one), Fate(_element(one), one))
-    ends = [one for one in attempts if one.is_ok and one.ended is not None]
-    for one in sorted(ends, key=lambda one: one.ended or 0):
-        if one.f == ADD:
-            fate = fates[_element(one)]
-            fate.known_at = one.ended if fate.known_at is None else fate.known_at
-        elif one.f == READ and one.answered is not None:
-            _see(fates, one)
-    return list(fates.values())
-
-
-def _see(fates: Mapping[Hashable, Fate], read: Attempt) -> None:
-    elements = set(_elements(read))
-    for element, fate in fates.items():
-        if fate.addition.began > (read.ended or 0):
-            continue
-        if element in elements:
-            fate.known_at = read.ended if fate.known_at is None else fate.known_at
-            if _began(fate.present) < read.began:
-                fate.present = read
-        elif _began(fate.absent) < read.began:
-            fate.absent = read
-
-
-def _began(one: Attempt | None) -> int:
-    return -1 if one is None else one.began
-
-
-def _additions(attempts: Sequence[Attempt]) -> Iterator[Attempt]:
-    return (one for one in attempts if one.f == ADD)
-
-
-def _reads(attempts: Sequence[Attempt]) -> list[Read]:
-    return [
-        Read(attempt=one, elements=Counter(_elements(one)))
-        for one in attempts
-        if one.f == READ and one.is_ok and one.answered is not None
-    ]
-
-
-def _element(addition: Attempt) -> Hashable:
-    return _frozen(addition.asked)
-
-
-def _elements(read: Attempt) -> list[Hashable]:
-    if not isinstance(read.answered, list | tuple):
-        raise HistoryValueError(
-            f"a read of {shown(read.answered)}, which is no set",
-            line=read.end_line,
-            remedy="a list of all elements",
-        )
-    return [_frozen(one) for one in read.answered]
-
-
-def _frozen(value: object) -> Hashable:
-    if isinstance(value, list | tuple):
-        return tuple(_frozen(one) for one in value)
-    if isinstance(value, Hashable):
-        return value
-    raise HistoryValueError(f"{shown(value)} cannot be an element of a set")
 
 
 def _mixed(tried: Mapping[Hashable, Attempt], reads: Sequence[Read]) -> str | None:
@@ -234,11 +118,12 @@ def _lost(lost: Sequence[tuple[Attempt, Attempt]]) -> Iterator[Anomaly]:
         name="lost",
         sentences=(
             f"{capital(words)} not there any more: {_named([one for one, _ in lost])}.",
-            f"{shown(_element(addition))} was added by {addition}; {read} lacks it, and no later "
+            f"{shown(element_of(addition))} was added by {addition}; {read} lacks it, and no later "
             "read has it.",
         ),
         evidence=tuple(
-            one.evidence(element=shown(_element(one)), lacked_by=other.where) for one, other in lost
+            one.evidence(element=shown(element_of(one)), lacked_by=other.where)
+            for one, other in lost
         ),
         count=len(lost),
     )
@@ -305,7 +190,7 @@ def _from_nowhere(tried: Mapping[Hashable, Attempt], reads: Sequence[Read]) -> I
 
 
 def _named(additions: Sequence[Attempt]) -> str:
-    names = [shown(_element(one)) for one in additions[:NAMED_MAX]]
+    names = [shown(element_of(one)) for one in additions[:NAMED_MAX]]
     more = f" and {len(additions) - NAMED_MAX:,} more" if len(additions) > NAMED_MAX else ""
     return f"{', '.join(names)}{more}"
 
