@@ -13,12 +13,12 @@ from typing import Literal
 
 from chaos.evidence.records import Scalar
 
-Outcome = Literal["ok", "fail", "info"]
+AttemptOutcome = Literal["ok", "fail", "info"]
 """It took effect, it did not, nobody knows: as everywhere in the project, and as in Jepsen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class ClientAttempt:
     """Something that a client tried."""
 
     f: str
@@ -27,7 +27,7 @@ class Attempt:
     """What it was asked with."""
     answered: object = None
     """What the event of its end says; None where there is none."""
-    outcome: Outcome = "info"
+    outcome: AttemptOutcome = "info"
     """``info`` too where there is no event of its end."""
     began: int
     """The position of its beginning among the events: the clock."""

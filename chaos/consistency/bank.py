@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from chaos.consistency.answer import Anomaly, Answer, Proof
-from chaos.consistency.attempts import Attempt
+from chaos.consistency.attempts import ClientAttempt
 from chaos.consistency.calls import capital, shown
 from chaos.consistency.errors import HistoryValueError
 from chaos.findings import Verdict
@@ -28,7 +28,7 @@ NO_DEBTS = "totals-without-debts"
 """No balance is ever below zero either."""
 
 
-def judge(attempts: Sequence[Attempt], *, level: str) -> Answer:
+def judge(attempts: Sequence[ClientAttempt], *, level: str) -> Answer:
     """Whether each read shows the accounts and the total of the first one.
 
     Raises:
@@ -41,7 +41,7 @@ def judge(attempts: Sequence[Attempt], *, level: str) -> Answer:
         return _valid(level, counts, total=0, notes=("Nothing was read: no total could be wrong.",))
     opening = _balances(reads[0])
     total = sum(balance or 0 for balance in opening.values())
-    wrong: list[tuple[str, str, Attempt]] = []
+    wrong: list[tuple[str, str, ClientAttempt]] = []
     for read in reads:
         found = _wrong(_balances(read), opening, total, may_be_negative=level == TOTALS)
         if found is not None:
@@ -91,7 +91,7 @@ def _wrong(
     return None
 
 
-def _balances(read: Attempt) -> Mapping[object, float | None]:
+def _balances(read: ClientAttempt) -> Mapping[object, float | None]:
     if not isinstance(read.answered, dict):
         raise HistoryValueError(
             f"a read of {shown(read.answered)}, which is no map of balances",

@@ -13,7 +13,7 @@ import bisect
 from collections.abc import Hashable, Sequence
 
 from chaos.consistency.answer import Anomaly, Answer, Proof
-from chaos.consistency.attempts import Attempt
+from chaos.consistency.attempts import ClientAttempt
 from chaos.consistency.calls import capital, shown
 from chaos.consistency.errors import HistoryValueError
 from chaos.findings import Verdict
@@ -25,7 +25,7 @@ WRITE = "write"
 STRICT_SERIALIZABLE = "strict-serializable"
 
 
-def judge(attempts: Sequence[Attempt], *, level: str) -> Answer:
+def judge(attempts: Sequence[ClientAttempt], *, level: str) -> Answer:
     """Whether no read has a comment without one that was there before it.
 
     Raises:
@@ -37,7 +37,7 @@ def judge(attempts: Sequence[Attempt], *, level: str) -> Answer:
     ends = [one.ended or 0 for one in acknowledged]
     reads = [one for one in attempts if one.f == READ and one.is_ok]
     counts = {"operations": len(attempts), "comments": len(began), "reads": len(reads)}
-    wrong: list[tuple[Attempt, Attempt, Attempt]] = []
+    wrong: list[tuple[ClientAttempt, ClientAttempt, ClientAttempt]] = []
     for read in reads:
         seen = _seen(read)
         written = [began[comment] for comment in seen if comment in began]
@@ -87,13 +87,13 @@ def judge(attempts: Sequence[Attempt], *, level: str) -> Answer:
     )
 
 
-def _comment(one: Attempt) -> Hashable:
+def _comment(one: ClientAttempt) -> Hashable:
     if isinstance(one.asked, Hashable):
         return one.asked
     raise HistoryValueError(f"a write of {shown(one.asked)}, which is no comment", line=one.line)
 
 
-def _seen(read: Attempt) -> set[Hashable]:
+def _seen(read: ClientAttempt) -> set[Hashable]:
     if isinstance(read.answered, list | tuple):
         return set(read.answered)
     raise HistoryValueError(

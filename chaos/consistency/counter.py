@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from chaos.consistency.answer import Anomaly, Answer, Proof
-from chaos.consistency.attempts import Attempt
+from chaos.consistency.attempts import ClientAttempt
 from chaos.consistency.calls import WRITE, Call, capital
 from chaos.consistency.errors import HistoryValueError
 from chaos.consistency.versions import against_the_clock
@@ -37,7 +37,7 @@ ADD_AND_GET = "add-and-get"
 class Bounds:
     """What a read may have seen."""
 
-    read: Attempt
+    read: ClientAttempt
     seen: int
     lower: int
     upper: int
@@ -57,7 +57,7 @@ class Bounds:
         return f"{capital(str(self.read))} saw {self.seen:,}: {why}."
 
 
-def judge(attempts: Sequence[Attempt], *, level: str) -> Answer:
+def judge(attempts: Sequence[ClientAttempt], *, level: str) -> Answer:
     """Whether the reads, and the values given, are those of one counter that began at zero.
 
     Raises:
@@ -107,7 +107,7 @@ def judge(attempts: Sequence[Attempt], *, level: str) -> Answer:
     )
 
 
-def bounds_of(attempts: Sequence[Attempt]) -> list[Bounds]:
+def bounds_of(attempts: Sequence[ClientAttempt]) -> list[Bounds]:
     """The bounds of every value that was seen, by the ends; one sweep along the clock.
 
     Args:
@@ -151,7 +151,7 @@ class _Tally:
 class Recount:
     """The second opinion on bounds: each is looked up in sums of all additions, without a sweep."""
 
-    def __init__(self, attempts: Sequence[Attempt]) -> None:
+    def __init__(self, attempts: Sequence[ClientAttempt]) -> None:
         more = [(one, max(_amount(one), 0)) for one in attempts]
         less = [(one, min(_amount(one), 0)) for one in attempts]
         self._more_begun = _Sums((one.began, amount) for one, amount in more)
@@ -159,7 +159,7 @@ class Recount:
         self._more_ended = _Sums((one.ended or 0, amount) for one, amount in more if one.is_ok)
         self._less_ended = _Sums((one.ended or 0, amount) for one, amount in less if one.is_ok)
 
-    def is_within(self, read: Attempt) -> bool:
+    def is_within(self, read: ClientAttempt) -> bool:
         """Whether a read or an addition that ended well saw what it may see."""
         assert read.ended is not None
         own = _amount(read)
@@ -180,7 +180,7 @@ class _Sums:
         return self._sums[bisect.bisect_left(self._positions, position)]
 
 
-def _out_of_bounds(attempts: Sequence[Attempt], wrong: Sequence[Bounds]) -> Iterator[Anomaly]:
+def _out_of_bounds(attempts: Sequence[ClientAttempt], wrong: Sequence[Bounds]) -> Iterator[Anomaly]:
     if not wrong:
         return
     first = wrong[0]
@@ -197,9 +197,9 @@ def _out_of_bounds(attempts: Sequence[Attempt], wrong: Sequence[Bounds]) -> Iter
     )
 
 
-def _given_twice(given: Sequence[Attempt]) -> Iterator[Anomaly]:
+def _given_twice(given: Sequence[ClientAttempt]) -> Iterator[Anomaly]:
     """Two additions that were answered the same value: one of them is lost."""
-    of_value: dict[int, list[Attempt]] = defaultdict(list)
+    of_value: dict[int, list[ClientAttempt]] = defaultdict(list)
     for one in given:
         of_value[_number(one.answered, one)].append(one)
     twice = {value: some for value, some in of_value.items() if len(some) > 1}
@@ -217,7 +217,7 @@ def _given_twice(given: Sequence[Attempt]) -> Iterator[Anomaly]:
     )
 
 
-def _given_backwards(given: Sequence[Attempt]) -> Iterator[Anomaly]:
+def _given_backwards(given: Sequence[ClientAttempt]) -> Iterator[Anomaly]:
     """A value that is smaller than one given before it began, though all additions are upward."""
     calls = [
         Call(
@@ -244,16 +244,16 @@ def _given_backwards(given: Sequence[Attempt]) -> Iterator[Anomaly]:
         )
 
 
-def _amount(one: Attempt) -> int:
+def _amount(one: ClientAttempt) -> int:
     """How much an attempt adds, if it takes effect; a read adds nothing."""
     return _number(one.asked, one) if one.f in {ADD, ADD_AND_GET} and one.outcome != "fail" else 0
 
 
-def _is_seen(one: Attempt) -> bool:
+def _is_seen(one: ClientAttempt) -> bool:
     return one.is_ok and one.f in {READ, ADD_AND_GET}
 
 
-def _number(value: object, one: Attempt) -> int:
+def _number(value: object, one: ClientAttempt) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     raise HistoryValueError(f"{one.f} of {value!r}, which is no whole number", line=one.line)

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from chaos.consistency.attempts import Attempt
+from chaos.consistency.attempts import ClientAttempt
 from chaos.consistency.calls import shown
 from chaos.consistency.errors import HistoryValueError
 
@@ -26,10 +26,10 @@ READ = "read"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
+class SetRead:
     """One read that ended well."""
 
-    attempt: Attempt
+    attempt: ClientAttempt
     elements: Mapping[Hashable, int]
     """How often each stands in it."""
 
@@ -39,12 +39,12 @@ class Fate:
     """What is known of one element that somebody tried to add."""
 
     element: Hashable
-    addition: Attempt
+    addition: ClientAttempt
     known_at: int | None = None
     """The position from which everybody may expect it."""
-    present: Attempt | None = None
+    present: ClientAttempt | None = None
     """Of the reads that have it, the last to begin."""
-    absent: Attempt | None = None
+    absent: ClientAttempt | None = None
     """Of the reads that lack it, the last to begin."""
 
     @property
@@ -72,7 +72,7 @@ class Fate:
         )
 
 
-def fates_of(attempts: Sequence[Attempt]) -> list[Fate]:
+def fates_of(attempts: Sequence[ClientAttempt]) -> list[Fate]:
     """What became of each element that somebody tried to add, in the order of the additions."""
     fates: dict[Hashable, Fate] = {}
     for one in additions_of(attempts):
@@ -87,7 +87,7 @@ def fates_of(attempts: Sequence[Attempt]) -> list[Fate]:
     return list(fates.values())
 
 
-def _see(fates: Mapping[Hashable, Fate], read: Attempt) -> None:
+def _see(fates: Mapping[Hashable, Fate], read: ClientAttempt) -> None:
     elements = set(_elements(read))
     for element, fate in fates.items():
         if fate.addition.began > (read.ended or 0):
@@ -100,29 +100,29 @@ def _see(fates: Mapping[Hashable, Fate], read: Attempt) -> None:
             fate.absent = read
 
 
-def _began(one: Attempt | None) -> int:
+def _began(one: ClientAttempt | None) -> int:
     return -1 if one is None else one.began
 
 
-def additions_of(attempts: Sequence[Attempt]) -> Iterator[Attempt]:
+def additions_of(attempts: Sequence[ClientAttempt]) -> Iterator[ClientAttempt]:
     """What somebody tried to add."""
     return (one for one in attempts if one.f == ADD)
 
 
-def reads_of(attempts: Sequence[Attempt]) -> list[Read]:
+def reads_of(attempts: Sequence[ClientAttempt]) -> list[SetRead]:
     """The reads that ended well.
 
     Raises:
         HistoryValueError: one answered no set.
     """
     return [
-        Read(attempt=one, elements=Counter(_elements(one)))
+        SetRead(attempt=one, elements=Counter(_elements(one)))
         for one in attempts
         if one.f == READ and one.is_ok and one.answered is not None
     ]
 
 
-def element_of(addition: Attempt) -> Hashable:
+def element_of(addition: ClientAttempt) -> Hashable:
     """What an addition adds.
 
     Raises:
@@ -131,7 +131,7 @@ def element_of(addition: Attempt) -> Hashable:
     return _frozen(addition.asked)
 
 
-def _elements(read: Attempt) -> list[Hashable]:
+def _elements(read: ClientAttempt) -> list[Hashable]:
     if not isinstance(read.answered, list | tuple):
         raise HistoryValueError(
             f"a read of {shown(read.answered)}, which is no set",

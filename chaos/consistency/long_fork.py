@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from chaos.consistency.answer import Anomaly, Answer, Proof
-from chaos.consistency.attempts import Attempt
+from chaos.consistency.attempts import ClientAttempt
 from chaos.consistency.calls import capital, shown
 from chaos.findings import Verdict
 from chaos.wording import counted
@@ -29,7 +29,7 @@ SNAPSHOT_ISOLATION = "snapshot-isolation"
 class GroupRead:
     """What one transaction saw of the keys of a group."""
 
-    attempt: Attempt
+    attempt: ClientAttempt
     values: Mapping[Hashable, Hashable]
 
     @property
@@ -38,7 +38,7 @@ class GroupRead:
         return frozenset(key for key, value in self.values.items() if value is not None)
 
 
-def judge(attempts: Sequence[Attempt], *, level: str) -> Answer:
+def judge(attempts: Sequence[ClientAttempt], *, level: str) -> Answer:
     """Whether the reads of each group stand in a row.
 
     UNKNOWN where a key is written twice, or read with two values: the order of its writes is not
@@ -107,7 +107,7 @@ def _anomaly(forks: Sequence[tuple[GroupRead, GroupRead]]) -> Anomaly:
     )
 
 
-def _group_read(one: Attempt) -> GroupRead | None:
+def _group_read(one: ClientAttempt) -> GroupRead | None:
     """A transaction that only read, and ended well."""
     parts = one.answered
     if not one.is_ok or not isinstance(parts, list) or not parts:
@@ -120,8 +120,8 @@ def _group_read(one: Attempt) -> GroupRead | None:
     return GroupRead(attempt=one, values=values)
 
 
-def _written_twice(attempts: Sequence[Attempt]) -> str | None:
-    written: dict[Hashable, Attempt] = {}
+def _written_twice(attempts: Sequence[ClientAttempt]) -> str | None:
+    written: dict[Hashable, ClientAttempt] = {}
     for one in attempts:
         match one.asked:
             case [[("w" | "write"), key, _]]:
@@ -132,7 +132,7 @@ def _written_twice(attempts: Sequence[Attempt]) -> str | None:
 
 
 def _two_values(reads: Sequence[GroupRead]) -> str | None:
-    values: dict[Hashable, tuple[Hashable, Attempt]] = {}
+    values: dict[Hashable, tuple[Hashable, ClientAttempt]] = {}
     for read in reads:
         for key, value in read.values.items():
             if value is None:

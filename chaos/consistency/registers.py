@@ -108,7 +108,7 @@ def _judge_one(
         found, method = zones.order_or_clash(calls, on.opening), "made of zones"
     else:
         result = search.search(calls, on, situations_max=situations_max)
-        found = result.calls if isinstance(result, search.Order) else result
+        found = result.calls if isinstance(result, search.Linearization) else result
         method = "searched"
     match found:
         case zones.Clash():

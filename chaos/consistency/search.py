@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from chaos.consistency.calls import Call
-from chaos.consistency.objects import ANY, ILLEGAL, SequentialObject, State
+from chaos.consistency.objects import ANY, ILLEGAL, ObjectState, SequentialObject
 
 SITUATIONS_MAX = 500_000
 """The search gives up after so many situations: some 200 MB and 20 s. Each of the public
@@ -34,7 +34,7 @@ histories of Porcupine and Knossos is decided within a hundredth of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Linearization:
     """An order that explains all answers."""
 
     calls: tuple[Call, ...]
@@ -48,7 +48,7 @@ class Stuck:
     call: Call
     """A call that no order of those that began before its end has a place for. It is the first one
     by its end, unless looks ahead cut the search short: then an earlier one may be."""
-    states: tuple[State, ...]
+    states: tuple[ObjectState, ...]
     """The states in which it found no place."""
 
 
@@ -70,7 +70,7 @@ class _Situation(NamedTuple):
     used: int
     """How many open calls of each class are placed, and whether the last call is one of them: the
     counters of ``_OpenCalls``."""
-    state: State
+    state: ObjectState
     order: _Path | None
 
 
@@ -83,7 +83,7 @@ class _Path(NamedTuple):
 
 def search(
     calls: Sequence[Call], on: SequentialObject, *, situations_max: int = SITUATIONS_MAX
-) -> Order | Stuck | GaveUp:
+) -> Linearization | Stuck | GaveUp:
     """An order that explains the answers, the call that no order has a place for, or neither.
 
     Args:
@@ -107,7 +107,7 @@ class _OpenCalls:
             classes[call.f, call.value].append(call)
         self._classes = list(classes.values())
         self._shifts = []
-        self._of_result: dict[State, list[int]] = defaultdict(list)
+        self._of_result: dict[ObjectState, list[int]] = defaultdict(list)
         self._needs = [on.needs(alike[0]) for alike in self._classes]
         shift = 2
         for number, alike in enumerate(self._classes):
@@ -136,7 +136,7 @@ class _OpenCalls:
         """Whether no counter of one is above that of the other."""
         return ((many | self._guards) - few) & self._guards == self._guards
 
-    def helpful(self, wanted: set[State]) -> Iterable[int]:
+    def helpful(self, wanted: set[ObjectState]) -> Iterable[int]:
         """The classes that lead to one of the states wanted, perhaps by way of others."""
         if ANY in wanted or ANY in self._of_result:
             return range(len(self._classes))
@@ -165,11 +165,11 @@ class _Search:
         self._beside = _begun_before_the_end_of(self._closed)
         self._open = _OpenCalls((c for c in calls if c.is_open and not c.only_looks), on)
         self._next_look = _next_look_of(self._closed)
-        self._seen: dict[tuple[int, int, State], list[int]] = {}
+        self._seen: dict[tuple[int, int, ObjectState], list[int]] = {}
         self._furthest = 0
-        self._stuck_in: dict[State, None] = {}
+        self._stuck_in: dict[ObjectState, None] = {}
 
-    def run(self, situations_max: int) -> Order | Stuck | GaveUp:
+    def run(self, situations_max: int) -> Linearization | Stuck | GaveUp:
         """Depth first, without recursion: histories are longer than Python's stack is deep."""
         begin = self._look(
             _Situation(0, 0, 0, self._on.opening, None),
@@ -180,7 +180,7 @@ class _Search:
         while stack:
             situation, choices = stack[-1]
             if situation.first == len(self._closed):
-                return Order(calls=_as_order(situation.order))
+                return Linearization(calls=_as_order(situation.order))
             for chosen in choices:
                 situations += 1
                 after = self._look(chosen)
@@ -272,7 +272,7 @@ class _Search:
         self._note(number, at.state)
         return True
 
-    def _note(self, number: int, state: State) -> None:
+    def _note(self, number: int, state: ObjectState) -> None:
         """Remembers the furthest call that was waited for, and in which states."""
         if number > self._furthest:
             self._furthest = number
@@ -281,7 +281,7 @@ class _Search:
             self._stuck_in[state] = None
 
 
-def _settled(at: _Situation, beside: int, state: State, call: Call) -> _Situation:
+def _settled(at: _Situation, beside: int, state: ObjectState, call: Call) -> _Situation:
     first = at.first
     while beside & 1:
         beside >>= 1

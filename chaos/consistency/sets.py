@@ -16,11 +16,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 from chaos.consistency.answer import Anomaly, Answer, Proof
-from chaos.consistency.attempts import Attempt
+from chaos.consistency.attempts import ClientAttempt
 from chaos.consistency.calls import capital, shown
 from chaos.consistency.elements import (
     Fate,
-    Read,
+    SetRead,
     additions_of,
     element_of,
     fates_of,
@@ -38,7 +38,7 @@ NAMED_MAX = 20
 """So many elements are named in a sentence."""
 
 
-def judge_last_read(attempts: Sequence[Attempt], *, level: str) -> Answer:
+def judge_last_read(attempts: Sequence[ClientAttempt], *, level: str) -> Answer:
     """``set``: the last read has all that was acknowledged, nothing twice, nothing from nowhere."""
     reads = reads_of(attempts)
     tried = {element_of(one): one for one in additions_of(attempts)}
@@ -59,7 +59,7 @@ def judge_last_read(attempts: Sequence[Attempt], *, level: str) -> Answer:
     return _answer("set", level, anomalies, counts, _failed_notes(failed))
 
 
-def judge_all_reads(attempts: Sequence[Attempt], *, level: str) -> Answer:
+def judge_all_reads(attempts: Sequence[ClientAttempt], *, level: str) -> Answer:
     """``set-full``: no element is lost, stands twice or comes from nowhere; or even is stale."""
     reads = reads_of(attempts)
     tried = {element_of(one): one for one in additions_of(attempts)}
@@ -91,7 +91,7 @@ def judge_all_reads(attempts: Sequence[Attempt], *, level: str) -> Answer:
     return _answer("set-full", level, anomalies, counts, tuple(notes))
 
 
-def _mixed(tried: Mapping[Hashable, Attempt], reads: Sequence[Read]) -> str | None:
+def _mixed(tried: Mapping[Hashable, ClientAttempt], reads: Sequence[SetRead]) -> str | None:
     """Whether additions are pairs of a key and an element, and reads bare elements.
 
     Jepsen wraps values in keys for its ``independent`` tests, and ``set_full.edn`` of elle-cli has
@@ -109,7 +109,7 @@ def _mixed(tried: Mapping[Hashable, Attempt], reads: Sequence[Read]) -> str | No
     )
 
 
-def _lost(lost: Sequence[tuple[Attempt, Attempt]]) -> Iterator[Anomaly]:
+def _lost(lost: Sequence[tuple[ClientAttempt, ClientAttempt]]) -> Iterator[Anomaly]:
     if not lost:
         return
     addition, read = lost[0]
@@ -151,7 +151,7 @@ def _stale(stale: Sequence[Fate]) -> Iterator[Anomaly]:
     )
 
 
-def _twice(reads: Sequence[Read]) -> Iterator[Anomaly]:
+def _twice(reads: Sequence[SetRead]) -> Iterator[Anomaly]:
     twice = [
         (element, times, read.attempt)
         for read in reads
@@ -171,7 +171,9 @@ def _twice(reads: Sequence[Read]) -> Iterator[Anomaly]:
     )
 
 
-def _from_nowhere(tried: Mapping[Hashable, Attempt], reads: Sequence[Read]) -> Iterator[Anomaly]:
+def _from_nowhere(
+    tried: Mapping[Hashable, ClientAttempt], reads: Sequence[SetRead]
+) -> Iterator[Anomaly]:
     found = {
         element: read.attempt
         for read in reversed(reads)
@@ -189,7 +191,7 @@ def _from_nowhere(tried: Mapping[Hashable, Attempt], reads: Sequence[Read]) -> I
     )
 
 
-def _named(additions: Sequence[Attempt]) -> str:
+def _named(additions: Sequence[ClientAttempt]) -> str:
     names = [shown(element_of(one)) for one in additions[:NAMED_MAX]]
     more = f" and {len(additions) - NAMED_MAX:,} more" if len(additions) > NAMED_MAX else ""
     return f"{', '.join(names)}{more}"

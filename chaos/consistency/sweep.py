@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chaos.consistency.calls import Call
-from chaos.consistency.objects import ILLEGAL, SequentialObject, State
+from chaos.consistency.objects import ILLEGAL, ObjectState, SequentialObject
 
 SITUATIONS_MAX = 100_000
 """The sweep gives up where so many situations are possible at once: some 100 MB."""
 
-Situation = tuple[State, frozenset[int]]
+Situation = tuple[ObjectState, frozenset[int]]
 """A state of the object, and the positions of the running calls that have happened already."""
 
 
@@ -26,7 +26,7 @@ class DeadEnd:
     """A call whose end no situation allows."""
 
     call: Call
-    before: tuple[State, ...]
+    before: tuple[ObjectState, ...]
     """The states that the object could be in just before the end of that call."""
 
 

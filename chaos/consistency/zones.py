@@ -22,7 +22,7 @@ _BEFORE_ALL = -1
 
 
 @dataclass(slots=True)
-class _Cluster:
+class _CallsOfValue:
     """All calls of one value."""
 
     value: Hashable
@@ -66,7 +66,7 @@ class _Zone:
     left: int
     right: int
     is_reign: bool
-    cluster: _Cluster
+    cluster: _CallsOfValue
 
 
 def are_unique(calls: Sequence[Call], opening: Hashable) -> bool:
@@ -84,10 +84,10 @@ def order_or_clash(calls: Sequence[Call], opening: Hashable) -> tuple[Call, ...]
         calls: Reads and writes of one register, each value written once (``are_unique``).
         opening: What it holds before the first write.
     """
-    clusters = {opening: _Cluster(opening, is_opening=True, first_end=_BEFORE_ALL)}
+    clusters = {opening: _CallsOfValue(opening, is_opening=True, first_end=_BEFORE_ALL)}
     for call in sorted(calls, key=lambda call: call.began):
         if call.f == WRITE or not call.is_open:
-            clusters.setdefault(call.value, _Cluster(call.value)).add(call)
+            clusters.setdefault(call.value, _CallsOfValue(call.value)).add(call)
     for cluster in clusters.values():
         if (clash := _without_its_write(cluster)) is not None:
             return clash
@@ -104,14 +104,14 @@ def order_or_clash(calls: Sequence[Call], opening: Hashable) -> tuple[Call, ...]
     return tuple(call for zone in zones for call in zone.cluster.calls)
 
 
-def _zone(cluster: _Cluster) -> _Zone:
+def _zone(cluster: _CallsOfValue) -> _Zone:
     end, begin = cluster.first_end, cluster.last_begin
     return _Zone(
         left=min(end, begin), right=max(end, begin), is_reign=end <= begin, cluster=cluster
     )
 
 
-def _without_its_write(cluster: _Cluster) -> Clash | None:
+def _without_its_write(cluster: _CallsOfValue) -> Clash | None:
     if cluster.is_opening or not cluster.reads:
         return None
     read = min(cluster.reads, key=lambda call: call.ended or _NEVER)
@@ -133,7 +133,7 @@ def _clash(words: str, one: _Zone, other: _Zone) -> Clash:
     )
 
 
-def _edges(cluster: _Cluster) -> tuple[Call, ...]:
+def _edges(cluster: _CallsOfValue) -> tuple[Call, ...]:
     """The calls that make the zone: the first to end, and the last to begin; the write too."""
     first = min(cluster.calls, key=lambda call: call.ended or _NEVER)
     last = max(cluster.calls, key=lambda call: call.began)

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaos.consistency.attempts import Attempt
+from chaos.consistency.attempts import ClientAttempt
 from chaos.consistency.foreign.jepsen import NO_PROCESS, Event, read_events
 
 
-def read_attempts(path: Path) -> list[Attempt]:
+def read_attempts(path: Path) -> list[ClientAttempt]:
     """The attempts in a file, by their beginnings.
 
     Raises:
@@ -23,11 +23,11 @@ def read_attempts(path: Path) -> list[Attempt]:
     return attempts_of(read_events(path))
 
 
-def attempts_of(events: Sequence[Event]) -> list[Attempt]:
+def attempts_of(events: Sequence[Event]) -> list[ClientAttempt]:
     """The attempts of clients, by their beginnings; one without an end is ``info``."""
     has_lines = len({event.line for event in events}) == len(events)
     running: dict[tuple[int, str], list[tuple[int, Event]]] = {}
-    attempts: list[Attempt] = []
+    attempts: list[ClientAttempt] = []
     for position, event in enumerate(events):
         who = (event.process, event.f if event.process == NO_PROCESS else "")
         if event.type == "invoke":
@@ -40,9 +40,11 @@ def attempts_of(events: Sequence[Event]) -> list[Attempt]:
     return sorted(attempts, key=lambda one: one.began)
 
 
-def _attempt(began: int, asked: Event, end: tuple[int, Event] | None, has_lines: bool) -> Attempt:
+def _attempt(
+    began: int, asked: Event, end: tuple[int, Event] | None, has_lines: bool
+) -> ClientAttempt:
     ended, answer = end or (None, None)
-    return Attempt(
+    return ClientAttempt(
         f=asked.f,
         asked=asked.value,
         answered=None if answer is None else answer.value,

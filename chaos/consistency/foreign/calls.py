@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 
 from chaos.consistency import calls
-from chaos.consistency.attempts import Attempt
+from chaos.consistency.attempts import ClientAttempt
 from chaos.consistency.calls import Call
 from chaos.consistency.errors import HistoryValueError
 
 
-def register_calls(attempts: Sequence[Attempt]) -> list[Call]:
+def register_calls(attempts: Sequence[ClientAttempt]) -> list[Call]:
     """Reads, writes and compare-and-sets of one register, or of one a key.
 
     Raises:
@@ -24,7 +24,7 @@ def register_calls(attempts: Sequence[Attempt]) -> list[Call]:
     return list(_register_calls(attempts))
 
 
-def _register_calls(attempts: Sequence[Attempt]) -> Iterator[Call]:
+def _register_calls(attempts: Sequence[ClientAttempt]) -> Iterator[Call]:
     has_keys = _has_keys(attempts)
     for one in attempts:
         if one.outcome == "fail":
@@ -42,7 +42,7 @@ def _register_calls(attempts: Sequence[Attempt]) -> Iterator[Call]:
         yield _call(one, one.f, value, key)
 
 
-def lock_calls(attempts: Sequence[Attempt]) -> list[Call]:
+def lock_calls(attempts: Sequence[ClientAttempt]) -> list[Call]:
     """Acquisitions and releases of one lock.
 
     Raises:
@@ -54,7 +54,7 @@ def lock_calls(attempts: Sequence[Attempt]) -> list[Call]:
     return [_call(one, one.f, None, None) for one in attempts if one.outcome != "fail"]
 
 
-def text_calls(attempts: Sequence[Attempt]) -> list[Call]:
+def text_calls(attempts: Sequence[ClientAttempt]) -> list[Call]:
     """Gets, puts and appends of texts under keys.
 
     Raises:
@@ -74,7 +74,7 @@ def text_calls(attempts: Sequence[Attempt]) -> list[Call]:
     return found
 
 
-def transaction_calls(attempts: Sequence[Attempt]) -> list[Call]:
+def transaction_calls(attempts: Sequence[ClientAttempt]) -> list[Call]:
     """Transactions of ``[read k v]`` and ``[write k v]`` over several registers.
 
     Raises:
@@ -103,7 +103,7 @@ def transaction_calls(attempts: Sequence[Attempt]) -> list[Call]:
     return found
 
 
-def _call(one: Attempt, f: str, value: object, key: object) -> Call:
+def _call(one: ClientAttempt, f: str, value: object, key: object) -> Call:
     return Call(
         f=f,
         value=_frozen(value),
@@ -116,7 +116,7 @@ def _call(one: Attempt, f: str, value: object, key: object) -> Call:
     )
 
 
-def _has_keys(attempts: Sequence[Attempt]) -> bool:
+def _has_keys(attempts: Sequence[ClientAttempt]) -> bool:
     """Whether every read asks with a pair of a key and nil."""
     reads = [one.asked for one in attempts if one.f == calls.READ]
     return bool(reads) and all(
@@ -124,13 +124,13 @@ def _has_keys(attempts: Sequence[Attempt]) -> bool:
     )
 
 
-def _pair(value: object, one: Attempt) -> tuple[object, object]:
+def _pair(value: object, one: ClientAttempt) -> tuple[object, object]:
     if isinstance(value, list) and len(value) == 2:
         return value[0], value[1]
     raise HistoryValueError(f"{one.f} of {value!r}, which is no pair", line=one.line)
 
 
-def _list(value: object, one: Attempt) -> list[object]:
+def _list(value: object, one: ClientAttempt) -> list[object]:
     if isinstance(value, list):
         return value
     raise HistoryValueError(f"{one.f} of {value!r}, which is no list", line=one.line)
@@ -147,5 +147,5 @@ def _frozen(value: object) -> Hashable:
     raise TypeError(value)
 
 
-def _unknown(one: Attempt, known: str) -> HistoryValueError:
+def _unknown(one: ClientAttempt, known: str) -> HistoryValueError:
     return HistoryValueError(f"an operation {one.f!r}", line=one.line, remedy=f"it is {known}")

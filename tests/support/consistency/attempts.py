@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from chaos.consistency.attempts import Attempt
+from chaos.consistency.attempts import ClientAttempt
 from chaos.consistency.foreign.attempts import attempts_of
 from chaos.consistency.foreign.jepsen import Event, events_of_text
 
 
-def attempts(edn: str) -> list[Attempt]:
+def attempts(edn: str) -> list[ClientAttempt]:
     """The attempts of a history in EDN, one operation a line without its braces:
     ``0 :invoke :add 5`` is process, type, f and value."""
     operations = []
@@ -19,7 +19,7 @@ def attempts(edn: str) -> list[Attempt]:
     return attempts_of(events_of_text("\n".join(operations)))
 
 
-def alone(*steps: tuple[str, object, object]) -> list[Attempt]:
+def alone(*steps: tuple[str, object, object]) -> list[ClientAttempt]:
     """One process that does one thing after the other: f, what it asks, what it is answered."""
     events = []
     for f, asked, answered in steps:

@@ -9,7 +9,7 @@ from support.consistency.attempts import attempts
 
 from chaos.consistency import counter
 from chaos.consistency.answer import Answer
-from chaos.consistency.attempts import Attempt
+from chaos.consistency.attempts import ClientAttempt
 from chaos.consistency.counter import Recount, bounds_of
 from chaos.consistency.errors import HistoryValueError
 from chaos.findings import Verdict
@@ -134,7 +134,7 @@ def test_both_counts_of_the_bounds_agree(
     drawn: list[tuple[str, int, int, int, str]],
 ) -> None:
     some = [
-        Attempt(
+        ClientAttempt(
             f=f,
             asked=number,
             answered=number,

@@ -9,7 +9,7 @@ from support.consistency.calls import drawn, histories, orders
 from chaos.consistency.calls import Call
 from chaos.consistency.linearization import objection
 from chaos.consistency.objects import Mutex, Register
-from chaos.consistency.search import GaveUp, Order, Stuck, search
+from chaos.consistency.search import GaveUp, Linearization, Stuck, search
 from chaos.consistency.sweep import sweep
 
 LINEARIZABLE = [
@@ -37,7 +37,7 @@ NOT_LINEARIZABLE = [
 def test_it_finds_the_order(name: str, lanes: tuple[str, ...]) -> None:
     calls = drawn(*lanes)
     result = search(calls, Register())
-    assert isinstance(result, Order), name
+    assert isinstance(result, Linearization), name
     assert objection(result.calls, calls, Register()) is None
 
 
@@ -52,7 +52,7 @@ def test_it_names_the_call_that_has_no_place(
 
 
 def test_a_lock_is_held_once() -> None:
-    assert isinstance(search(drawn("[+] [-]", "       [+]"), Mutex()), Order)
+    assert isinstance(search(drawn("[+] [-]", "       [+]"), Mutex()), Linearization)
     assert isinstance(search(drawn("[+]    ", "     [+]"), Mutex()), Stuck)
 
 
@@ -60,8 +60,8 @@ def test_a_lock_is_held_once() -> None:
 @given(histories(calls_max=5, values_max=2, with_cas=True))
 def test_it_agrees_with_trying_all_orders(calls: list[Call]) -> None:
     result = search(calls, Register())
-    assert isinstance(result, Order) == orders(calls, Register())
-    if isinstance(result, Order):
+    assert isinstance(result, Linearization) == orders(calls, Register())
+    if isinstance(result, Linearization):
         assert objection(result.calls, calls, Register()) is None
 
 
@@ -95,10 +95,10 @@ def test_many_open_writes_alike_cost_little() -> None:
         for n in range(300)
     ]
     result = search(calls, Register(), situations_max=2_000)
-    assert isinstance(result, Order)
+    assert isinstance(result, Linearization)
     assert objection(result.calls, calls, Register()) is None
 
 
 def test_a_history_longer_than_the_stack_is_deep() -> None:
     calls = [Call(f="write", value=n % 2, began=2 * n, ended=2 * n + 1) for n in range(3_000)]
-    assert isinstance(search(calls, Register()), Order)
+    assert isinstance(search(calls, Register()), Linearization)

@@ -9,7 +9,7 @@ from support.consistency.calls import drawn, histories
 from chaos.consistency.calls import Call
 from chaos.consistency.linearization import objection
 from chaos.consistency.objects import Register
-from chaos.consistency.search import Order, search
+from chaos.consistency.search import Linearization, search
 from chaos.consistency.sweep import sweep
 from chaos.consistency.zones import Clash, are_unique, order_or_clash
 
@@ -37,7 +37,7 @@ def test_it_rejects(lanes: tuple[str, ...], words: str) -> None:
 def test_it_agrees_with_the_search(calls: list[Call]) -> None:
     assert are_unique(calls, None)
     found = order_or_clash(calls, None)
-    assert isinstance(found, Clash) != isinstance(search(calls, Register()), Order)
+    assert isinstance(found, Clash) != isinstance(search(calls, Register()), Linearization)
     if isinstance(found, Clash):
         assert sweep(found.calls, Register()) is not None, "the clash alone has an order"
     else:
