@@ -19,7 +19,7 @@ from chaos.judge.exit_codes import of_verdict
 from chaos.wording import counted
 
 if TYPE_CHECKING:
-    from chaos.consistency.answer import Anomaly, Answer
+    from chaos.consistency.answer import Anomaly, HistoryAnswer
     from chaos.consistency.models import HistoryModel
     from chaos.evidence.records import Scalar
 
@@ -85,7 +85,7 @@ def _nearest(name: str, names: Iterable[str]) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
-def _print(answer: Answer) -> None:
+def _print(answer: HistoryAnswer) -> None:
     out = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     word = f" {answer.verdict.name} "
     said = f"{answer.model} at {answer.level}: {answer.reason}"
@@ -94,7 +94,7 @@ def _print(answer: Answer) -> None:
         out.print(Text(line))
 
 
-def _lines(answer: Answer) -> Iterator[str]:
+def _lines(answer: HistoryAnswer) -> Iterator[str]:
     for anomaly in answer.anomalies:
         yield ""
         yield from _anomaly_lines(anomaly)

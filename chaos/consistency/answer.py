@@ -44,7 +44,7 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class HistoryAnswer:
     """The verdict on one history at one level.
 
     INVALID has at least one anomaly, VALID has a proof, UNKNOWN has a reason that names what is

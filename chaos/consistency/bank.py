@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from chaos.consistency.answer import Anomaly, Answer, Proof
+from chaos.consistency.answer import Anomaly, HistoryAnswer, Proof
 from chaos.consistency.attempts import ClientAttempt
 from chaos.consistency.calls import capital, shown
 from chaos.consistency.errors import HistoryValueError
@@ -28,7 +28,7 @@ NO_DEBTS = "totals-without-debts"
 """No balance is ever below zero either."""
 
 
-def judge(attempts: Sequence[ClientAttempt], *, level: str) -> Answer:
+def judge(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
     """Whether each read shows the accounts and the total of the first one.
 
     Raises:
@@ -59,7 +59,7 @@ def judge(attempts: Sequence[ClientAttempt], *, level: str) -> Answer:
         )
         for name, (words, read) in sorted(firsts.items(), key=lambda item: item[1][1].ended or 0)
     )
-    return Answer(
+    return HistoryAnswer(
         model="bank",
         level=level,
         verdict=Verdict.INVALID,
@@ -111,9 +111,9 @@ def _balances(read: ClientAttempt) -> Mapping[object, float | None]:
 
 def _valid(
     level: str, counts: Mapping[str, int], *, total: float, notes: tuple[str, ...] = ()
-) -> Answer:
+) -> HistoryAnswer:
     reads = counts["reads"]
-    return Answer(
+    return HistoryAnswer(
         model="bank",
         level=level,
         verdict=Verdict.VALID,

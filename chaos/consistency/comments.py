@@ -12,7 +12,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Hashable, Sequence
 
-from chaos.consistency.answer import Anomaly, Answer, Proof
+from chaos.consistency.answer import Anomaly, HistoryAnswer, Proof
 from chaos.consistency.attempts import ClientAttempt
 from chaos.consistency.calls import capital, shown
 from chaos.consistency.errors import HistoryValueError
@@ -25,7 +25,7 @@ WRITE = "write"
 STRICT_SERIALIZABLE = "strict-serializable"
 
 
-def judge(attempts: Sequence[ClientAttempt], *, level: str) -> Answer:
+def judge(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
     """Whether no read has a comment without one that was there before it.
 
     Raises:
@@ -63,7 +63,7 @@ def judge(attempts: Sequence[ClientAttempt], *, level: str) -> Answer:
             ),
             count=len(wrong),
         )
-        return Answer(
+        return HistoryAnswer(
             model="comments",
             level=level,
             verdict=Verdict.INVALID,
@@ -71,7 +71,7 @@ def judge(attempts: Sequence[ClientAttempt], *, level: str) -> Answer:
             anomalies=(anomaly,),
             counts=counts,
         )
-    return Answer(
+    return HistoryAnswer(
         model="comments",
         level=level,
         verdict=Verdict.VALID,

@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from chaos.consistency.answer import Anomaly, Answer, Proof
+from chaos.consistency.answer import Anomaly, HistoryAnswer, Proof
 from chaos.consistency.attempts import ClientAttempt
 from chaos.consistency.calls import WRITE, Call, capital
 from chaos.consistency.errors import HistoryValueError
@@ -57,7 +57,7 @@ class Bounds:
         return f"{capital(str(self.read))} saw {self.seen:,}: {why}."
 
 
-def judge(attempts: Sequence[ClientAttempt], *, level: str) -> Answer:
+def judge(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
     """Whether the reads, and the values given, are those of one counter that began at zero.
 
     Raises:
@@ -75,7 +75,7 @@ def judge(attempts: Sequence[ClientAttempt], *, level: str) -> Answer:
         "additions": sum(one.f in {ADD, ADD_AND_GET} for one in attempts),
     }
     if anomalies:
-        return Answer(
+        return HistoryAnswer(
             model="counter",
             level=level,
             verdict=Verdict.INVALID,
@@ -85,14 +85,14 @@ def judge(attempts: Sequence[ClientAttempt], *, level: str) -> Answer:
         )
     recount = Recount(attempts)
     if not all(recount.is_within(one.read) for one in bounds):
-        return Answer(
+        return HistoryAnswer(
             model="counter",
             level=level,
             verdict=Verdict.UNKNOWN,
             reason="The judge contradicts itself: bounds counted twice are not the same.",
             counts=counts,
         )
-    return Answer(
+    return HistoryAnswer(
         model="counter",
         level=level,
         verdict=Verdict.VALID,

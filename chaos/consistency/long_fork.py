@@ -16,7 +16,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from chaos.consistency.answer import Anomaly, Answer, Proof
+from chaos.consistency.answer import Anomaly, HistoryAnswer, Proof
 from chaos.consistency.attempts import ClientAttempt
 from chaos.consistency.calls import capital, shown
 from chaos.findings import Verdict
@@ -38,7 +38,7 @@ class GroupRead:
         return frozenset(key for key, value in self.values.items() if value is not None)
 
 
-def judge(attempts: Sequence[ClientAttempt], *, level: str) -> Answer:
+def judge(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
     """Whether the reads of each group stand in a row.
 
     UNKNOWN where a key is written twice, or read with two values: the order of its writes is not
@@ -53,13 +53,13 @@ def judge(attempts: Sequence[ClientAttempt], *, level: str) -> Answer:
     if reason is None and not reads:
         reason = "No group of keys was read."
     if reason is not None:
-        return Answer(
+        return HistoryAnswer(
             model="long-fork", level=level, verdict=Verdict.UNKNOWN, reason=reason, counts=counts
         )
     forks = [fork for some in groups.values() for fork in _forks(some)]
     if forks:
         anomaly = _anomaly(forks)
-        return Answer(
+        return HistoryAnswer(
             model="long-fork",
             level=level,
             verdict=Verdict.INVALID,
@@ -67,7 +67,7 @@ def judge(attempts: Sequence[ClientAttempt], *, level: str) -> Answer:
             anomalies=(anomaly,),
             counts=counts,
         )
-    return Answer(
+    return HistoryAnswer(
         model="long-fork",
         level=level,
         verdict=Verdict.VALID,

@@ -12,12 +12,12 @@ from functools import partial
 from pathlib import Path
 
 from chaos.consistency import bank, comments, counter, long_fork, sets
-from chaos.consistency.answer import Answer
+from chaos.consistency.answer import HistoryAnswer
 from chaos.consistency.foreign import judging
 from chaos.consistency.levels import DEFAULT_LEVEL, LEVELS, level_named
 from chaos.consistency.registers import LINEARIZABLE
 
-Judge = Callable[[Path, str], Answer]
+Judge = Callable[[Path, str], HistoryAnswer]
 """Reads a file and judges it at a level of its model.
 
 Raises:

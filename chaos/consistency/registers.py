@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 from chaos.consistency import search, versions, zones
-from chaos.consistency.answer import Anomaly, Answer, Proof
+from chaos.consistency.answer import Anomaly, HistoryAnswer, Proof
 from chaos.consistency.calls import Call, capital, shown
 from chaos.consistency.linearization import objection
 from chaos.consistency.objects import Register, SequentialObject
@@ -54,7 +54,7 @@ def judge(
     *,
     model: str,
     situations_max: int = search.SITUATIONS_MAX,
-) -> Answer:
+) -> HistoryAnswer:
     """Whether the calls on each key are those of one object, called one at a time.
 
     Args:
@@ -76,7 +76,7 @@ def judge(
         "keys": len(of_key),
     }
     verdict, reason = _verdict(seen, counts)
-    return Answer(
+    return HistoryAnswer(
         model=model,
         level=LINEARIZABLE,
         verdict=verdict,

@@ -214,24 +214,35 @@ class _Search:
         return _Situation(first, beside, used, at.state, order)
 
     def _next(self, at: _Situation) -> Iterator[_Situation]:
-        """Every situation one changing call further: closed calls first, the oldest end first."""
+        """Every situation one changing call further, the likelier ones first.
+
+        That is calls that lead to what a running one needs to find, then other closed ones, the
+        oldest end first.
+        """
         if at.first == len(self._closed):
             return
         last_is_open = at.used & _OpenCalls.LAST_IS_OPEN
-        wanted = set()
+        wanted: set[ObjectState] = set()
+        able: dict[tuple[str, Hashable], int] = {}
         for number in (at.first, *self._beside[at.first]):
-            call, bit = self._closed[number], 1 << (number - at.first)
-            if at.beside & bit:
+            call = self._closed[number]
+            if at.beside >> (number - at.first) & 1:
                 continue
             if not call.is_blind:
                 wanted.add(self._on.needs(call))
-            elif last_is_open:
-                continue
-            if call.only_looks:
-                continue
+            if not call.only_looks and not (last_is_open and call.is_blind):
+                able.setdefault((call.f, call.value), number)
+        later = []
+        for number in able.values():
+            call = self._closed[number]
             state = self._on.after(at.state, call)
-            if state is not ILLEGAL:
-                yield _settled(at, at.beside | bit, state, call)
+            if state is ILLEGAL:
+                continue
+            after = _settled(at, at.beside | 1 << (number - at.first), state, call)
+            if state in wanted:
+                yield after
+            else:
+                later.append(after)
         end = _end(self._closed[at.first])
         for number in self._open.helpful(wanted):
             open_ = self._open.next_of(number, at.used)
@@ -241,6 +252,7 @@ class _Search:
             if state is not ILLEGAL and state != at.state:
                 used = self._open.with_one_more(number, at.used)
                 yield _Situation(at.first, at.beside, used, state, _Path(open_, at.order))
+        yield from later
 
     def _is_new(self, at: _Situation) -> bool:
         """Whether nothing like it was seen with as few open calls used; remembers it."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 
-from chaos.consistency.answer import Anomaly, Answer, Proof
+from chaos.consistency.answer import Anomaly, HistoryAnswer, Proof
 from chaos.consistency.attempts import ClientAttempt
 from chaos.consistency.calls import capital, shown
 from chaos.consistency.elements import (
@@ -38,7 +38,7 @@ NAMED_MAX = 20
 """So many elements are named in a sentence."""
 
 
-def judge_last_read(attempts: Sequence[ClientAttempt], *, level: str) -> Answer:
+def judge_last_read(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
     """``set``: the last read has all that was acknowledged, nothing twice, nothing from nowhere."""
     reads = reads_of(attempts)
     tried = {element_of(one): one for one in additions_of(attempts)}
@@ -59,7 +59,7 @@ def judge_last_read(attempts: Sequence[ClientAttempt], *, level: str) -> Answer:
     return _answer("set", level, anomalies, counts, _failed_notes(failed))
 
 
-def judge_all_reads(attempts: Sequence[ClientAttempt], *, level: str) -> Answer:
+def judge_all_reads(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
     """``set-full``: no element is lost, stands twice or comes from nowhere; or even is stale."""
     reads = reads_of(attempts)
     tried = {element_of(one): one for one in additions_of(attempts)}
@@ -210,9 +210,9 @@ def _answer(
     anomalies: Sequence[Anomaly],
     counts: Mapping[str, int],
     notes: tuple[str, ...],
-) -> Answer:
+) -> HistoryAnswer:
     if anomalies:
-        return Answer(
+        return HistoryAnswer(
             model=model,
             level=level,
             verdict=Verdict.INVALID,
@@ -221,7 +221,7 @@ def _answer(
             counts=counts,
             notes=notes,
         )
-    return Answer(
+    return HistoryAnswer(
         model=model,
         level=level,
         verdict=Verdict.VALID,
@@ -235,5 +235,7 @@ def _answer(
     )
 
 
-def _unknown(model: str, level: str, reason: str, counts: Mapping[str, int]) -> Answer:
-    return Answer(model=model, level=level, verdict=Verdict.UNKNOWN, reason=reason, counts=counts)
+def _unknown(model: str, level: str, reason: str, counts: Mapping[str, int]) -> HistoryAnswer:
+    return HistoryAnswer(
+        model=model, level=level, verdict=Verdict.UNKNOWN, reason=reason, counts=counts
+    )

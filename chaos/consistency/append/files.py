@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chaos.consistency.answer import Answer
+from chaos.consistency.answer import HistoryAnswer
 from chaos.consistency.append.columns import Transactions
 from chaos.consistency.append.histories import from_events
 from chaos.consistency.append.judge import judge_transactions
@@ -31,7 +31,7 @@ def read_transactions(path: Path) -> Transactions:
         ) from error
 
 
-def judge_file(path: Path, level: str) -> Answer:
+def judge_file(path: Path, level: str) -> HistoryAnswer:
     """Read a file and judge it.
 
     Raises:

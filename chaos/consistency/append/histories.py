@@ -26,7 +26,7 @@ from chaos.consistency.append.columns import (
     ints,
 )
 from chaos.consistency.errors import HistoryValueError
-from chaos.consistency.foreign.jepsen import Event
+from chaos.consistency.foreign.jepsen import HistoryEvent
 from chaos.evidence.records import Scalar
 
 APPEND, READ = "append", "r"
@@ -37,8 +37,8 @@ _TOLD = ("index", "time", "node", "lsn", "error")
 
 @dataclass(slots=True)
 class _Transaction:
-    begin: Event | None
-    end: Event | None = None
+    begin: HistoryEvent | None
+    end: HistoryEvent | None = None
     began: int = -1
     ended: int = NEVER
 
@@ -47,7 +47,7 @@ class _Transaction:
         return INFO if self.end is None else _OUTCOMES[self.end.type]
 
     @property
-    def told(self) -> Event:
+    def told(self) -> HistoryEvent:
         """The event that says what it did: its end, if that says anything."""
         if self.end is not None and (self.end.value is not None or self.begin is None):
             return self.end
@@ -89,7 +89,7 @@ class _Columns:
         self.offset.append(len(self.elements))
 
 
-def from_events(events: Sequence[Event]) -> Transactions:
+def from_events(events: Sequence[HistoryEvent]) -> Transactions:
     """The columns of a foreign history.
 
     Raises:
@@ -118,7 +118,7 @@ def from_events(events: Sequence[Event]) -> Transactions:
     )
 
 
-def _paired(events: Sequence[Event]) -> list[_Transaction]:
+def _paired(events: Sequence[HistoryEvent]) -> list[_Transaction]:
     """Invocations with their ends: a process does one thing after the other."""
     transactions: list[_Transaction] = []
     running: dict[int, _Transaction] = {}
@@ -152,7 +152,7 @@ def _fill(columns: _Columns, op: int, transaction: _Transaction) -> None:
                 raise _no_transaction(event, micro)
 
 
-def _seen(event: Event, outcome: int, seen: object) -> Sequence[object] | None:
+def _seen(event: HistoryEvent, outcome: int, seen: object) -> Sequence[object] | None:
     """The list that a read saw; None where nobody knows."""
     if seen is None:
         return () if outcome == OK else None
@@ -165,7 +165,7 @@ def _seen(event: Event, outcome: int, seen: object) -> Sequence[object] | None:
     return None if outcome == FAIL else seen
 
 
-def _no_transaction(event: Event, what: object) -> HistoryValueError:
+def _no_transaction(event: HistoryEvent, what: object) -> HistoryValueError:
     return HistoryValueError(
         f"{str(what)[:60]!r} is no micro-operation of list-append",
         line=event.line,

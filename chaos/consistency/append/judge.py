@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from chaos.consistency.answer import Anomaly, Answer, Proof
+from chaos.consistency.answer import Anomaly, HistoryAnswer, Proof
 from chaos.consistency.append.anomalies import find_anomalies
 from chaos.consistency.append.columns import Ints, Transactions
 from chaos.consistency.append.cycles import (
@@ -21,7 +21,7 @@ from chaos.consistency.append.cycles import (
 from chaos.consistency.append.edges import Dependencies, find_dependencies
 from chaos.consistency.append.order import (
     Components,
-    Demand,
+    OrderDemand,
     OrderGraph,
     Parts,
     Timeline,
@@ -47,7 +47,7 @@ class ListAppendJudge:
         self._history = history
         self._first_of_equals = first_of_equals
 
-    def judge(self, level: Level) -> Answer:
+    def judge(self, level: Level) -> HistoryAnswer:
         """The verdict at a level."""
         if unfit := self._unfit():
             return self._answer(level, Verdict.UNKNOWN, unfit)
@@ -64,11 +64,11 @@ class ListAppendJudge:
             " the appends stand in a circle",
         )
 
-    def _judge(self, level: Level) -> Answer:
+    def _judge(self, level: Level) -> HistoryAnswer:
         """The verdict on a history of which something can be said."""
         forbidden = [name for name in self._anomalies if name in level.forbids]
         local = tuple(self._teller.local(name, self._anomalies[name]) for name in forbidden)
-        demand = Demand.of(level)
+        demand = OrderDemand.of(level)
         graph = build_graph(self._parts, demand)
         components = find_components(graph)
         if level.rw == "one":
@@ -98,20 +98,20 @@ class ListAppendJudge:
 
     def _parallel(
         self, level: Level, local: tuple[Anomaly, ...], graph: OrderGraph, components: Components
-    ) -> Answer:
+    ) -> HistoryAnswer:
         """Parallel snapshot isolation: no circle of dependencies, and none with exactly one ``rw``.
 
         What snapshot isolation allows, it allows too. So only where that is broken is looked at.
         """
-        stronger = Demand(reads_count=True, rw="apart", order=level.order)
+        stronger = OrderDemand(reads_count=True, rw="apart", order=level.order)
         apart = build_graph(self._parts, stronger)
         circles = find_components(apart)
         if circles.has_circle():
             members = members_of_circles(apart, circles)
             if components.has_circle():
-                return self._circular(level, local, Demand.of(level), members, components)
+                return self._circular(level, local, OrderDemand.of(level), members, components)
             try:
-                path = path_with_one_rw(self._parts.only(members), Demand.of(level))
+                path = path_with_one_rw(self._parts.only(members), OrderDemand.of(level))
             except SearchLimitError:
                 if local:
                     return self._invalid(level, local)
@@ -122,7 +122,7 @@ class ListAppendJudge:
                     f" missed append was looked for up to the limit of {BACKWARD_VISITS_MAX:,}",
                 )
             if path is not None:
-                return self._circular(level, local, Demand.of(level), members, circles)
+                return self._circular(level, local, OrderDemand.of(level), members, circles)
         if local:
             return self._invalid(level, local)
         return self._valid(level, timeline_of(graph, components))
@@ -131,10 +131,10 @@ class ListAppendJudge:
         self,
         level: Level,
         local: tuple[Anomaly, ...],
-        demand: Demand,
+        demand: OrderDemand,
         members: Ints,
         components: Components,
-    ) -> Answer:
+    ) -> HistoryAnswer:
         """INVALID by a circle, if the second function confirms one."""
         circle = smallest_circle(self._witness, self._parts, members, demand)
         if circle is None and local:
@@ -150,13 +150,13 @@ class ListAppendJudge:
         told = self._teller.circle(circle, level.name, max(several, 1))
         return self._invalid(level, (told, *local))
 
-    def _invalid(self, level: Level, anomalies: tuple[Anomaly, ...]) -> Answer:
+    def _invalid(self, level: Level, anomalies: tuple[Anomaly, ...]) -> HistoryAnswer:
         names = ", ".join(dict.fromkeys(one.name for one in anomalies))
         return self._answer(
             level, Verdict.INVALID, f"it shows what {level.name} forbids: {names}", anomalies
         )
 
-    def _valid(self, level: Level, timeline: Timeline | None) -> Answer:
+    def _valid(self, level: Level, timeline: Timeline | None) -> HistoryAnswer:
         """VALID, if the order explains the history."""
         history, took_part = self._history, self._dependencies.took_part
         if timeline is None:
@@ -191,9 +191,9 @@ class ListAppendJudge:
         reason: str,
         anomalies: tuple[Anomaly, ...] = (),
         proof: Proof | None = None,
-    ) -> Answer:
+    ) -> HistoryAnswer:
         history = self._history
-        return Answer(
+        return HistoryAnswer(
             model=MODEL,
             level=level.name,
             verdict=verdict,
@@ -287,6 +287,6 @@ class _OrderInWords(Sequence[str]):
         return (self[index] for index in range(len(self)))
 
 
-def judge_transactions(history: Transactions, level: str) -> Answer:
+def judge_transactions(history: Transactions, level: str) -> HistoryAnswer:
     """The verdict on a history at a level of ``LEVELS``."""
     return ListAppendJudge(history).judge(LEVELS[level])

@@ -25,7 +25,7 @@ from chaos.consistency.levels import AntiDependencies, Level, Order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Demand:
+class OrderDemand:
     """What must come before what: a level, or a part of one."""
 
     reads_count: bool
@@ -33,7 +33,7 @@ class Demand:
     order: Order
 
     @classmethod
-    def of(cls, level: Level) -> Demand:
+    def of(cls, level: Level) -> OrderDemand:
         """What a level demands."""
         return cls(reads_count=level.reads_count, rw=level.rw, order=level.order)
 
@@ -105,7 +105,7 @@ class OrderGraph:
         return node % self.transactions if node < own else None
 
 
-def build_graph(parts: Parts, demand: Demand) -> OrderGraph:
+def build_graph(parts: Parts, demand: OrderDemand) -> OrderGraph:
     """The graph of a demand."""
     dependencies, count = parts.dependencies, parts.count
     is_split = demand.rw == "apart"

@@ -159,7 +159,7 @@ def _numbers(values: Iterable[object], limit: int, *, small: bool = False) -> In
 
 
 @dataclass(slots=True)
-class _Run:
+class _LinesRead:
     """The transactions, while their lines are read. The number of a line is its time."""
 
     process: array[int] = field(default_factory=_longs)
@@ -210,7 +210,7 @@ def read_quickly(path: Path) -> Transactions:
     Raises:
         NotPlainError: it is of another kind, or no history.
     """
-    run, arrays = _Run(), _Arrays()
+    run, arrays = _LinesRead(), _Arrays()
     places: list[int] = []
     with _without_garbage_collection(), path.open("rb") as file:
         at = 0
@@ -224,7 +224,7 @@ def read_quickly(path: Path) -> Transactions:
         for op, asked in run.open.values():
             run.block.add(op, asked, INFO)
         arrays.add(run.block)
-    return _columns(_Lines(path, places), run, arrays)
+    return _columns(_FileLines(path, places), run, arrays)
 
 
 @contextmanager
@@ -300,7 +300,7 @@ def _edn_of(line: bytes) -> object:
     return forms[0].value
 
 
-def _columns(lines: _Lines, run: _Run, arrays: _Arrays) -> Transactions:
+def _columns(lines: _FileLines, run: _LinesRead, arrays: _Arrays) -> Transactions:
     count = len(run.process)
     if not count or not arrays.op:
         raise NotPlainError
@@ -339,7 +339,7 @@ def _column(numbers: array[int]) -> Ints:
 
 
 @dataclass(frozen=True, slots=True)
-class _Lines:
+class _FileLines:
     """The lines of a file, read again when somebody asks for one."""
 
     path: Path

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
-from chaos.consistency.append.columns import FAIL, OK, Transactions
+from chaos.consistency.append.columns import FAIL, OK, Bools, Ints, Transactions
 from chaos.consistency.levels import Order
 
 ELEMENTS_SHOWN_MAX = 8
@@ -19,7 +20,7 @@ ELEMENTS_SHOWN_MAX = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class CircleStep:
     """One transaction before another."""
 
     before: int
@@ -38,7 +39,7 @@ class Witness:
         self._choice = 0 if first_of_equals else -1
         self._longest: dict[int, list[int]] = {}
 
-    def step(self, before: int, after: int, kinds: Sequence[str]) -> Step | None:
+    def step(self, before: int, after: int, kinds: Sequence[str]) -> CircleStep | None:
         """The first of some kinds for which one comes before the other; None: none holds."""
         tellers = {"ww": self._ww, "wr": self._wr, "rw": self._rw}
         for kind in kinds:
@@ -46,8 +47,21 @@ class Witness:
             if kind in tellers:
                 told = tellers[kind](before, after)
             if told:
-                return Step(before=before, after=after, kind=kind, why=told)
+                return CircleStep(before=before, after=after, kind=kind, why=told)
         return None
+
+    def come_before(self, before: int, after: Ints, order: Order) -> Bools:
+        """Which of some transactions the session or the clock has after one."""
+        history = self._history
+        if history.outcome[before] != OK or order == "none":
+            return np.zeros(len(after), np.bool_)
+        if order == "clock":
+            is_later: Bools = history.began[after] > history.ended[before]
+            return is_later
+        is_later = history.ended[after] > history.ended[before]
+        is_later &= history.process[after] == history.process[before]
+        is_later &= history.outcome[after] == OK
+        return is_later
 
     def longest(self, key: int) -> list[int]:
         """The longest read of a key; empty where nobody saw anything."""
@@ -130,12 +144,11 @@ class Witness:
 
     def _ordered(self, before: int, after: int, kind: str) -> str:
         history = self._history
-        if history.outcome[before] != OK:
+        if not self.come_before(before, np.array([after]), cast(Order, kind))[0]:
             return ""
-        if kind == "clock" and history.ended[before] < history.began[after]:
+        if kind == "clock":
             return "{a} had ended before {b} began"
-        same = history.process[before] == history.process[after]
-        if kind == "session" and same and history.ended[before] < history.ended[after]:
+        if kind == "session":
             return f"{{a}} came before {{b}} in the session of process {history.process[before]}"
         return ""
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chaos.consistency.attempts import ClientAttempt
-from chaos.consistency.foreign.jepsen import NO_PROCESS, Event, read_events
+from chaos.consistency.foreign.jepsen import NO_PROCESS, HistoryEvent, read_events
 
 
 def read_attempts(path: Path) -> list[ClientAttempt]:
@@ -23,10 +23,10 @@ def read_attempts(path: Path) -> list[ClientAttempt]:
     return attempts_of(read_events(path))
 
 
-def attempts_of(events: Sequence[Event]) -> list[ClientAttempt]:
+def attempts_of(events: Sequence[HistoryEvent]) -> list[ClientAttempt]:
     """The attempts of clients, by their beginnings; one without an end is ``info``."""
     has_lines = len({event.line for event in events}) == len(events)
-    running: dict[tuple[int, str], list[tuple[int, Event]]] = {}
+    running: dict[tuple[int, str], list[tuple[int, HistoryEvent]]] = {}
     attempts: list[ClientAttempt] = []
     for position, event in enumerate(events):
         who = (event.process, event.f if event.process == NO_PROCESS else "")
@@ -41,7 +41,7 @@ def attempts_of(events: Sequence[Event]) -> list[ClientAttempt]:
 
 
 def _attempt(
-    began: int, asked: Event, end: tuple[int, Event] | None, has_lines: bool
+    began: int, asked: HistoryEvent, end: tuple[int, HistoryEvent] | None, has_lines: bool
 ) -> ClientAttempt:
     ended, answer = end or (None, None)
     return ClientAttempt(

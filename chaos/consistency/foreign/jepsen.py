@@ -25,7 +25,7 @@ NO_PROCESS = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class HistoryEvent:
     """The begin or the end of an operation."""
 
     line: int
@@ -39,7 +39,7 @@ class Event:
     """The whole map."""
 
 
-def read_events(path: Path) -> list[Event]:
+def read_events(path: Path) -> list[HistoryEvent]:
     """The events of clients in a file, in their order.
 
     Raises:
@@ -59,7 +59,7 @@ def read_events(path: Path) -> list[Event]:
         ) from error
 
 
-def events_of_text(text: str) -> list[Event]:
+def events_of_text(text: str) -> list[HistoryEvent]:
     """The events of clients in a text.
 
     Raises:
@@ -111,7 +111,7 @@ def _json_values(text: str) -> Iterator[tuple[int, object]]:
             yield 1, whole
 
 
-def _events(values: Iterator[tuple[int, object]]) -> Iterator[Event]:
+def _events(values: Iterator[tuple[int, object]]) -> Iterator[HistoryEvent]:
     for line, value in values:
         if not isinstance(value, dict):
             raise HistoryValueError(
@@ -125,7 +125,7 @@ def _events(values: Iterator[tuple[int, object]]) -> Iterator[Event]:
         process = _process(value.get("process", NO_PROCESS))
         if process is not None:
             f = value.get("f")
-            yield Event(
+            yield HistoryEvent(
                 line, cast(EventType, kind), process, "" if f is None else str(f),
                 value.get("value"), value,
             )  # fmt: skip

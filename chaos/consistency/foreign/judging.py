@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from chaos.consistency import bank, comments, counter, long_fork, registers, sets
-from chaos.consistency.answer import Answer
+from chaos.consistency.answer import HistoryAnswer
 from chaos.consistency.calls import READ, Call
 from chaos.consistency.errors import HistoryFileError, HistoryValueError
 from chaos.consistency.foreign.attempts import read_attempts
@@ -31,7 +31,7 @@ ZERO = 0
 """What registers hold at first in Knossos' own tests; in its models, and in etcd, it is nil."""
 
 
-def judge_register(path: Path, level: str, *, model: str = "register") -> Answer:
+def judge_register(path: Path, level: str, *, model: str = "register") -> HistoryAnswer:
     """A register: Jepsen's log lines by Porcupine's conventions, EDN and JSON by Knossos'.
 
     Raises:
@@ -46,7 +46,7 @@ def judge_register(path: Path, level: str, *, model: str = "register") -> Answer
     return _from_nil_or_zero(calls, Register, model, is_nil_likely=nil_was_read)
 
 
-def judge_mutex(path: Path, level: str) -> Answer:
+def judge_mutex(path: Path, level: str) -> HistoryAnswer:
     """A lock, free at first.
 
     Raises:
@@ -57,7 +57,7 @@ def judge_mutex(path: Path, level: str) -> Answer:
     return registers.judge(_named(path, lambda: lock_calls(attempts)), Mutex, model="mutex")
 
 
-def judge_text(path: Path, level: str) -> Answer:
+def judge_text(path: Path, level: str) -> HistoryAnswer:
     """Texts under keys, empty at first (Porcupine's ``kv``).
 
     Raises:
@@ -68,7 +68,7 @@ def judge_text(path: Path, level: str) -> Answer:
     return registers.judge(_named(path, lambda: text_calls(attempts)), Text, model="kv")
 
 
-def judge_multi_register(path: Path, level: str) -> Answer:
+def judge_multi_register(path: Path, level: str) -> HistoryAnswer:
     """Registers that one transaction reads and writes several of.
 
     Raises:
@@ -83,7 +83,7 @@ def judge_multi_register(path: Path, level: str) -> Answer:
     )
 
 
-def judge_counter(path: Path, level: str) -> Answer:
+def judge_counter(path: Path, level: str) -> HistoryAnswer:
     """Jepsen's counter.
 
     Raises:
@@ -92,7 +92,7 @@ def judge_counter(path: Path, level: str) -> Answer:
     return _judged(path, level, counter.judge)
 
 
-def judge_set(path: Path, level: str) -> Answer:
+def judge_set(path: Path, level: str) -> HistoryAnswer:
     """Jepsen's set with one last read.
 
     Raises:
@@ -101,7 +101,7 @@ def judge_set(path: Path, level: str) -> Answer:
     return _judged(path, level, sets.judge_last_read)
 
 
-def judge_set_full(path: Path, level: str) -> Answer:
+def judge_set_full(path: Path, level: str) -> HistoryAnswer:
     """Jepsen's set with reads all along.
 
     Raises:
@@ -110,7 +110,7 @@ def judge_set_full(path: Path, level: str) -> Answer:
     return _judged(path, level, sets.judge_all_reads)
 
 
-def judge_bank(path: Path, level: str) -> Answer:
+def judge_bank(path: Path, level: str) -> HistoryAnswer:
     """Jepsen's bank.
 
     Raises:
@@ -119,7 +119,7 @@ def judge_bank(path: Path, level: str) -> Answer:
     return _judged(path, level, bank.judge)
 
 
-def judge_long_fork(path: Path, level: str) -> Answer:
+def judge_long_fork(path: Path, level: str) -> HistoryAnswer:
     """Jepsen's long fork.
 
     Raises:
@@ -128,7 +128,7 @@ def judge_long_fork(path: Path, level: str) -> Answer:
     return _judged(path, level, long_fork.judge)
 
 
-def judge_comments(path: Path, level: str) -> Answer:
+def judge_comments(path: Path, level: str) -> HistoryAnswer:
     """The comments of elle-cli and of Jepsen's CockroachDB suite.
 
     Raises:
@@ -137,7 +137,7 @@ def judge_comments(path: Path, level: str) -> Answer:
     return _judged(path, level, comments.judge)
 
 
-def _judged(path: Path, level: str, judge: Callable[..., Answer]) -> Answer:
+def _judged(path: Path, level: str, judge: Callable[..., HistoryAnswer]) -> HistoryAnswer:
     attempts = read_attempts(path)
     return _named(path, lambda: judge(attempts, level=level))
 
@@ -148,7 +148,7 @@ def _from_nil_or_zero(
     model: str,
     *,
     is_nil_likely: bool,
-) -> Answer:
+) -> HistoryAnswer:
     """The answer where the history does not say what the register held at first.
 
     Nil is Knossos' default. Where that is refuted, and zero, with which Knossos' own tests begin,
@@ -163,7 +163,7 @@ def _from_nil_or_zero(
     if not is_nil_likely:
         note = "The register held 0 at first: no order explains the reads if it was empty."
         return replace(from_zero, notes=(*from_zero.notes, note))
-    return Answer(
+    return HistoryAnswer(
         model=model,
         level=answer.level,
         verdict=Verdict.UNKNOWN,

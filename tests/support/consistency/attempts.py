@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chaos.consistency.attempts import ClientAttempt
 from chaos.consistency.foreign.attempts import attempts_of
-from chaos.consistency.foreign.jepsen import Event, events_of_text
+from chaos.consistency.foreign.jepsen import HistoryEvent, events_of_text
 
 
 def attempts(edn: str) -> list[ClientAttempt]:
@@ -24,5 +24,5 @@ def alone(*steps: tuple[str, object, object]) -> list[ClientAttempt]:
     events = []
     for f, asked, answered in steps:
         for kind, value in (("invoke", asked), ("ok", answered)):
-            events.append(Event(len(events) + 1, kind, 0, f, value, {}))
+            events.append(HistoryEvent(len(events) + 1, kind, 0, f, value, {}))
     return attempts_of(events)

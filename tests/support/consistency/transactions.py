@@ -12,7 +12,7 @@ import re
 
 from chaos.consistency.append.columns import Transactions
 from chaos.consistency.append.histories import from_events
-from chaos.consistency.foreign.jepsen import Event
+from chaos.consistency.foreign.jepsen import HistoryEvent
 
 _PART = re.compile(r"([+?])([a-z])(?:(\d+)|\[([\d ]*)\])?")
 
@@ -22,22 +22,24 @@ def transactions(*lines: str) -> Transactions:
     return from_events(events(*lines))
 
 
-def events(*lines: str) -> list[Event]:
+def events(*lines: str) -> list[HistoryEvent]:
     """The events of these lines: a begin and an end each."""
     together = [line for line in lines if line.startswith("|")]
     alone = [line for line in lines if not line.startswith("|")]
-    found: list[Event] = []
+    found: list[HistoryEvent] = []
     for number, line in enumerate(alone):
         found += _both(line, number, len(found) + 1)
     pairs = [_both(line.strip("| "), len(alone) + n, 0) for n, line in enumerate(together)]
     for position in (0, 1):
         for pair in pairs:
             one = pair[position]
-            found.append(Event(len(found) + 1, one.type, one.process, one.f, one.value, one.fields))
+            found.append(
+                HistoryEvent(len(found) + 1, one.type, one.process, one.f, one.value, one.fields)
+            )
     return found
 
 
-def _both(line: str, number: int, first: int) -> list[Event]:
+def _both(line: str, number: int, first: int) -> list[HistoryEvent]:
     words = line.split(" ")
     process = int(words.pop(0)[1:]) if words[0][0] == "p" else 100 + number
     outcome = words.pop(0) if words[0] in {"ok", "fail", "info"} else "ok"
@@ -52,6 +54,6 @@ def _both(line: str, number: int, first: int) -> list[Event]:
             is_known = f"?{key}[" in line
             answered.append(["r", key, [int(one) for one in seen.split()] if is_known else None])
     return [
-        Event(first, "invoke", process, "txn", asked, {}),
-        Event(first + 1, outcome, process, "txn", answered, {}),  # type: ignore[arg-type]
+        HistoryEvent(first, "invoke", process, "txn", asked, {}),
+        HistoryEvent(first + 1, outcome, process, "txn", answered, {}),  # type: ignore[arg-type]
     ]

@@ -6,14 +6,14 @@ import pytest
 from support.consistency.attempts import attempts
 
 from chaos.consistency import bank
-from chaos.consistency.answer import Answer
+from chaos.consistency.answer import HistoryAnswer
 from chaos.consistency.errors import HistoryValueError
 from chaos.findings import Verdict
 
 FIRST = "0 :invoke :read\n0 :ok :read {0 10, 1 10}\n"
 
 
-def _judge(second: str, *, level: str = bank.NO_DEBTS) -> Answer:
+def _judge(second: str, *, level: str = bank.NO_DEBTS) -> HistoryAnswer:
     return bank.judge(attempts(f"{FIRST}0 :invoke :read\n0 :ok :read {second}"), level=level)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from support.consistency.attempts import attempts
 
 from chaos.consistency import comments
-from chaos.consistency.answer import Answer
+from chaos.consistency.answer import HistoryAnswer
 from chaos.findings import Verdict
 
 
-def _judge(*lines: str) -> Answer:
+def _judge(*lines: str) -> HistoryAnswer:
     return comments.judge(attempts("\n".join(lines)), level=comments.STRICT_SERIALIZABLE)
 
 

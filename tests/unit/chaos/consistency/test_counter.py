@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from support.consistency.attempts import attempts
 
 from chaos.consistency import counter
-from chaos.consistency.answer import Answer
+from chaos.consistency.answer import HistoryAnswer
 from chaos.consistency.attempts import ClientAttempt
 from chaos.consistency.counter import Recount, bounds_of
 from chaos.consistency.errors import HistoryValueError
 from chaos.findings import Verdict
 
 
-def _judge(text: str) -> Answer:
+def _judge(text: str) -> HistoryAnswer:
     return counter.judge(attempts(text), level=counter.BOUNDED)
 
 

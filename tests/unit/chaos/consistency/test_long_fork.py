@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from support.consistency.attempts import alone, attempts
 
 from chaos.consistency import long_fork
-from chaos.consistency.answer import Answer
+from chaos.consistency.answer import HistoryAnswer
 from chaos.findings import Verdict
 
 
-def _reads(*reads: dict[int, int | None]) -> Answer:
+def _reads(*reads: dict[int, int | None]) -> HistoryAnswer:
     steps = [
         (
             "read",

@@ -6,22 +6,22 @@ import pytest
 from support.consistency.attempts import attempts
 
 from chaos.consistency import sets
-from chaos.consistency.answer import Answer
+from chaos.consistency.answer import HistoryAnswer
 from chaos.findings import Verdict
 
 A, A_OK = "0 :invoke :add 0", "0 :ok :add 0"
 R, HAS, LACKS = "1 :invoke :read", "1 :ok :read #{0}", "1 :ok :read #{}"
 
 
-def _full(*lines: str, level: str = sets.EVENTUAL) -> Answer:
+def _full(*lines: str, level: str = sets.EVENTUAL) -> HistoryAnswer:
     return sets.judge_all_reads(attempts("\n".join(lines)), level=level)
 
 
-def _last(*lines: str) -> Answer:
+def _last(*lines: str) -> HistoryAnswer:
     return sets.judge_last_read(attempts("\n".join(lines)), level=sets.EVENTUAL)
 
 
-def _names(answer: Answer) -> list[str]:
+def _names(answer: HistoryAnswer) -> list[str]:
     return [anomaly.name for anomaly in answer.anomalies]
 
 

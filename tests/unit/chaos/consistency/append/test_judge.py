@@ -12,7 +12,7 @@ from support.consistency.transactions import events, transactions
 from chaos.consistency.append.columns import Transactions
 from chaos.consistency.append.histories import from_events
 from chaos.consistency.append.judge import ListAppendJudge
-from chaos.consistency.foreign.jepsen import Event
+from chaos.consistency.foreign.jepsen import HistoryEvent
 from chaos.consistency.levels import LEVELS
 from chaos.findings import Verdict
 
@@ -189,7 +189,7 @@ def test_a_reader_that_appends_beside_many_others_is_no_circle_of_its_own() -> N
 
 
 @st.composite
-def small_histories(draw: st.DrawFn) -> list[Event]:
+def small_histories(draw: st.DrawFn) -> list[HistoryEvent]:
     """A few transactions side by side on two keys, whose reads may be anything."""
     counts = {"x": 0, "y": 0}
     lines = []
@@ -212,7 +212,7 @@ def small_histories(draw: st.DrawFn) -> list[Event]:
 
 @settings(max_examples=150, deadline=None)
 @given(small_histories())
-def test_serializable_means_that_some_order_explains_it(found: list[Event]) -> None:
+def test_serializable_means_that_some_order_explains_it(found: list[HistoryEvent]) -> None:
     history = from_events(found)
     verdict = ListAppendJudge(history).judge(LEVELS["serializable"]).verdict
     if verdict is Verdict.UNKNOWN:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.consistency.answer import Answer
+from chaos.consistency.answer import HistoryAnswer
 from chaos.consistency.errors import HistoryFileError
 from chaos.consistency.models import MODELS
 from chaos.findings import Verdict
@@ -58,7 +58,7 @@ STORIES = [
 ]
 
 
-def _judged(folder: Path, model: str, text: str, level: str | None = None) -> Answer:
+def _judged(folder: Path, model: str, text: str, level: str | None = None) -> HistoryAnswer:
     file = folder / "history"
     file.write_text(text)
     known = MODELS[model]
