@@ -13,6 +13,7 @@ from chaos.cli.drill import drill
 from chaos.cli.enter import enter
 from chaos.cli.exporter import exporter
 from chaos.cli.hands import heal, load, strike, switchover
+from chaos.cli.judge import judge
 from chaos.cli.lint import lint_command
 from chaos.cli.look import logs, psql, status, watch
 from chaos.cli.monitoring import monitoring
@@ -52,6 +53,7 @@ for command in (
     lint_command,
     check,
     report,
+    judge,
     up,
     status,
     watch,
