@@ -166,14 +166,19 @@ class WitnessSettings:
     """What a witness is set to.
 
     ``name``, ``site``: the own ones. ``sites``: every site that has a witness, the own one too; a
-    vote from any other site does not count. ``patience_s``: how long the host of the primary may be
-    silent. ``refused_patience_s``: how long its port may be refused. ``pg_hang_patience_s``: how
-    long it may accept and not answer. ``jitter_factor``: patience is at least that many times the
-    worst recent round trip. ``unwhole_factor``: patience is that many times longer while a member
-    of the cluster is missing. ``dcs_age_s_max``: who has not read etcd for that long decides
-    nothing. ``votes_expire_s``: how long a vote counts. ``act_pause_s``: how long after an act no
-    second follows; it doubles with each further act of the last ``act_memory_s``, up to
-    ``act_pause_s_max``.
+    vote from any other site does not count.
+
+    ``patience_s``: how long the primary's host may be silent. ``refused_patience_s``: how long its
+    port may be refused. Both as in the prototype, whose false alarms were none in `steady`.
+    ``pg_hang_patience_s``: how long its host may accept connections while nothing on it answers:
+    a frozen machine or a stalled disk, which often come back, so ten times the former.
+    ``jitter_factor``: no patience is less than that many times the worst recent round trip (TCP
+    waits for the mean and four times the deviation, RFC 6298; this is above it).
+    ``unwhole_factor``: patience is that many times longer while another member is missing.
+
+    ``dcs_age_s_max``: who has not read etcd for that long decides nothing. ``votes_expire_s``: how
+    long a vote counts. ``act_pause_s``: for how long no second act follows one; it doubles with
+    each further act of the last ``act_memory_s``, up to ``act_pause_s_max``.
     """
 
     name: str
@@ -181,8 +186,8 @@ class WitnessSettings:
     sites: frozenset[str]
     patience_s: float = 0.3
     refused_patience_s: float = 0.15
-    pg_hang_patience_s: float = 10.0
-    jitter_factor: float = 10.0
+    pg_hang_patience_s: float = 3.0
+    jitter_factor: float = 4.0
     unwhole_factor: float = 10.0
     dcs_age_s_max: float = 0.5
     votes_expire_s: float = 2.0
@@ -211,9 +216,8 @@ class Memory:
 class Nothing:
     """Do nothing, and take back a vote that is out. ``reason``: why, in words for people.
 
-    ``refusal``: a short fixed word for metrics when this witness suspects the primary, or would,
-    and a rule forbids to act (``paused``, ``not-strict``, ``stands-alone``, ...); ``None``: all is
-    well.
+    ``refusal``: when the primary is suspect and a rule forbids to vote or act, that rule's fixed
+    word (one of ``REFUSALS``), for metrics; ``None``: nobody is suspect.
     """
 
     reason: str
@@ -224,8 +228,7 @@ class Nothing:
 class Suspect:
     """Cast or renew a vote that this lease should end. ``reason``: why, in words for people.
 
-    ``case``: a short fixed word for metrics (``host-silent``, ``postmaster-gone``,
-    ``postgres-hangs``).
+    ``case``: a fixed word for metrics, one of ``CASES``.
     """
 
     leader: str
@@ -252,6 +255,23 @@ class EndLease:
     reason: str
     case: str
 
+
+CASES = ("host-silent", "host-hangs", "postmaster-gone")
+"""Why a primary is suspect: see ``suspicion.py``."""
+
+REFUSALS = (
+    "etcd-unread",
+    "no-config",
+    "paused",
+    "standby-cluster",
+    "not-strict",
+    "failover-by-hand",
+    "sync-key",
+    "stands-alone",
+    "too-soon",
+    "too-few-sites",
+)
+"""Which rules can forbid an act: see ``decide.py``."""
 
 Decision = Nothing | Suspect | EndLease
 """What ``decide`` returns."""
