@@ -65,9 +65,6 @@ def render_config(substrate: Substrate, host: str, pg_bindir: Path) -> dict[str,
     address = substrate.address(host)
     disk = substrate.data_folder(host)
     own = topology.host(host)
-    etcd_hosts = [
-        f"{substrate.address(member.name)}:{CLIENT_PORT}" for member in topology.hosts_with("etcd")
-    ]
     return {
         "scope": topology.cluster.scope,
         "namespace": NAMESPACE,
@@ -76,7 +73,7 @@ def render_config(substrate: Substrate, host: str, pg_bindir: Path) -> dict[str,
             "listen": f"0.0.0.0:{REST_PORT}",
             "connect_address": f"{address}:{REST_PORT}",
         },
-        "etcd3": {"hosts": etcd_hosts},
+        "etcd3": _etcd(substrate, host),
         "bootstrap": _bootstrap(topology, own),
         "postgresql": {
             "listen": f"0.0.0.0:{POSTGRES_PORT}",
@@ -99,6 +96,25 @@ def render_config(substrate: Substrate, host: str, pg_bindir: Path) -> dict[str,
             ],
         },
     }
+
+
+def _etcd(substrate: Substrate, host: str) -> dict[str, object]:
+    """Where the member on ``host`` finds etcd.
+
+    A member that watches an etcd of a site that was lost hears of a new leader at its next look, up
+    to ``loop_wait`` later. So with witnesses its own site's etcd goes first, and Patroni is kept
+    from choosing any of etcd's members by itself, which it does unless ``use_proxies`` is set
+    (``patroni/dcs/etcd.py``, ``_refresh_machines_cache``).
+    """
+    topology = substrate.topology
+    members = [member.name for member in topology.hosts_with("etcd")]
+    if topology.cluster.witness:
+        own = {member.name for member in topology.site_of(host).hosts}
+        members.sort(key=lambda member: member not in own)
+    found: dict[str, object] = {
+        "hosts": [f"{substrate.address(member)}:{CLIENT_PORT}" for member in members]
+    }
+    return {**found, "use_proxies": True} if topology.cluster.witness else found
 
 
 def _no_sync(host: Host) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from cluster.topology.settings import (
     MAXIMUM_LAG_ON_FAILOVER_BYTES,
     PRIMARY_START_TIMEOUT_S,
     SYNCHRONOUS_NODE_COUNT,
+    WITNESS,
     StandbyChoice,
 )
 from cluster.topology.wan import (
@@ -112,6 +113,7 @@ def to_toml(topology: Topology) -> str:
         f"primary_start_timeout_s = {settings.primary_start_timeout_s}",
         f"synchronous_mode = {quote(settings.synchronous_mode)}",
         f"failsafe_mode = {str(settings.failsafe_mode).lower()}",
+        f"witness = {str(settings.witness).lower()}",
     ]
     if settings.postgresql:
         lines += ["", "[cluster.postgresql]"]
@@ -158,6 +160,7 @@ def _read_settings(table: TomlTable) -> ClusterSettings:
         primary_start_timeout_s=table.integer("primary_start_timeout_s", PRIMARY_START_TIMEOUT_S),
         synchronous_mode=table.choice("synchronous_mode", CHOICES, CHOICES[0]),
         failsafe_mode=table.flag("failsafe_mode", FAILSAFE_MODE),
+        witness=table.flag("witness", WITNESS),
         postgresql=table.parameters("postgresql") if table.has("postgresql") else {},
     )
 

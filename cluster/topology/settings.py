@@ -27,6 +27,9 @@ PRIMARY_START_TIMEOUT_S = 300
 FAILSAFE_MODE = False
 """Patroni's own defaults."""
 
+WITNESS = False
+WITNESS_SITES_MIN = 3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterSettings:
@@ -56,6 +59,9 @@ class ClusterSettings:
     failsafe_mode: bool = FAILSAFE_MODE
     """Without the DCS the primary goes on as long as every member answers it; else it steps down.
     """
+    witness: bool = WITNESS
+    """Beside every etcd stands a witness: together they replace a dead primary before its ttl
+    (docs/operate/witness.md). No setting of Patroni's."""
     postgresql: Mapping[str, str] = field(default_factory=dict)
     """Parameters of PostgreSQL (manual, 20) besides those that follow from the topology's size."""
 
@@ -80,6 +86,24 @@ def problems_of_settings(settings: ClusterSettings, *, node_count: int) -> Itera
             yield Problem(key=f"cluster.{key}", words=words)
     if settings.durability == "quorum":
         yield from _problems_of_quorum(settings, node_count)
+
+
+def problems_of_witness(settings: ClusterSettings, *, sites: int) -> Iterator[Problem]:
+    """What is wrong with witnesses in ``sites`` sites that have etcd."""
+    if not settings.witness:
+        return
+    if sites < WITNESS_SITES_MIN:
+        yield Problem(
+            key="cluster.witness",
+            words=f"witnesses need etcd in {WITNESS_SITES_MIN} sites or more, as a majority of the "
+            f"sites must agree that a primary is dead; found {sites}",
+        )
+    if settings.durability != "quorum" or settings.synchronous_mode != "quorum":
+        yield Problem(
+            key="cluster.witness",
+            words="witnesses act only in strict quorum mode; expected durability and "
+            "synchronous_mode quorum, or no witness",
+        )
 
 
 def _problem_of_seconds(key: str, found_s: int, minimum_s: int) -> Iterator[Problem]:
