@@ -52,10 +52,12 @@ RENEW_S = 0.5
 """Between two casts of the same vote: it lives for 2 s (``votes_expire_s``)."""
 
 ALIVE_INTERVAL_S = 0.5
-TICK_S, STALL_S = 0.02, 0.15
+SHOW_INTERVAL_S = 1.0
+TICK_S, STALL_S = 0.04, 0.15
 """A loop that came back so late has stood still: longer than a busy machine makes it wait, shorter
 than the shortest patience."""
 
+TOLD_STALL_S = 1.0
 LEAVE_DEADLINE_S = 1.0
 
 
@@ -98,7 +100,7 @@ class Witness:
         self._voted_s: float | None = None
         self._suspected: tuple[str, int] | None = None
         self._refusal: str | None = None
-        self.looked_s = clock()
+        self.looked_s = self._started_s = clock()
         """When it last judged."""
 
     async def run(self) -> None:
@@ -113,6 +115,7 @@ class Witness:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._tick)
                 tasks.start_soon(self._stay_alive)
+                tasks.start_soon(self._show)
                 await self._watch(tasks)
         finally:
             with anyio.move_on_after(LEAVE_DEADLINE_S, shield=True):
@@ -136,9 +139,21 @@ class Witness:
         late_s = now_s - self._ticked_s
         self._ticked_s = now_s
         if late_s > STALL_S:
-            _log.warning("event=stall late_s=%.3f", late_s)
+            if late_s > TOLD_STALL_S:
+                _log.warning("event=stall late_s=%.3f", late_s)
             self._metrics.stalled()
             self._watcher.begin_again()
+
+    async def _show(self) -> None:
+        """Keep the gauges fresh."""
+        while True:
+            now_s, reading = self._clock(), self._reading
+            self._metrics.looked(
+                {one.name: now_s - _last_answer_s(one) for one in self._watcher.heard},
+                now_s - (reading.view.read_s if reading else self._started_s),
+                len(reading.alive) if reading else 0,
+            )
+            await anyio.sleep(SHOW_INTERVAL_S)
 
     async def _stay_alive(self) -> None:
         while True:
@@ -200,11 +215,6 @@ class Witness:
         self.looked_s = now_s
         reading, heard = self._reading, self._watcher.heard
         votes = () if reading is None else self._ballots.count(reading, now_s)
-        self._metrics.looked(
-            {one.name: now_s - _last_answer_s(one) for one in heard},
-            now_s - reading.view.read_s if reading else 0.0,
-            len(reading.alive) if reading else 0,
-        )
         observed = Observed(
             now_s=now_s, members=heard, dcs=reading.view if reading else None, votes=votes
         )

@@ -22,6 +22,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.abc
@@ -29,6 +30,7 @@ import anyio.abc
 from replication.patroni.answers import read_status
 from replication.patroni.client import UNANSWERED, Http
 from replication.witness.keys import AnnouncedMember
+from replication.witness.knock import Door, Silence
 from replication.witness.model import MemberHeard, PatroniHeard, PostgresHeard
 
 INTERVAL_S = 0.1
@@ -37,8 +39,13 @@ INTERVAL_S = 0.1
 QUESTION_DEADLINE_S = 2.0
 """An answer that comes later counts as none."""
 
-OPEN_MAX = 12
-"""Questions of a kind to a member that are unanswered at the same time."""
+OPEN_MAX = 25
+"""Questions of a kind to a member that are unanswered at the same time: more than fit into their
+deadline."""
+
+ACCEPTED_LATELY_S = 0.25
+"""A connection that was asked for within this time and accepted shows that the host's kernel lives:
+two intervals and a round trip. Shorter than the shortest patience for a host that is silent."""
 
 STATE_INTERVAL_S = 1.0
 """Between two questions for Patroni's state while all is well: each costs its server a query."""
@@ -48,6 +55,9 @@ ROUND_TRIPS_KEPT_S = 10.0
 FORGOTTEN_AFTER_S = 600.0
 """A member whose key has been gone for that long was taken out of the cluster: Patroni's keys live
 for a ``ttl``, 30 s by default."""
+
+LIVENESS = b"GET /liveness HTTP/1.0\r\n\r\n"
+HTTP_PORT = 80
 
 GSSENC_REQUEST = struct.pack("!ii", 8, 80877104)
 """The start of a connection that asks whether the server encrypts by GSSAPI."""
@@ -132,6 +142,7 @@ class MemberWatch:
         """When the cluster last named it."""
         self._http = http
         self._clock = clock
+        self._patroni_door, self._postgres_door = _doors(member, clock)
         self._asked_since_s = clock()
         self._patroni, self._postgres = _Sense(), _Sense()
         self._state: str | None = None
@@ -139,7 +150,7 @@ class MemberWatch:
         self._is_streaming = False
         self._refused_since_s: float | None = None
         self._mute_since_s: float | None = None
-        self._state_due_s = self._state_asked_s = -math.inf
+        self._accepted_s = self._state_due_s = self._state_asked_s = -math.inf
 
     def begin_again(self) -> None:
         """This witness slept: what it missed meanwhile says nothing about the member."""
@@ -148,12 +159,16 @@ class MemberWatch:
 
     def moved(self, member: AnnouncedMember) -> None:
         """Ask it there from now on; an address that it lacks stays the one that is known."""
+        known = self.member
         self.member = replace(
             member,
-            rest_url=member.rest_url or self.member.rest_url,
-            host=member.host or self.member.host,
-            port=member.port if member.host else self.member.port,
+            rest_url=member.rest_url or known.rest_url,
+            host=member.host or known.host,
+            port=member.port if member.host else known.port,
         )
+        was, now = ((one.rest_url, one.host, one.port) for one in (known, self.member))
+        if was != now:
+            self._patroni_door, self._postgres_door = _doors(self.member, self._clock)
 
     @property
     def heard(self) -> MemberHeard:
@@ -172,7 +187,7 @@ class MemberWatch:
             postgres=PostgresHeard(
                 answered_s=self._postgres.answered_s,
                 refused_since_s=self._refused_since_s,
-                mute_since_s=self._mute_since_s,
+                mute_since_s=self._mute_since_s if self._is_mute() else None,
                 round_trip_s=self._postgres.round_trips.worst_s,
             ),
         )
@@ -191,7 +206,7 @@ class MemberWatch:
                 now_s = self._clock()
                 liveness.begin(questions, now_s)
                 postgres.begin(questions, now_s)
-                port_is_dead = self._refused_since_s is not None or self._mute_since_s is not None
+                port_is_dead = self._refused_since_s is not None or self._is_mute()
                 if now_s >= self._state_due_s or port_is_dead:
                     self._state_due_s = now_s + STATE_INTERVAL_S
                     state.begin(questions, now_s)
@@ -199,11 +214,15 @@ class MemberWatch:
 
     async def _ask_liveness(self, asked_s: float) -> None:
         """Patroni lives if it answers, whatever: 503 says that its loop is late."""
-        if self.member.rest_url is None:
-            return
         try:
-            await self._http.get(f"{self.member.rest_url}/liveness", deadline_s=QUESTION_DEADLINE_S)
-        except UNANSWERED:
+            if self._patroni_door is not None:
+                await self._patroni_door.knock(LIVENESS, deadline_s=QUESTION_DEADLINE_S)
+            elif self.member.rest_url is not None:
+                url = f"{self.member.rest_url}/liveness"
+                await self._http.get(url, deadline_s=QUESTION_DEADLINE_S)
+            else:
+                return
+        except (Silence, *UNANSWERED):
             self._patroni.ended(asked_s)
         else:
             self._patroni.answered(asked_s, self._clock())
@@ -225,45 +244,50 @@ class MemberWatch:
             self._is_streaming = said.streams is True
 
     async def _ask_postgres(self, asked_s: float) -> None:
-        if self.member.host is None:
+        if self._postgres_door is None:
             return
-        accepted = False
+
+        def accepted() -> None:
+            self._accepted_s = max(self._accepted_s, asked_s)
+            if self._mute_since_s is None:
+                self._mute_since_s = asked_s
+
         try:
-            with anyio.fail_after(QUESTION_DEADLINE_S):
-                async with await anyio.connect_tcp(self.member.host, self.member.port) as stream:
-                    accepted = True
-                    await stream.send(GSSENC_REQUEST)
-                    await stream.receive(1)
-        except TimeoutError:
-            self._silent(asked_s, mute=accepted)
-        except (OSError, UnicodeError, anyio.EndOfStream, anyio.BrokenResourceError) as error:
-            # It is refused; or it was accepted and hung up on (no room, or it is going down); or no
-            # way leads there. anyio says of a refusal only by its cause what it was.
-            self._silent(asked_s, refused=_is_refusal(error.__cause__))
+            await self._postgres_door.knock(
+                GSSENC_REQUEST, deadline_s=QUESTION_DEADLINE_S, accepted=accepted
+            )
+        except Silence as silence:
+            if not self._postgres.ended(asked_s):
+                return
+            if not silence.refused:
+                self._refused_since_s = None
+            elif self._refused_since_s is None:
+                self._refused_since_s = self._clock()
         else:
-            now_s = self._clock()
-            if self._postgres.answered(asked_s, now_s):
+            if self._postgres.answered(asked_s, self._clock()):
                 self._refused_since_s = self._mute_since_s = None
 
-    def _silent(self, asked_s: float, *, refused: bool = False, mute: bool = False) -> None:
-        """A question to PostgreSQL ended without an answer."""
-        if not self._postgres.ended(asked_s):
-            return
-        if not refused:
-            self._refused_since_s = None
-        elif self._refused_since_s is None:
-            self._refused_since_s = self._clock()
-        if not mute:
-            self._mute_since_s = None
-        elif self._mute_since_s is None:
-            self._mute_since_s = asked_s
+    def _is_mute(self) -> bool:
+        """Connections are accepted, still a moment ago, and nothing comes of them.
+
+        A host that loses its power accepts nothing more: the connections that it had accepted
+        before say nothing about it.
+        """
+        return (
+            self._mute_since_s is not None
+            and self._refused_since_s is None
+            and self._clock() - self._accepted_s < ACCEPTED_LATELY_S
+        )
 
 
-def _is_refusal(cause: BaseException | None) -> bool:
-    """Every address of the host refused the connection."""
-    if isinstance(cause, BaseExceptionGroup):
-        return all(map(_is_refusal, cause.exceptions))
-    return isinstance(cause, ConnectionRefusedError)
+def _doors(member: AnnouncedMember, clock: Callable[[], float]) -> tuple[Door | None, Door | None]:
+    """To its Patroni, where that speaks plain HTTP, and to its PostgreSQL."""
+    patroni = None
+    if member.rest_url is not None and (url := urlsplit(member.rest_url)).scheme == "http":
+        patroni = Door(url.hostname or "", url.port or HTTP_PORT, clock=clock)
+    if member.host is None:
+        return patroni, None
+    return patroni, Door(member.host, member.port, clock=clock)
 
 
 class Watcher:
