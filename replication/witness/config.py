@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import ssl
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -204,9 +204,3 @@ def _limits(settings: WitnessSettings) -> Iterator[Problem]:
     if settings.votes_expire_s < floor_s:
         words = f"expected {floor_s:g} or more: etcd's leases are of whole seconds"
         yield Problem(key="votes_expire_s", words=words)
-
-
-PATIENCE_KEYS = frozenset(one.name for one in fields(WitnessSettings)) & set(
-    PatienceTable.model_fields
-)
-"""Every key of ``[patience]`` is a field of ``WitnessSettings``; a test holds that."""

@@ -193,7 +193,7 @@ async def test_who_leaves_leaves_nothing(etcd: LocalEtcd) -> None:
 async def test_an_etcd_that_is_dead_is_told_within_its_deadline(etcd: LocalEtcd) -> None:
     async with witness(etcd, "paris") as paris:
         etcd.kill()
-        with anyio.fail_after(1.0), pytest.raises(EtcdUnanswered, match="silent|refused|failed"):
+        with anyio.fail_after(1.0), pytest.raises(EtcdUnanswered, match=r"silent|refused|failed"):
             await paris.read()
 
 
