@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
@@ -62,13 +63,16 @@ def config_text(cluster: RaisedCluster, host: str) -> str:
     )
 
 
-async def start_witnesses(cluster: RaisedCluster, folder: Path, recorder: Recorder) -> None:
+async def start_witnesses(
+    cluster: RaisedCluster, folder: Path, recorder: Recorder, *, options: Sequence[str] = ()
+) -> None:
     """Start one beside the etcd of every site, and wait until each watches.
 
     Args:
         cluster: whole.
         folder: the run folder.
         recorder: is told of each.
+        options: of ``bascule witness`` beside its configuration.
 
     Raises:
         PreflightError: one of them is not there in time.
@@ -82,7 +86,7 @@ async def start_witnesses(cluster: RaisedCluster, folder: Path, recorder: Record
     for host in hosts:
         path = configs / f"{UNIT}-{host}.toml"
         path.write_text(config_text(cluster, host), encoding="utf-8")
-        words = ("witness", "--config", str(path), "--listen", LISTEN)
+        words = ("witness", "--config", str(path), "--listen", LISTEN, *options)
         process = Process(name=UNIT, argv=(substrate.python, "-m", "chaos", *words))
         await cluster.start_companion(host, process)
     waiting = {host: topology.site_of(host).name for host in hosts}
