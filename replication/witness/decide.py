@@ -147,7 +147,7 @@ def _alone(
     quorum = sync.quorum if sync else 0
     here = {name for name in alive if name.lower() in names}
     barred = {member.name for member in members if member.is_nofailover}
-    need = 1 + max(quorum, len(names) - quorum, 1)
+    need = 1 + max(quorum, len(names) - quorum)
     if len(here) >= need and here - barred:
         return None
     return Nothing(

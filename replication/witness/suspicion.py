@@ -8,7 +8,7 @@
 | port refused, its Patroni unaware | ``postmaster-gone`` | its next look may be seconds away |
 | port refused, its Patroni at work | well | it stops, starts or restarts the server |
 | Patroni silent, PostgreSQL answers | well | it still serves; Patroni's ttl decides |
-| port mute, Patroni answers | well | sessions may still commit; an alert, no act |
+| port mute, Patroni answers | well | open sessions may still commit |
 """
 
 from __future__ import annotations

@@ -354,8 +354,11 @@ def _attached(state: State, name: int) -> list[int]:
 
 
 def _following(state: State, node: Node, lease: Lease) -> Node:
-    """The node as it streams from the holder: after a rewind, where that has been promoted and the
-    WAL differs. A node that is ahead of a replica cannot stream from it."""
+    """The node as it follows the holder, after a rewind if that has been promoted and WAL differs.
+
+    One that is ahead of a replica streams from nobody here. PostgreSQL would let it stream, from
+    the beginning of a segment on; a winner that waits asks for its position and does not count it.
+    """
     holder = state.nodes[lease.holder]
     if holder.wal[: len(node.wal)] == node.wal:
         return Node(wal=node.wal, upstream=lease.holder)

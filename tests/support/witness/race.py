@@ -66,6 +66,6 @@ def has_let_go(me: int, attached: Iterable[int], sync: SyncRule) -> bool:
 
     A write is acknowledged by ``len(standbys) - quorum`` standbys or more. So many are not left
     once ``quorum + 1`` of those in the sync key are the winner or stream from it: each of them has
-    let go of whom it followed before, and has no write that the winner lacks.
+    let go of whom it followed before. ``attached``: only those that are not ahead of the winner.
     """
     return len(sync.members & {me, *attached}) >= sync.quorum + 1

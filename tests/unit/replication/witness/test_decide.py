@@ -178,16 +178,23 @@ def test_a_candidate_is_needed_that_may_lead() -> None:
     assert decision.refusal == "stands-alone"
 
 
-def test_of_five_members_two_may_be_missing() -> None:
-    """Two of four must acknowledge: a winner needs the votes of two and then the word of two."""
-    sync = DcsSync(leader=A, standbys=frozenset({B, C, "db-d", "db-e"}), quorum=2, revision=5)
-    three = (heard(A, 60.0), heard(B, 0.0), heard(C, 0.0), heard("db-d", 0.0), heard("db-e", 60.0))
-    observed = replace(dcs_with(sync=sync), members=three)
-    assert isinstance(decide(observed, SETTINGS, NO_ACTS), EndLease)
-    two = (*three[:3], heard("db-d", 60.0), three[4])
-    decision = decide(replace(observed, members=two), SETTINGS, NO_ACTS)
-    assert isinstance(decision, Nothing)
-    assert decision.refusal == "stands-alone"
+@pytest.mark.parametrize(
+    ("standbys", "quorum", "need"),
+    [(1, 0, 2), (2, 1, 2), (3, 2, 3), (3, 1, 3), (4, 3, 4), (4, 2, 3), (4, 1, 4)],
+)
+def test_so_many_must_answer_that_one_wins_and_enough_acknowledge(
+    standbys: int, quorum: int, need: int
+) -> None:
+    """Of four standbys of which two must acknowledge (``quorum`` 2), one may be missing."""
+    names = [f"db-{number}" for number in range(standbys)]
+    sync = DcsSync(leader=A, standbys=frozenset(names), quorum=quorum, revision=5)
+    for alive in range(standbys + 1):
+        others = (heard(name, 0.0 if i < alive else 60.0) for i, name in enumerate(names))
+        observed = replace(dcs_with(sync=sync), members=(heard(A, 60.0), *others))
+        decision = decide(observed, SETTINGS, NO_ACTS)
+        assert isinstance(decision, EndLease) == (alive >= need)
+        if isinstance(decision, Nothing):
+            assert decision.refusal == "stands-alone"
 
 
 def test_names_are_compared_without_regard_to_case() -> None:
