@@ -176,7 +176,8 @@ def witnessed(found: Prediction, clock: Clock, *, loses_etcd: bool, crashed: boo
         clock: The timing settings.
         loses_etcd: A member of etcd is gone with the primary.
         crashed: PostgreSQL alone is dead. Where Patroni's own look comes before the witnesses, it
-            restarts the server in place, and the standbys' next beat decides.
+            restarts the server in place; standbys try again every half a second then
+            (``cluster/patroni/config.py``).
     """
     low_s = REFUSAL_NOTICED_S if crashed else SILENCE_NOTICED_S
     high_s = WITNESSED_S_MAX + PROMOTION_S_MAX + FOLLOWED_S_MAX
@@ -188,6 +189,6 @@ def witnessed(found: Prediction, clock: Clock, *, loses_etcd: bool, crashed: boo
         high_s += ETCD_ELECTION_S_MAX
         words += f" If the host has etcd's leader, its election takes {ETCD_ELECTION_S_MAX:g} s."
     if crashed:
-        high_s = max(high_s, WAL_RETRY_S + NOTICE_S)
-        words += f" Where Patroni restarts the server first, standbys follow {WAL_RETRY_S:g} s on."
+        high_s = max(high_s, RESTART_S_MAX + NOTICE_S)
+        words += f" Patroni may restart the server first: up to {RESTART_S_MAX:g} s."
     return replace(found, low_s=low_s, high_s=high_s, words=words, source=WITNESS_SOURCE)

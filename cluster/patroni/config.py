@@ -27,6 +27,12 @@ BOOT_LOOP_WAIT_S = 1
 """While the cluster is raised; the topology's own value is in force before anything is measured."""
 
 
+WITNESSED_PARAMETERS = {"wal_retrieve_retry_interval": "500ms"}
+"""With witnesses: where Patroni's own look finds a dead postmaster before they do, it restarts the
+server in half a second, and standbys that try again every 5 s (PostgreSQL's default) would be what
+is waited for (docs/operate/witness.md)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passwords:
     """The cluster's passwords: made anew for every lab, never written down."""
@@ -130,7 +136,11 @@ def _bootstrap(topology: Topology, host: Host) -> dict[str, object]:
     dcs["postgresql"] = {
         "use_pg_rewind": True,
         "use_slots": True,
-        "parameters": {**server_parameters(size), **topology.cluster.postgresql},
+        "parameters": {
+            **server_parameters(size),
+            **(WITNESSED_PARAMETERS if topology.cluster.witness else {}),
+            **topology.cluster.postgresql,
+        },
     }
     initdb = [
         {"encoding": "UTF8"},
