@@ -52,6 +52,10 @@ RENEW_S = 0.5
 """Between two casts of the same vote: it lives for 2 s (``votes_expire_s``)."""
 
 ALIVE_INTERVAL_S = 0.5
+ETCD_UNREAD = "etcd-unread"
+LEASE_GONE = "lease not found"
+"""etcd's words (``rpctypes.ErrGRPCLeaseNotFound``)."""
+
 SHOW_INTERVAL_S = 1.0
 TICK_S, STALL_S = 0.04, 0.15
 """A loop that came back so late has stood still: longer than a busy machine makes it wait, shorter
@@ -92,6 +96,7 @@ class Witness:
         self._dcs = WitnessDcs(
             config.dcs, config.settings, is_dry=is_dry, clock=clock, wall_clock=wall_clock
         )
+        self._renew = anyio.Event()
         self._complaints = Complaints(_log, over="answers again")
         self._reading: Reading | None = None
         self._memory = Memory()
@@ -161,7 +166,9 @@ class Witness:
                 await self._dcs.stay_alive()
             except EtcdUnanswered as error:
                 self._complaints.about("etcd", str(error))
-            await anyio.sleep(ALIVE_INTERVAL_S)
+            with anyio.move_on_after(ALIVE_INTERVAL_S):
+                await self._renew.wait()
+            self._renew = anyio.Event()
 
     async def _watch(self, tasks: anyio.abc.TaskGroup) -> None:
         while True:
@@ -181,7 +188,7 @@ class Witness:
 
     async def _read(self, tasks: anyio.abc.TaskGroup, *, suspicious: bool) -> None:
         try:
-            self._reading = await self._dcs.read(stagger_s=0.0 if suspicious else None)
+            self._reading = await self._dcs.read(hurried=suspicious)
         except EtcdUnanswered as error:
             self._complaints.about("etcd", str(error))
             return
@@ -224,7 +231,8 @@ class Witness:
         match decision:
             case Nothing():
                 self._note_refusal(decision)
-                await self._take_back()
+                if decision.refusal != ETCD_UNREAD:  # what is out expires, and is not counted
+                    await self._take_back()
             case Suspect():
                 await self._suspect(decision)
             case EndLease():
@@ -258,7 +266,9 @@ class Witness:
         try:
             await self._dcs.vote(suspect)
         except EtcdUnanswered as error:
-            _log.warning("event=vote-failed etcd=%s", error)
+            self._complaints.about("etcd", str(error))
+            if LEASE_GONE in str(error):  # etcd was away for longer than it lives
+                self._renew.set()
             return
         self._voted_s = now_s
         self._metrics.voted()

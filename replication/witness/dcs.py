@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from replication.config.settings import Dcs
-from replication.witness.etcd import EtcdClient, EtcdUnanswered
+from replication.witness.etcd import HURRIED_DEADLINE_S, EtcdClient, EtcdUnanswered
 from replication.witness.keys import (
     KeyNames,
     Reading,
@@ -33,6 +33,9 @@ from replication.witness.model import DcsMember, EndLease, Suspect, WitnessSetti
 
 ACT_LEASE_S_MIN = 60.0
 """An act is remembered at least that long, whatever ``act_memory_s`` says."""
+
+
+HURRIED: Mapping[str, float] = {"stagger_s": 0.0, "deadline_s": HURRIED_DEADLINE_S}
 
 
 class WitnessDcs:
@@ -67,8 +70,11 @@ class WitnessDcs:
         self._act_lease: int | None = None
         self._act_lease_s = 0.0
 
-    async def read(self, *, stagger_s: float | None = None) -> Reading:
+    async def read(self, *, hurried: bool = False) -> Reading:
         """All keys, at one revision.
+
+        Args:
+            hurried: ask every member of etcd at once, and not for long.
 
         Raises:
             EtcdUnanswered: etcd does not answer.
@@ -76,8 +82,7 @@ class WitnessDcs:
         sent_s = self._clock()
         prefixes = (self.names.patroni, self.names.own)
         body = {"success": [{"request_range": key_range(prefix)} for prefix in prefixes]}
-        options = {} if stagger_s is None else {"stagger_s": stagger_s}
-        answer = await self._etcd.ask_all("/kv/txn", body, **options)
+        answer = await self._etcd.ask_all("/kv/txn", body, **(HURRIED if hurried else {}))
         pairs = [
             pair
             for one in answer.get("responses", [])
@@ -117,6 +122,7 @@ class WitnessDcs:
                 "compare": [_at_revision(f"{self.names.patroni}leader", suspect.leader_revision)],
                 "success": [_put(key, json.dumps(value), self._lease)],
             },
+            **HURRIED,
         )
 
     async def take_back(self, keys: Sequence[str]) -> None:
