@@ -115,6 +115,7 @@ def test_one_site_alone_votes() -> None:
         (vote(ORSAY), vote(ORSAY, witness="w-twin")),
         (vote(ORSAY), vote(CLOUD, witness="w-orsay")),
         (vote(ORSAY), vote(ORSAY)),
+        (vote(CLOUD, witness="w-orsay"), vote(PARIS)),
     ],
     ids=[
         "own vote not out",
@@ -125,17 +126,21 @@ def test_one_site_alone_votes() -> None:
         "two of one site",
         "one for two sites",
         "twice the same",
+        "the own one from another site",
     ],
 )
 def test_what_does_not_count_as_agreement(votes: tuple[Vote, ...]) -> None:
     assert isinstance(decide(replace(DEAD, votes=votes), SETTINGS, NO_ACTS), Suspect)
 
 
-def test_a_witness_counts_for_one_of_the_sites_it_names() -> None:
-    votes = (vote(ORSAY), vote(CLOUD, witness="w-x"), vote(PARIS, witness="w-x"))
+def test_a_witness_counts_for_one_of_the_sites_it_names_and_takes_no_other_ones_place() -> None:
+    votes = (vote(ORSAY), vote(CLOUD, witness="w-a"), vote(PARIS, witness="w-a"))
     decision = decide(replace(DEAD, votes=votes), SETTINGS, NO_ACTS)
     assert isinstance(decision, EndLease)
-    assert decision.voted_by == ("w-orsay", "w-x")
+    assert decision.voted_by == ("w-a", "w-orsay")
+    decision = decide(replace(DEAD, votes=(*votes, vote(PARIS))), SETTINGS, NO_ACTS)
+    assert isinstance(decision, EndLease)
+    assert decision.voted_by == ("w-a", "w-orsay", "w-paris")
 
 
 @pytest.mark.parametrize(
