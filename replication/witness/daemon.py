@@ -53,6 +53,7 @@ RENEW_S = 0.5
 
 ALIVE_INTERVAL_S = 0.5
 ETCD_UNREAD = "etcd-unread"
+POSTMASTER_GONE = "postmaster-gone"
 LEASE_GONE = "lease not found"
 """etcd's words (``rpctypes.ErrGRPCLeaseNotFound``)."""
 
@@ -299,7 +300,10 @@ class Witness:
                 outcome = "unknown"
                 _log.warning("event=act-failed etcd=%s", error)
         ended_s = self._clock()
-        detection_s = began_s - _last_answer_s(heard)
+        silent_since_s = _last_answer_s(heard)
+        if decision.case == POSTMASTER_GONE and heard.postgres.answered_s is not None:
+            silent_since_s = heard.postgres.answered_s  # its Patroni lives
+        detection_s = began_s - silent_since_s
         _log.warning(
             "event=act outcome=%s leader=%s revision=%d case=%s voted_by=%s detection_s=%.3f"
             ' took_s=%.3f reason="%s"',
