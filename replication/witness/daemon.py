@@ -25,13 +25,13 @@ from replication.witness.etcd import EtcdUnanswered
 from replication.witness.keys import Reading
 from replication.witness.metrics import WitnessMetrics
 from replication.witness.model import (
-    Act,
     Decision,
     EndLease,
     MemberHeard,
     Memory,
     Nothing,
     Observed,
+    PastAct,
     Suspect,
     Vote,
 )
@@ -202,7 +202,7 @@ class Witness:
         now_s, wall_s = self._clock(), self._wall_clock()
         known = {act.leader_revision for act in self._memory.acts}
         acts = [
-            Act(
+            PastAct(
                 leader=act.leader,
                 leader_revision=act.leader_revision,
                 at_s=now_s - max(0.0, wall_s - act.wall_s),
@@ -317,7 +317,9 @@ class Witness:
             decision.reason,
         )
         self._metrics.acted(outcome, detection_s if outcome in {"done", "dry-run"} else None)
-        act = Act(leader=decision.leader, leader_revision=decision.leader_revision, at_s=ended_s)
+        act = PastAct(
+            leader=decision.leader, leader_revision=decision.leader_revision, at_s=ended_s
+        )
         self._memory = replace(self._memory, acts=(*self._memory.acts, act))
         if outcome in {"done", "unknown"}:
             tasks.start_soon(self._nudge, decision.leader)

@@ -47,8 +47,8 @@ def decide(observed: Observed, settings: WitnessSettings, memory: Memory) -> Dec
 
     Called again after every round of observations. ``Suspect``: the caller casts or renews its vote
     about this leader key's revision. ``EndLease``: enough sites agree (the own vote, which must be
-    out, included); the caller runs the transaction once, and remembers an ``Act`` whatever came of
-    it. ``Nothing``: the caller takes its vote back.
+    out, included); the caller runs the transaction once, and remembers a ``PastAct``, whatever came
+    of it. ``Nothing``: the caller takes its vote back.
     """
     dcs = observed.dcs
     if dcs is None or observed.now_s - dcs.read_s > settings.dcs_age_s_max:

@@ -197,7 +197,7 @@ class WitnessSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Act:
+class PastAct:
     """A lease that was ended, by this witness or another, or that this witness tried to end."""
 
     leader: str
@@ -209,7 +209,7 @@ class Act:
 class Memory:
     """What a witness remembers. ``acts``: all that it knows of, its own and others'."""
 
-    acts: tuple[Act, ...] = field(default=())
+    acts: tuple[PastAct, ...] = field(default=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

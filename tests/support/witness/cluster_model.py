@@ -338,12 +338,18 @@ class World:
 
 def split(state: State) -> str | None:
     """Two primaries that can both acknowledge, in words; ``None``: there are none."""
-    able = [
+    primaries = [
         name
         for name, node in enumerate(state.nodes)
-        if node.reign is not None
-        and name not in state.silent
-        and len(node.names & frozenset(_attached(state, name))) >= max(node.need, 1)
+        if node.reign is not None and name not in state.silent
+    ]
+    if len(primaries) < 2:
+        return None
+    able = [
+        name
+        for name in primaries
+        if len(state.nodes[name].names & frozenset(_attached(state, name)))
+        >= max(state.nodes[name].need, 1)
     ]
     return f"split: {able} can all acknowledge" if len(able) > 1 else None
 

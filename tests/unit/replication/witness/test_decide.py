@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from replication.witness.decide import decide
 from replication.witness.model import (
     REFUSALS,
-    Act,
     DcsConfig,
     DcsLeader,
     DcsMember,
@@ -22,6 +21,7 @@ from replication.witness.model import (
     Memory,
     Nothing,
     Observed,
+    PastAct,
     PatroniHeard,
     PostgresHeard,
     Suspect,
@@ -237,7 +237,7 @@ def test_sites_that_cannot_agree(sites: frozenset[str]) -> None:
 def test_after_an_act_nobody_acts_for_a_while_that_grows(
     ages_s: tuple[float, ...], is_free: bool
 ) -> None:
-    acts = tuple(Act(leader=B, leader_revision=1, at_s=NOW_S - age_s) for age_s in ages_s)
+    acts = tuple(PastAct(leader=B, leader_revision=1, at_s=NOW_S - age_s) for age_s in ages_s)
     decision = decide(DEAD, SETTINGS, Memory(acts=acts))
     assert isinstance(decision, EndLease) == is_free
     if isinstance(decision, Nothing):
@@ -301,7 +301,7 @@ def test_a_lease_is_ended_only_where_every_rule_allows_it(
     observed: Observed, ages_s: list[float]
 ) -> None:
     """The contract at the top of ``decide.py``, counted again in another way."""
-    acts = tuple(Act(leader=A, leader_revision=1, at_s=NOW_S - age_s) for age_s in ages_s)
+    acts = tuple(PastAct(leader=A, leader_revision=1, at_s=NOW_S - age_s) for age_s in ages_s)
     decision = decide(observed, SETTINGS, Memory(acts=acts))
     event(type(decision).__name__)
     if isinstance(decision, Nothing):
