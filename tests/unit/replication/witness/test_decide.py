@@ -143,6 +143,13 @@ def test_a_witness_counts_for_one_of_the_sites_it_names_and_takes_no_other_ones_
     assert decision.voted_by == ("w-a", "w-orsay", "w-paris")
 
 
+def test_a_site_counts_once_however_many_witnesses_it_has() -> None:
+    votes = (vote(ORSAY), vote(CLOUD), vote(CLOUD, witness="w-twin"))
+    five = replace(SETTINGS, sites=frozenset({PARIS, ORSAY, CLOUD, "lyon", "lille"}))
+    assert isinstance(decide(replace(DEAD, votes=votes), five, NO_ACTS), Suspect)
+    assert isinstance(decide(replace(DEAD, votes=(*votes, vote("lyon"))), five, NO_ACTS), EndLease)
+
+
 @pytest.mark.parametrize(
     ("refusal", "observed"),
     [
