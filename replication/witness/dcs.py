@@ -151,8 +151,11 @@ class WitnessDcs:
         body = act_transaction(
             decision, reading, self.names, record=json.dumps(record), act_lease=self._act_lease
         )
-        answer = await self._etcd.ask_in_turn("/kv/txn", body)
-        return answer.get("succeeded") is True
+        answer, is_only_one = await self._etcd.ask_in_turn("/kv/txn", body)
+        is_done = answer.get("succeeded") is True
+        if not is_done and not is_only_one:
+            raise EtcdUnanswered("done already, perhaps by the member that did not answer")
+        return is_done
 
     async def leave(self) -> None:
         """Give the lease back, and with it everything that this witness has written.

@@ -113,17 +113,18 @@ class EtcdClient:
             errors.setdefault(endpoint, f"silent for {deadline_s:g} s")
         raise EtcdUnanswered("; ".join(f"{one}: {words}" for one, words in errors.items()))
 
-    async def ask_in_turn(self, path: str, body: Json) -> dict[str, Any]:
-        """The answer of the first member that gives one, asked one after the other.
+    async def ask_in_turn(self, path: str, body: Json) -> tuple[dict[str, Any], bool]:
+        """The answer of the first member that gives one, asked one after the other; and whether
+        none before it was asked in vain, which may have done it without a word.
 
         Raises:
             EtcdUnanswered: none did. What was asked may have been done all the same.
         """
-        errors = []
+        errors: list[str] = []
         for endpoint in self._order():
             try:
                 with anyio.fail_after(TURN_DEADLINE_S):
-                    return await self._ask(endpoint, path, body)
+                    return await self._ask(endpoint, path, body), not errors
             except TimeoutError:
                 self._failed_s[endpoint] = self._clock()
                 errors.append(f"{endpoint}: silent for {TURN_DEADLINE_S:g} s")
