@@ -20,6 +20,7 @@ from chaos.cli.monitoring import monitoring
 from chaos.cli.scenarios import scenarios
 from chaos.cli.topologies import topologies
 from chaos.cli.up import down, up
+from chaos.cli.witness import witness
 
 EPILOG = """\b
 Exit codes: 0 passed, 1 findings, 2 usage or configuration, 3 could not run,
@@ -66,6 +67,7 @@ for command in (
     enter,
     down,
     exporter,
+    witness,
     monitoring,
     compose,
     doctor,

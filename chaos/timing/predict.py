@@ -31,6 +31,8 @@ from cluster.topology.quorum import (
 
 UNKNOWN: tuple[Effect, ...] = ("unpredicted", "one-way")
 """Effects of which nobody can say when the service is back."""
+WITNESSED_STANDBYS_MIN = 2
+"""One wins, another acknowledges (``replication/witness/decide.py``)."""
 
 _Condition = Callable[[frozenset[str]], bool]
 """Whether something holds while these hosts are out of reach."""
@@ -200,9 +202,10 @@ class _Course:
         if why:
             return self._until_healed(step, self._acknowledged_again(step.at_s), why)
         if self._primary in hosts:
-            return durations.crash(
+            found = durations.crash(
                 self._clock.loop_wait_s, waits_for_standby=self._shape.waits_for_standby
             )
+            return self._witnessed(found, step, hosts, known, crashed=True)
         if not self._shape.waits_for_standby or not known:
             return durations.goes_on(
                 "A commit waits for no replica, so that nobody notices.", durations.TTL_SOURCE
@@ -262,6 +265,8 @@ class _Course:
             nobody_until=(why, elected_s - at_s) if why else None,
             loses_etcd=bool(hosts & set(self._shape.etcd)) and len(self._shape.etcd) > 1,
         )
+        if not why:
+            found = self._witnessed(found, step, hosts, known, crashed=False)
         back_s = self._healed_s(step) - at_s
         if back_s < found.low_s:
             words = f" The host itself is back {back_s:g} s after the loss, and may lead on."
@@ -269,6 +274,23 @@ class _Course:
         if not self._shape.waits_for_standby:
             found = replace(found, words=found.words + durations.LOSES_WHAT_WAITED)
         return self._but_for_stranded(step, found, self._down(at_s))
+
+    def _witnessed(
+        self,
+        found: Prediction,
+        step: FaultStep,
+        hosts: frozenset[str],
+        known: frozenset[str],
+        *,
+        crashed: bool,
+    ) -> Prediction:
+        """``found``, or what witnesses make of it: they are patient while anything else is lost,
+        and act only if the winner has a standby that acknowledges."""
+        down = self._down(step.at_s)
+        if not self._clock.witness or down - hosts or len(known - down) < WITNESSED_STANDBYS_MIN:
+            return found
+        loses_etcd = not crashed and bool(hosts & set(self._shape.etcd))
+        return durations.witnessed(found, self._clock, loses_etcd=loses_etcd, crashed=crashed)
 
     def _successor(self, candidates: frozenset[str]) -> str:
         """The next primary: of those that may be, the one that would be the worst to lose next."""

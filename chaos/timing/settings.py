@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaos.evidence.events import SettingsFound
+from chaos.evidence.events import SettingsFound, WitnessStarted
 from chaos.evidence.fields import Fields
 from chaos.evidence.run import Run
 from cluster.topology.quorum import Shape
@@ -30,6 +30,11 @@ def commits_wait_for_standby(run: Run) -> bool:
         if event.synchronous_standby_names is not None:
             return bool(event.synchronous_standby_names)
     return run.info.settings.get("durability") != "async"
+
+
+def has_witnesses(run: Run) -> bool:
+    """Whether witnesses watched: they were asked for, and came up."""
+    return bool(run.info.settings.get("witness")) and bool(run.events_of(WitnessStarted))
 
 
 def shape_of_run(run: Run) -> Shape:

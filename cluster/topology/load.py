@@ -27,6 +27,7 @@ from cluster.topology.settings import (
     SYNCHRONOUS_NODE_COUNT,
     USE_PG_REWIND,
     USE_SLOTS,
+    WITNESS,
     StandbyChoice,
 )
 from cluster.topology.tags import NO_TAGS, PriorityTag, Tags
@@ -121,6 +122,7 @@ def to_toml(topology: Topology) -> str:
         f"use_pg_rewind = {_shown(settings.use_pg_rewind)}",
         f"use_slots = {_shown(settings.use_slots)}",
         f"member_slots_ttl_s = {settings.member_slots_ttl_s}",
+        f"witness = {_shown(settings.witness)}",
     ]
     if settings.postgresql:
         lines += ["", "[cluster.postgresql]"]
@@ -185,6 +187,7 @@ def _read_settings(table: TomlTable) -> ClusterSettings:
         use_pg_rewind=table.flag("use_pg_rewind", USE_PG_REWIND),
         use_slots=table.flag("use_slots", USE_SLOTS),
         member_slots_ttl_s=table.integer("member_slots_ttl_s", MEMBER_SLOTS_TTL_S),
+        witness=table.flag("witness", WITNESS),
         postgresql=table.parameters("postgresql") if table.has("postgresql") else {},
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from cluster.errors import Problem
 from cluster.topology.model import HostRole, Topology
-from cluster.topology.settings import problems_of_settings
+from cluster.topology.settings import problems_of_settings, problems_of_witness
 from cluster.topology.tags import problems_of_tags
 from cluster.topology.wan import problems_of_wan
 
@@ -36,6 +36,7 @@ def problems_of_topology(topology: Topology) -> Iterator[Problem]:
     nodes = len(topology.nodes)
     if nodes > 0:
         yield from problems_of_settings(topology.cluster, node_count=nodes)
+        yield from problems_of_witness(topology.cluster, sites=len(topology.witness_hosts))
 
 
 def _problems_of_size(topology: Topology) -> Iterator[Problem]:

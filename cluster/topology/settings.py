@@ -32,6 +32,9 @@ USE_PG_REWIND = True
 USE_SLOTS = True
 """Patroni's default is to rewind nothing, which its own examples change."""
 
+WITNESS = False
+WITNESS_SITES_MIN = 3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterSettings:
@@ -71,6 +74,9 @@ class ClusterSettings:
     """A slot keeps the WAL that a replica lacks; else ``wal_keep_size`` alone does."""
     member_slots_ttl_s: int = MEMBER_SLOTS_TTL_S
     """How long the slot of a member that is gone keeps WAL; 0: it is dropped at once."""
+    witness: bool = WITNESS
+    """Beside every etcd stands a witness: together they replace a dead primary before its ttl
+    (docs/operate/witness.md). No setting of Patroni's."""
     postgresql: Mapping[str, str] = field(default_factory=dict)
     """Parameters of PostgreSQL (manual, 20) besides those that follow from the topology's size."""
 
@@ -97,6 +103,24 @@ def problems_of_settings(settings: ClusterSettings, *, node_count: int) -> Itera
             yield Problem(key=f"cluster.{key}", words=words)
     if settings.durability == "quorum":
         yield from _problems_of_quorum(settings, node_count)
+
+
+def problems_of_witness(settings: ClusterSettings, *, sites: int) -> Iterator[Problem]:
+    """What is wrong with witnesses in ``sites`` sites that have etcd."""
+    if not settings.witness:
+        return
+    if sites < WITNESS_SITES_MIN:
+        yield Problem(
+            key="cluster.witness",
+            words=f"witnesses need etcd in {WITNESS_SITES_MIN} sites or more, as a majority of the "
+            f"sites must agree that a primary is dead; found {sites}",
+        )
+    if settings.durability != "quorum" or settings.synchronous_mode != "quorum":
+        yield Problem(
+            key="cluster.witness",
+            words="witnesses act only in strict quorum mode; expected durability and "
+            "synchronous_mode quorum, or no witness",
+        )
 
 
 def _problem_of_seconds(key: str, found_s: int, minimum_s: int) -> Iterator[Problem]:
