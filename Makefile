@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests wait more than they compute: one process more than the two cores that they are made for.
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup drill test suite check bench clean
@@ -15,7 +17,7 @@ drill: $(VENV)/run.stamp  ## raise three sites, lose the primary's host, say wha
 	@$(BIN)/bascule drill $(DRILL)
 
 test: $(VENV)/dev.stamp  ## unit, integration, drills, report in a browser; containers where a Docker engine is
-	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(TEST)
+	@$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder $(TEST)
 
 suite: $(VENV)/dev.stamp  ## SQLAlchemy's own suite for dialects, on our engines (a minute)
 	@$(BIN)/python tests/sqlalchemy_suite/run.py

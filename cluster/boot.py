@@ -27,11 +27,13 @@ from cluster.patroni.config import BOOT_LOOP_WAIT_S
 from cluster.raised import POLL_S, RaisedCluster
 from cluster.services import Services, StepReport, UnitServices
 from cluster.substrates.base import ProcessExit, Substrate
+from cluster.topology.tags import streams_from
 from cluster.whole import (
     STREAMING,
-    SYNC_STATES,
+    counted_by,
     find_primary,
     missing_of_members,
+    standbys,
     standbys_needed,
 )
 
@@ -140,29 +142,31 @@ async def _wait_primary(cluster: RaisedCluster) -> str:
 
 
 async def _streaming(cluster: RaisedCluster, primary: str) -> bool:
-    """Every replica streams, says the primary; only then are they asked themselves."""
+    """Every replica streams that should from the primary, says that; only then are all asked."""
+    tags = cluster.substrate.topology.tags
     member = await cluster.rest[primary].member()
     rows = () if member is None else member.replication
     streaming = {row.application_name for row in rows if row.state == STREAMING}
-    if not streaming >= set(cluster.rest) - {primary}:
+    nodes = cluster.rest.keys()
+    directly = {node for node in nodes if streams_from(tags, node, primary, nodes) == primary}
+    if not streaming >= directly - {primary}:
         return False
-    return missing_of_members(await cluster.members(), standbys=0) is None
+    return missing_of_members(await cluster.members(), tags) is None
 
 
 async def _counts_replicas(cluster: RaisedCluster, primary: str) -> bool:
-    """The primary counts its replicas as synchronous, as many of them as it must.
+    """The primary counts the replicas as synchronous that its tags leave to it.
 
     Patroni begins to name them ``loop_wait`` seconds after a promotion (``patroni/ha.py``,
     ``process_sync_replication``): up to here that has to be the second of the boot.
     """
     topology = cluster.substrate.topology
-    needed = standbys_needed(topology.cluster, len(topology.nodes) - 1)
-    if not needed:
+    counting = standbys(topology.cluster, topology.tags, primary, frozenset(topology.nodes))
+    if not counting:
         return True
     member = await cluster.rest[primary].member()
-    rows = () if member is None else member.replication
-    counted = {row.application_name for row in rows if row.sync_state in SYNC_STATES}
-    return len(counted & (set(topology.nodes) - {primary})) >= needed
+    counted = set() if member is None else counted_by(member)
+    return len(counting & counted) >= standbys_needed(topology.cluster, counting)
 
 
 async def _nudge_until(

@@ -12,7 +12,7 @@ from cluster.etcd.member import EtcdRest
 from cluster.patroni.config import Passwords
 from cluster.patroni.rest import HistoryEntry, MemberAnswer, PatroniRest
 from cluster.services import Services
-from cluster.substrates.base import Substrate
+from cluster.substrates.base import Process, Substrate
 from cluster.topology.model import HostRole
 from cluster.whole import Look, behind_bytes_max, find_primary, missing_of_whole, nodes_behind
 
@@ -40,6 +40,7 @@ class RaisedCluster:
             node: PatroniRest(node, substrate.console) for node in substrate.topology.nodes
         }
         self.etcd = EtcdRest(substrate.console)
+        self._companions: dict[str, Process] = {}
 
     @property
     def credentials(self) -> Passwords:
@@ -86,7 +87,22 @@ class RaisedCluster:
         Returns:
             The names of the units that were started; they may not be ready yet.
         """
-        return await self._services.start(host, only)
+        started = await self._services.start(host, only)
+        companion = self._companions.get(host)
+        if only is not None or companion is None:
+            return started
+        await self.substrate.start_unit(host, companion)
+        return (*started, companion.name)
+
+    async def start_companion(self, host: str, process: Process) -> None:
+        """Start a process beside the cluster's on a host, now and whenever the host starts again.
+
+        Args:
+            host: with none so far.
+            process: no part of the cluster.
+        """
+        self._companions[host] = process
+        await self.substrate.start_unit(host, process)
 
     async def missing_of_whole(
         self, members: Mapping[str, MemberAnswer | None] | None = None
@@ -120,7 +136,7 @@ class RaisedCluster:
             for host in etcd:
                 questions.start_soon(ask_etcd, host)
         look = Look(members=found, sync_key=sync_key, etcd=etcd)
-        return missing_of_whole(look, topology.cluster)
+        return missing_of_whole(look, topology.cluster, topology.tags)
 
     async def _sync_key(self, primary: str) -> frozenset[str] | None:
         """The standbys in the sync key: ``GET /cluster`` shows it as the members' roles."""

@@ -3,13 +3,14 @@
 A cluster is whole when
 
 - every member answers, one of them is the primary, and every other one streams from it, on its
-  timeline;
+  timeline; one with the tag ``replicatefrom`` streams from that member;
 - every replica has received and replayed what the primary had written when it was asked, but for
   ``behind_bytes_max`` bytes at most, and its Patroni has seen that it runs: Patroni would accept
   each of them in a switchover;
-- with durability quorum, the primary counts every replica as synchronous, and the sync key, which
-  says who may be promoted, names every one of them; with named standbys (``synchronous_mode`` on),
-  as many of them as there must be;
+- with durability quorum, the primary counts every replica as synchronous that its tags leave to it
+  (``cluster.topology.tags.synchronous``), and the sync key, which says who may be promoted, names
+  every one of them; with named standbys (``synchronous_mode`` on), as many of them as there must
+  be;
 - every member of etcd is healthy.
 
 All code that reports whole, healthy, recovered or protected calls ``missing_of_whole``.
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 
 from cluster.patroni.rest import MemberAnswer
 from cluster.topology.model import ClusterSettings
+from cluster.topology.tags import NOBODY, TagsOf, streams_from, synchronous
 
 PRIMARY_ROLES = ("primary", "master", "leader")
 STREAMING = "streaming"
@@ -55,47 +57,77 @@ def behind_bytes_max(settings: ClusterSettings) -> int:
     return min(BEHIND_BYTES_MAX, settings.maximum_lag_on_failover_bytes)
 
 
-def missing_of_whole(look: Look, settings: ClusterSettings) -> str | None:
-    """What a cluster lacks to be whole, in words; None when nothing is missing."""
-    needed = standbys_needed(settings, len(look.members) - 1)
-    shortfall = missing_of_members(look.members, standbys=needed)
-    if shortfall is not None:
-        return shortfall
+def missing_of_whole(look: Look, settings: ClusterSettings, tags: TagsOf = NOBODY) -> str | None:
+    """What a cluster lacks to be whole, in words; None when nothing is missing.
+
+    Args:
+        look: what it has said of itself.
+        settings: those in force.
+        tags: of its members; what a member does by its tags is not missing.
+    """
+    return next(_missing(look, settings, tags), None)
+
+
+def _missing(look: Look, settings: ClusterSettings, tags: TagsOf) -> Iterator[str]:
+    """Everything that it lacks, the most important first."""
+    shortfall = missing_of_members(look.members, tags)
     primary = find_primary(look.members)
-    assert primary is not None  # missing_of_members has found it
+    if shortfall is not None or primary is None:
+        yield shortfall or "there is no primary"
+        return
+    counting = standbys(settings, tags, primary, frozenset(look.members))
+    needed = standbys_needed(settings, counting)
+    leader = look.members[primary]
+    uncounted = counting - (counted_by(leader) if leader else set())
+    if len(counting) - len(uncounted) < needed:
+        waiting = next(node for node in look.members if node in uncounted)
+        yield f"{waiting} streams, but {primary} does not count it as synchronous yet"
     for node in _replicas(look.members, primary):
         member = look.members[node]
         if member is not None and member.state not in RUNNING_STATES:
-            return f"{node} streams, but its Patroni says that it is {member.state}"
-    for words in _behind_words(look.members, primary, behind_bytes_max(settings)):
-        return words
-    if needed:
-        replicas = [node for node in look.members if node != primary]
-        if look.sync_key is None:
-            return f"{primary} does not say who is in the sync key"
-        absent = [node for node in replicas if node not in look.sync_key]
-        if len(replicas) - len(absent) < needed:
-            return f"the sync key, which says who may be promoted, lacks {', '.join(absent)}"
+            yield f"{node} streams, but its Patroni says that it is {member.state}"
+    yield from _behind_words(look.members, primary, behind_bytes_max(settings))
+    if needed and look.sync_key is None:
+        yield f"{primary} does not say who is in the sync key"
+    absent = [node for node in look.members if node in counting - (look.sync_key or frozenset())]
+    if len(counting) - len(absent) < needed:
+        yield f"the sync key, which says who may be promoted, lacks {', '.join(absent)}"
     sick = [host for host, is_healthy in look.etcd.items() if not is_healthy]
-    return f"etcd is not healthy on {', '.join(sick)}" if sick else None
+    if sick:
+        yield f"etcd is not healthy on {', '.join(sick)}"
 
 
-def standbys_needed(settings: ClusterSettings, replicas: int) -> int:
-    """How many of its replicas the primary of a whole cluster counts as synchronous."""
+def standbys(
+    settings: ClusterSettings, tags: TagsOf, primary: str, nodes: frozenset[str]
+) -> frozenset[str]:
+    """The replicas that may be synchronous in a whole cluster of these nodes."""
     if settings.durability != "quorum":
-        return 0
-    named = settings.synchronous_mode == "on"
-    return min(settings.synchronous_node_count, replicas) if named else replicas
+        return frozenset()
+    return synchronous(tags, primary, nodes, settings.synchronous_node_count)
 
 
-def missing_of_members(members: Mapping[str, MemberAnswer | None], *, standbys: int) -> str | None:
+def standbys_needed(settings: ClusterSettings, counting: frozenset[str]) -> int:
+    """How many of them the primary of a whole cluster counts as synchronous."""
+    if settings.synchronous_mode == "on":
+        return min(settings.synchronous_node_count, len(counting))
+    return len(counting)
+
+
+def counted_by(primary: MemberAnswer) -> set[str]:
+    """The replicas that the primary counts in its synchronous_standby_names."""
+    return {
+        row.application_name
+        for row in primary.replication
+        if row.state == STREAMING and row.sync_state in SYNC_STATES
+    }
+
+
+def missing_of_members(
+    members: Mapping[str, MemberAnswer | None], tags: TagsOf = NOBODY
+) -> str | None:
     """What ``members`` lack to stream as they should, in words; None when nothing is missing.
 
-    It does not say that they have caught up: ``missing_of_whole`` does.
-
-    Args:
-        members: every member's answer.
-        standbys: so many replicas must be counted in the primary's synchronous_standby_names.
+    It does not say that they have caught up, or are counted: ``missing_of_whole`` does.
     """
     silent = [node for node, member in members.items() if member is None]
     if silent:
@@ -107,20 +139,21 @@ def missing_of_members(members: Mapping[str, MemberAnswer | None], *, standbys: 
     [primary] = primaries
     leader = members[primary]
     assert leader is not None
-    streaming = {
-        row.application_name: row.sync_state for row in leader.replication if row.state == STREAMING
-    }
     for node, member in members.items():
         if node == primary or member is None:
             continue
-        if node not in streaming:
-            return f"{node} does not stream from {primary} ({member.state})"
+        source = streams_from(tags, node, primary, members.keys())
+        if not _sends(members[source], node):
+            return f"{node} does not stream from {source} ({member.state})"
         if member.timeline != leader.timeline:
             return f"{node} is on timeline {member.timeline}, the primary on {leader.timeline}"
-    waiting = [node for node, state in streaming.items() if state not in SYNC_STATES]
-    if len(streaming) - len(waiting) < standbys:
-        return f"{waiting[0]} streams, but {primary} does not count it as synchronous yet"
     return None
+
+
+def _sends(source: MemberAnswer | None, node: str) -> bool:
+    """A member streams to another one, as it says itself."""
+    rows = () if source is None else source.replication
+    return any(row.application_name == node and row.state == STREAMING for row in rows)
 
 
 def find_primary(members: Mapping[str, MemberAnswer | None]) -> str | None:

@@ -15,9 +15,15 @@ from page_tables import write_or_check
 from chaos.live.metrics import DRILL_METRICS
 from replication.monitoring.exporter.metrics import EXPORTER_METRICS
 from replication.observability.metric_names import STORAGE_METRICS, Metric
+from replication.witness.metrics import WITNESS_METRICS
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "metrics.md"
-TABLES = {"exporter": EXPORTER_METRICS, "storage": STORAGE_METRICS, "drill": DRILL_METRICS}
+TABLES = {
+    "exporter": EXPORTER_METRICS,
+    "storage": STORAGE_METRICS,
+    "witness": WITNESS_METRICS,
+    "drill": DRILL_METRICS,
+}
 
 
 def table(metrics: Sequence[Metric]) -> str:

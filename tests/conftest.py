@@ -34,7 +34,7 @@ LEFT_OUT = pytest.StashKey[str]()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
-    """For ``-n 2``, as in ``make test``."""
+    """For ``-n 3``, as in ``make test``."""
     return Scheduling(config, log)
 
 

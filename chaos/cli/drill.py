@@ -67,6 +67,12 @@ WORKERS_MAX = 200
     "--retry-timeout", "retry_timeout_s", type=int, metavar="S", help="Patroni's retry_timeout."
 )
 @click.option(
+    "--witness/--no-witness",
+    default=None,
+    help="Witnesses beside etcd, which replace a dead primary before its ttl (bascule witness). "
+    "[default: the topology's]",
+)
+@click.option(
     "--rate",
     "rate_per_s",
     type=click.FloatRange(0, RATE_MAX, min_open=True),
@@ -145,6 +151,7 @@ def drill(  # noqa: PLR0913 (one argument an option)
     ttl_s: int | None,
     loop_wait_s: int | None,
     retry_timeout_s: int | None,
+    witness: bool | None,
     rate_per_s: float | None,
     reads_per_s: float,
     workers: int,
@@ -173,6 +180,7 @@ def drill(  # noqa: PLR0913 (one argument an option)
         ttl_s=ttl_s,
         loop_wait_s=loop_wait_s,
         retry_timeout_s=retry_timeout_s,
+        witness=witness,
     )
     topology = fitted(topology, what)
     refuse_postgres(substrate, pg_bindir)

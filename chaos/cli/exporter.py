@@ -126,7 +126,7 @@ def exporter(  # noqa: PLR0913 (one argument an option)
         dcs=dcs_endpoints,
         interval_s=interval_s,
     )
-    host, port = _host_port(listen)
+    host, port = host_port(listen)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
@@ -161,7 +161,12 @@ def fail(error: Exception) -> NoReturn:
     sys.exit(COULD_NOT_RUN)
 
 
-def _host_port(text: str) -> tuple[str, int]:
+def host_port(text: str) -> tuple[str, int]:
+    """The two parts of ``--listen``.
+
+    Raises:
+        BadParameter: it is not of that form.
+    """
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) > PORT_MAX:
         raise click.BadParameter(f"{text!r} is not HOST:PORT", param_hint="--listen")

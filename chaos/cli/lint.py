@@ -13,7 +13,7 @@ from chaos.wording import counted
 from cluster.topology.lint import KINDS, SINGLE, Claim, Lint, LossKind, lint
 from cluster.topology.load import find_topology
 from cluster.topology.promises import SERVICES
-from cluster.topology.traps import Trap
+from cluster.topology.trap import Trap
 
 NAMED_MAX = 3
 """So many losses of one kind and reason are named; ``--all`` names each."""

@@ -13,12 +13,14 @@ from chaos.cli.drill import drill
 from chaos.cli.enter import enter
 from chaos.cli.exporter import exporter
 from chaos.cli.hands import heal, load, strike, switchover
+from chaos.cli.judge import judge
 from chaos.cli.lint import lint_command
 from chaos.cli.look import logs, psql, status, watch
 from chaos.cli.monitoring import monitoring
 from chaos.cli.scenarios import scenarios
 from chaos.cli.topologies import topologies
 from chaos.cli.up import down, up
+from chaos.cli.witness import witness
 
 EPILOG = """\b
 Exit codes: 0 passed, 1 findings, 2 usage or configuration, 3 could not run,
@@ -52,6 +54,7 @@ for command in (
     lint_command,
     check,
     report,
+    judge,
     up,
     status,
     watch,
@@ -64,6 +67,7 @@ for command in (
     enter,
     down,
     exporter,
+    witness,
     monitoring,
     compose,
     doctor,

@@ -35,7 +35,7 @@ def replay_command(
         if parameter.name in NOT_REPLAYED or value is None:
             continue
         if isinstance(value, bool):  # a flag
-            options += [parameter.opts[-1]] if value else []
+            options += (parameter.opts if value else parameter.secondary_opts)[-1:]
             continue
         text = _text(value, built_in.get(parameter.name or ""))
         if isinstance(parameter, click.Argument):

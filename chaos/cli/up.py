@@ -78,6 +78,12 @@ class _StoppedError(Exception):
     "--retry-timeout", "retry_timeout_s", type=int, metavar="S", help="Patroni's retry_timeout."
 )
 @click.option(
+    "--witness/--no-witness",
+    default=None,
+    help="Witnesses beside etcd, which replace a dead primary before its ttl (bascule witness). "
+    "[default: the topology's]",
+)
+@click.option(
     "--workload",
     type=click.Choice(tuple(WORKLOADS)),
     default=DEFAULT_WORKLOAD.key,
@@ -141,6 +147,7 @@ def up(  # noqa: PLR0913 (one argument an option)
     ttl_s: int | None,
     loop_wait_s: int | None,
     retry_timeout_s: int | None,
+    witness: bool | None,
     workload: str,
     rate_per_s: float,
     no_load: bool,
@@ -171,6 +178,7 @@ def up(  # noqa: PLR0913 (one argument an option)
         ttl_s=ttl_s,
         loop_wait_s=loop_wait_s,
         retry_timeout_s=retry_timeout_s,
+        witness=witness,
     )
     refuse_postgres(substrate, pg_bindir)
     if SUBSTRATES[substrate].no_lab:

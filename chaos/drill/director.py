@@ -24,6 +24,7 @@ from chaos.drill.observer import ClusterObserver
 from chaos.drill.recorder import Recorder
 from chaos.drill.schedule import Schedule
 from chaos.drill.wan import measure_wan
+from chaos.drill.witnesses import WitnessObserver, start_witnesses
 from chaos.errors import AbilityError, PreflightError
 from chaos.evidence.events import (
     BootStepDone,
@@ -178,6 +179,9 @@ class Director:
             watchers.start_soon(loads.follow)
             try:
                 await self._preflight(cluster)
+                if self._topology.cluster.witness:
+                    watchers.start_soon(WitnessObserver(cluster, self._recorder).run)
+                    await start_witnesses(cluster, self._folder, self._recorder)
                 accompany()
                 if self._hands is None:
                     await self._steady(cluster, loads)

@@ -239,6 +239,7 @@ def run_info(request: DrillRequest, place: Place) -> RunInfo:
         "primary_start_timeout_s": cluster.primary_start_timeout_s,
         "synchronous_mode": cluster.synchronous_mode if cluster.durability == "quorum" else "off",
         "failsafe_mode": cluster.failsafe_mode,
+        "witness": cluster.witness,
         "rate_per_s": request.rate_per_s,
         "workers": request.workers,
         "deadline_s": request.deadline_s,
@@ -258,7 +259,10 @@ def run_info(request: DrillRequest, place: Place) -> RunInfo:
         sites=tuple(
             SiteInfo(
                 name=site.name,
-                hosts=tuple(HostInfo(name=host.name, roles=host.roles) for host in site.hosts),
+                hosts=tuple(
+                    HostInfo(name=host.name, roles=host.roles, tags=host.tags)
+                    for host in site.hosts
+                ),
             )
             for site in request.topology.sites
         ),

@@ -14,16 +14,16 @@ import psycopg
 from chaos.drill.loads import DBNAME, ROLE
 from chaos.errors import PreflightError
 from chaos.load import prepare as ground
+from chaos.load.admin import superuser_session
 from chaos.load.final_read import FinalReadConfig
 from chaos.scenarios.model import WorkloadSpec
-from cluster.patroni.config import POSTGRES_PORT, SUPERUSER
+from cluster.patroni.config import POSTGRES_PORT
 from cluster.raised import RaisedCluster
 from cluster.substrates.base import Process
-from cluster.substrates.relay import relay
-from replication import Credentials, StorageError
+from replication import StorageError
 from replication.monitoring.lag import heartbeat_row
 from replication.schema.own import make_role
-from replication.wire import Address, Session, connect
+from replication.wire import Address, Session
 
 FINAL_READ_UNIT = "final-read"
 FINAL_READ_DEADLINE_S = 30.0
@@ -62,7 +62,7 @@ async def prepare_exporter(cluster: RaisedCluster, role: str, password: str) -> 
 
 @asynccontextmanager
 async def as_admin(cluster: RaisedCluster, what: str) -> AsyncIterator[Session]:
-    """A superuser's session to the primary, for what is to be made there.
+    """A session of the superuser to the primary, for what is to be made there.
 
     Raises:
         PreflightError: there is no primary, or it refused; it names ``what``.
@@ -70,20 +70,11 @@ async def as_admin(cluster: RaisedCluster, what: str) -> AsyncIterator[Session]:
     primary = await cluster.primary()
     if primary is None:
         raise PreflightError("there is no primary")
-    admin = Credentials(
-        user=SUPERUSER,
-        password=cluster.credentials.superuser,
-        dbname=DBNAME,
-        application_name="bascule-prepare",
-    )
     try:
-        async with relay(cluster.substrate.console, primary, POSTGRES_PORT) as port:
-            address = Address(node=primary, host="127.0.0.1", port=port)
-            session = await connect(address, admin)
-            try:
-                yield session
-            finally:
-                await session.close()
+        async with superuser_session(
+            cluster, primary, application="bascule-prepare", dbname=DBNAME
+        ) as session:
+            yield session
     except (psycopg.Error, StorageError) as error:
         raise PreflightError(f"{what} could not be made on {primary}: {error}") from error
 

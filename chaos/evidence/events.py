@@ -132,6 +132,39 @@ class SyncKeySeen(RunEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessStarted(RunEvent):
+    """A witness watches."""
+
+    host: str | None = None
+    site: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessVoted(RunEvent):
+    """A witness voted that a lease should end; renewals are not told."""
+
+    witness: str | None = None
+    leader: str | None = None
+    reason: str | None = None
+    revision: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessActed(RunEvent):
+    """The witnesses ended a lease."""
+
+    witness: str | None = None
+    """Whose transaction it was."""
+    leader: str | None = None
+    voted_by: str | None = None
+    """Comma separated."""
+    case: str | None = None
+    """``host-silent``, ``host-hangs`` or ``postmaster-gone``."""
+    reason: str | None = None
+    revision: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineEnded(RunEvent):
     """An ancestor of the surviving timeline ended, and the next one begins there."""
 
@@ -245,6 +278,9 @@ KINDS: Mapping[str, type[RunEvent]] = {
     "role": RoleSeen,
     "leader-key": LeaderSeen,
     "sync-key": SyncKeySeen,
+    "witness": WitnessStarted,
+    "vote": WitnessVoted,
+    "act": WitnessActed,
     "timeline": TimelineEnded,
     "settled": ClusterSettled,
     "not-whole": ClusterNotWhole,

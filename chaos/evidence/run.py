@@ -11,6 +11,7 @@ from chaos.evidence.reads import SiteReads
 from chaos.evidence.records import FinalRead, Scalar, SiteHistory
 from chaos.faults.targets import Layout
 from chaos.scenarios.model import Scenario
+from cluster.topology.tags import NO_TAGS, Tags, TagsOf
 
 E = TypeVar("E", bound=RunEvent)
 
@@ -21,6 +22,8 @@ class HostInfo:
 
     name: str
     roles: tuple[str, ...]
+    tags: Tags = NO_TAGS
+    """Patroni's, of its member."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,12 @@ class RunInfo:
         return tuple(
             host.name for site in self.sites for host in site.hosts if "postgres" in host.roles
         )
+
+    @property
+    def tags(self) -> TagsOf:
+        """Patroni's tags, of the hosts that have some."""
+        hosts = [host for site in self.sites for host in site.hosts]
+        return {host.name: host.tags for host in hosts if host.tags != NO_TAGS}
 
     @property
     def layout(self) -> Layout:

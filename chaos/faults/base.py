@@ -32,7 +32,15 @@ NO_PARAMS = FaultParams()
 P = TypeVar("P", bound=FaultParams)
 
 Effect = Literal[
-    "power-off", "silence", "etcd-off", "partition", "restart", "hand-over", "none", "unpredicted"
+    "power-off",
+    "silence",
+    "etcd-off",
+    "partition",
+    "one-way",
+    "restart",
+    "hand-over",
+    "none",
+    "unpredicted",
 ]
 """What a fault does to the cluster. Predictions and repairs go by it:
 
@@ -40,6 +48,9 @@ Effect = Literal[
 - ``silence``: no packet reaches or leaves its hosts; healed, they go on.
 - ``etcd-off``: etcd alone does not answer on its hosts; healed, it goes on.
 - ``partition``: its hosts reach each other, and no others.
+- ``one-way``: packets cross the border of its hosts in one direction only. No connection across it
+  can be used, so that as much can be served as with a ``partition``; but what is still heard may
+  renew a lease once more, so that nobody knows when.
 - ``restart``: PostgreSQL dies on its hosts, and what watches over it starts it again.
 - ``hand-over``: the primary hands the lead over.
 - ``none``: the service goes on.

@@ -33,7 +33,7 @@ def broken_by(effect: Effect, hosts: Sequence[str]) -> Broken:
             return Broken(silent=there)
         case "etcd-off":
             return Broken(no_etcd=there)
-        case "partition":
+        case "partition" | "one-way":
             return Broken(apart=(there,))
         case _:
             return NOTHING

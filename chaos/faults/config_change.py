@@ -65,14 +65,20 @@ async def change(stage: Stage, victim: Victim, params: ConfigChangeParams) -> st
 
 
 async def change_back(stage: Stage, victim: Victim, params: ConfigChangeParams) -> str:
-    """The value that the topology gives, and a restart wherever that needs one."""
-    value = configured(stage, PARAMETER)
-    await maintenance.change(stage.cluster, maintenance.with_parameter(PARAMETER, value))
+    """As before, everywhere."""
+    done = await put_back(stage, PARAMETER)
+    await _none_pending(stage)
+    return done
+
+
+async def put_back(stage: Stage, parameter: str) -> str:
+    """The value that the topology gives, and a restart wherever one is pending; in words."""
+    value = configured(stage, parameter)
+    await maintenance.change(stage.cluster, maintenance.with_parameter(parameter, value))
     restarted = await maintenance.restart_pending(
         stage.cluster, primary_first=True, timeout_s=WHOLE_TIMEOUT_S
     )
-    await _none_pending(stage)
-    return f"{PARAMETER} = {value} again, restarted {', '.join(restarted) or 'nobody'}"
+    return f"{parameter} = {value} again, restarted {', '.join(restarted) or 'nobody'}"
 
 
 async def _none_pending(stage: Stage) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from chaos.faults.base import FaultKind, FaultParams, FaultWords, Stage
-from chaos.faults.config_change import WHOLE_TIMEOUT_S, configured
+from chaos.faults.config_change import put_back
 from chaos.faults.targets import Victim
 from chaos.wording import joined
 from cluster import maintenance
@@ -84,12 +84,7 @@ async def _fail_to_restart(stage: Stage, replica: str) -> str:
 async def change_back(stage: Stage, victim: Victim, params: ConfigWrongParams) -> str:
     """The value that the topology gives; who has a restart pending still is restarted."""
     parameter, _ = VALUES[params.wrong or "no-value"]
-    value = configured(stage, parameter)
-    await maintenance.change(stage.cluster, maintenance.with_parameter(parameter, value))
-    restarted = await maintenance.restart_pending(
-        stage.cluster, primary_first=True, timeout_s=WHOLE_TIMEOUT_S
-    )
-    return f"{parameter} = {value} again, restarted {', '.join(restarted) or 'nobody'}"
+    return await put_back(stage, parameter)
 
 
 CONFIG_WRONG = FaultKind(

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chaos.faults.base import FaultKind, FaultParams, FaultWords, Stage, nothing_to_undo
+from chaos.faults.switchover import cannot_take_over
 from chaos.faults.targets import Victim
 from cluster import maintenance
 from cluster.errors import PatroniError
@@ -48,7 +49,9 @@ def read(table: TomlTable) -> FailoverByHandParams:
 async def fail_over(stage: Stage, victim: Victim, params: FailoverByHandParams) -> str:
     """``POST /failover``. Proof: the candidate is the primary; or it was refused and is not."""
     members = await stage.cluster.members()
-    candidate = params.candidate or furthest_behind(members)
+    topology = stage.cluster.substrate.topology
+    able = {node: one for node, one in members.items() if topology.host(node).tags.may_lead}
+    candidate = params.candidate or furthest_behind(able)
     if candidate is None:
         raise PatroniError("no replica answers: there is no candidate for a failover by hand")
     said = await _ask(stage, candidate, members)
@@ -118,10 +121,9 @@ def is_no_candidate(
     """Only a host with PostgreSQL can take over, and only where there are two."""
     if len(topology.nodes) < 2:
         return f"{KEY} needs two PostgreSQL: in the topology {topology.name} there is one"
-    if params.candidate in (None, *topology.nodes):
+    if params.candidate is None or (params.refused and params.candidate in topology.nodes):
         return None
-    nodes = ", ".join(topology.nodes)
-    return f"{params.candidate} cannot take over: PostgreSQL of {topology.name} is on {nodes}"
+    return cannot_take_over(params.candidate, topology)
 
 
 FAILOVER_BY_HAND = FaultKind(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chaos.errors import FormatError
-from chaos.faults.base import FaultKind, FaultParams, FaultWords, Stage
-from chaos.faults.packets import NEEDS, Cut, both_ways, drop, lift
+from chaos.faults.base import FaultKind, FaultParams, FaultWords
+from chaos.faults.packets import NEEDS, Cut, both_ways, dropping, lifting
 from chaos.faults.targets import HOSTS, Victim
 from chaos.wording import links_of
 from cluster.toml.reader import TomlTable
+from cluster.topology.model import Topology
 
 KEY = "link-loss"
 LOSS_MIN, LOSS_MAX = 1.0, 90.0
@@ -37,21 +38,11 @@ def read(table: TomlTable) -> LinkLossParams:
     return LinkLossParams(loss_percent=found)
 
 
-def cut_of(victim: Victim, params: LinkLossParams) -> Cut:
+def cut_of(victim: Victim, params: LinkLossParams, topology: Topology) -> Cut:
     """A share of the packets, each way."""
     percent = params.loss_percent
     name = f"{KEY} of {percent:g} % on {victim.name}"
     return Cut(name=name, ways=both_ways(victim, percent=percent))
-
-
-async def strike(stage: Stage, victim: Victim, params: LinkLossParams) -> str:
-    """Some packets vanish."""
-    return await drop(stage, cut_of(victim, params))
-
-
-async def undo(stage: Stage, victim: Victim, params: LinkLossParams) -> str:
-    """All of them pass."""
-    return await lift(stage, cut_of(victim, params))
 
 
 LINK_LOSS = FaultKind(
@@ -70,7 +61,7 @@ LINK_LOSS = FaultKind(
     lasts=True,
     # How long TCP needs to get through is a matter of chance.
     effect=lambda params: "unpredicted",
-    strike=strike,
-    undo=undo,
+    strike=dropping(cut_of),
+    undo=lifting(cut_of),
     draw=lambda random: LinkLossParams(loss_percent=float(random.randint(5, 40))),
 )

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from chaos.faults.base import FaultKind, FaultParams, FaultWords, Stage
-from chaos.faults.packets import NEEDS, Cut, Way, both_ways, drop, lift
+from chaos.faults.base import FaultKind, FaultParams, FaultWords
+from chaos.faults.packets import NEEDS, Cut, Way, both_ways, dropping, lifting
 from chaos.faults.targets import HOSTS, Victim
 from chaos.wording import links_of
 from cluster.substrates.base import DropRule
 from cluster.toml.reader import TomlTable
+from cluster.topology.model import Topology
 
 KEY = "link-cut-one-way"
 Direction = Literal["in", "out"]
@@ -34,7 +35,7 @@ def read(table: TomlTable) -> OneWayParams:
     return OneWayParams(direction=table.choice("direction", DIRECTIONS, "in"))
 
 
-def cut_of(victim: Victim, params: OneWayParams) -> Cut:
+def cut_of(victim: Victim, params: OneWayParams, topology: Topology) -> Cut:
     """One way vanishes, the other is spared."""
     name = f"{KEY} {params.direction} on {victim.name}"
     return one_way(name, both_ways(victim), params)
@@ -46,16 +47,6 @@ def one_way(
     """A cut of one of two ways, in and out; the other one is spared."""
     vanishes, passes = ways if params.direction == "in" else ways[::-1]
     return Cut(name=name, ways=(vanishes,), spared=(passes.rule, *spared))
-
-
-async def strike(stage: Stage, victim: Victim, params: OneWayParams) -> str:
-    """One way vanishes."""
-    return await drop(stage, cut_of(victim, params))
-
-
-async def undo(stage: Stage, victim: Victim, params: OneWayParams) -> str:
-    """Both ways again."""
-    return await lift(stage, cut_of(victim, params))
 
 
 LINK_CUT_ONE_WAY = FaultKind(
@@ -76,7 +67,7 @@ LINK_CUT_ONE_WAY = FaultKind(
     lasts=True,
     # What a host can still say keeps some of the others from missing it.
     effect=lambda params: "unpredicted",
-    strike=strike,
-    undo=undo,
+    strike=dropping(cut_of),
+    undo=lifting(cut_of),
     draw=lambda random: OneWayParams(direction=random.choice(DIRECTIONS)),
 )

@@ -7,33 +7,27 @@ to the largest process: SIGKILL (Linux, ``mm/oom_kill.c``). What PostgreSQL does
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-
-import anyio
-import psycopg
+from pkgutil import resolve_name
 
 from chaos.faults.backend import kill_backend
 from chaos.faults.base import FaultKind, FaultParams, FaultWords, Stage, nothing_to_undo
 from chaos.faults.programs import nothing_there, processes_of, wait_processes
 from chaos.faults.targets import HOSTS, Victim
 from chaos.wording import joined
-from cluster.errors import ClusterError
-from cluster.patroni.config import POSTGRES_PORT, SUPERUSER
+from cluster.raised import RaisedCluster
 from cluster.substrates.base import HostProcess, ProcessSteerable
-from cluster.substrates.relay import relay
 from cluster.toml.reader import TomlTable
 from cluster.topology.model import Topology
-from replication import Credentials, StorageError
-from replication.wire import Address, Session, connect
 
 KEY = "out-of-memory"
 MB_DEFAULT = 128
 MB_MAX = 900
 """PostgreSQL's texts have less than 1 GB."""
-HOLD_S = 60
-"""The query holds the memory until it is killed, which takes a moment."""
-DBNAME = "postgres"
+
+LargeQuery = Callable[[RaisedCluster, str, int], AbstractAsyncContextManager[int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,46 +44,22 @@ async def exhaust(stage: Stage, victim: Victim, params: OutOfMemoryParams) -> st
     Raises:
         ClusterError: it did not get the largest, or nothing came of its death.
     """
+    # By its name, as a workload names its load: scenarios are read without a database's driver.
+    large_query: LargeQuery = resolve_name("chaos.load.large_query:large_query")
     host, machine = victim.name, stage.able(ProcessSteerable)
-    admin = Credentials(
-        user=SUPERUSER,
-        password=stage.cluster.credentials.superuser,
-        dbname=DBNAME,
-        application_name="bascule-out-of-memory",
-    )
-    try:
-        async with relay(stage.cluster.substrate.console, host, POSTGRES_PORT) as port:
-            session = await connect(Address(node=host, host="127.0.0.1", port=port), admin)
-            [[pid]] = await session.fetch("SELECT pg_backend_pid()")
-            async with anyio.create_task_group() as growing:
-                growing.start_soon(_grow, session, params.mb)
-                found = await wait_processes(
-                    machine,
-                    host,
-                    f"a backend of {params.mb} MB",
-                    lambda found: _is_largest(pid, params.mb, found),
-                )
-                [backend] = [one for one in found if one.pid == pid]
-                done = await kill_backend(machine, host, backend)
-                growing.cancel_scope.cancel()
-    except (psycopg.Error, StorageError, ExceptionGroup) as error:
-        raise ClusterError(f"no query grew on {host}: {error}", host=host) from error
+    async with large_query(stage.cluster, host, params.mb) as pid:
+        found = await wait_processes(
+            machine,
+            host,
+            f"a backend of {params.mb} MB",
+            lambda found: _is_largest(pid, params.mb, found),
+        )
+        [backend] = [one for one in found if one.pid == pid]
+        done = await kill_backend(machine, host, backend)
     return f"a query of {backend.resident_kb // 1024} MB, then as the kernel does: {done}"
 
 
-async def _grow(session: Session, mb: int) -> None:
-    """Hold the memory until the end, which is a violent one."""
-    query = f"SELECT length(repeat('x', {mb} * 1048576) || pg_sleep({HOLD_S})::text)"
-    try:
-        await session.fetch(query)
-    except (psycopg.Error, StorageError):
-        return
-    finally:
-        with anyio.CancelScope(shield=True):
-            await session.close()
-
-
-def _is_largest(pid: object, mb: int, found: Sequence[HostProcess]) -> bool:
+def _is_largest(pid: int, mb: int, found: Sequence[HostProcess]) -> bool:
     """This backend has so much, and no other process of PostgreSQL more."""
     servers = processes_of("postgres", found)
     largest = max(servers, key=lambda one: one.resident_kb, default=None)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from chaos.faults.base import Stage
+from chaos.faults.base import Act, P, Stage
 from chaos.faults.targets import Victim
 from cluster.errors import ClusterError
 from cluster.substrates.base import DropRule, Filterable, PacketProbe, Probing
@@ -93,6 +93,28 @@ async def lift(stage: Stage, cut: Cut) -> str:
     """Lift it; in words."""
     await stage.able(Filterable).pass_packets(cut.name)
     return f"packets pass again {' and '.join(way.words for way in cut.ways)}"
+
+
+CutOf = Callable[[Victim, P, Topology], Cut]
+"""What a fault drops of a victim's packets, with its parameters, in a topology."""
+
+
+def dropping(cut_of: CutOf[P]) -> Act[P]:
+    """The strike of a fault that is such a cut, and nothing else."""
+
+    async def strike(stage: Stage, victim: Victim, params: P) -> str:
+        return await drop(stage, cut_of(victim, params, stage.cluster.substrate.topology))
+
+    return strike
+
+
+def lifting(cut_of: CutOf[P]) -> Act[P]:
+    """Its undoing."""
+
+    async def undo(stage: Stage, victim: Victim, params: P) -> str:
+        return await lift(stage, cut_of(victim, params, stage.cluster.substrate.topology))
+
+    return undo
 
 
 async def seen_silent(stage: Stage, ways: Sequence[Way]) -> str:

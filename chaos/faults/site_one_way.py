@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chaos.faults.base import FaultKind, FaultWords, Stage
+from chaos.faults.base import FaultKind, FaultWords
 from chaos.faults.link_one_way import DIRECTIONS, OneWayParams, one_way, read
-from chaos.faults.packets import NEEDS, Cut, both_ways, drop, lift, others
+from chaos.faults.packets import NEEDS, Cut, both_ways, dropping, lifting, others
 from chaos.faults.targets import SITES, Victim
 from chaos.wording import joined, plural
 from cluster.substrates.base import DropRule
@@ -22,16 +22,6 @@ def cut_of(victim: Victim, params: OneWayParams, topology: Topology) -> Cut:
     within = (DropRule(sources=(first,), targets=tuple(rest)),) if rest else ()
     name = f"{KEY} {params.direction} on {victim.name}"
     return one_way(name, ways, params, spared=within)
-
-
-async def strike(stage: Stage, victim: Victim, params: OneWayParams) -> str:
-    """One way vanishes."""
-    return await drop(stage, cut_of(victim, params, stage.cluster.substrate.topology))
-
-
-async def undo(stage: Stage, victim: Victim, params: OneWayParams) -> str:
-    """Both ways again."""
-    return await lift(stage, cut_of(victim, params, stage.cluster.substrate.topology))
 
 
 def would_cut_off_nobody(
@@ -63,10 +53,9 @@ SITE_CUT_ONE_WAY = FaultKind(
     takes=SITES,
     needs=NEEDS,
     lasts=True,
-    # What a site can still say keeps the others from missing it.
-    effect=lambda params: "unpredicted",
-    strike=strike,
-    undo=undo,
+    effect=lambda params: "one-way",
+    strike=dropping(cut_of),
+    undo=lifting(cut_of),
     draw=lambda random: OneWayParams(direction=random.choice(DIRECTIONS)),
     impossible=would_cut_off_nobody,
 )

@@ -57,10 +57,17 @@ def is_no_candidate(
     """Only a host with PostgreSQL can take over, and only one."""
     if params.back and params.candidate is not None:
         return f"a switchover goes to {params.candidate} (candidate) or back (back), not both"
-    if params.candidate in (None, *topology.nodes):
-        return None
-    nodes = ", ".join(topology.nodes)
-    return f"{params.candidate} cannot take over: PostgreSQL of {topology.name} is on {nodes}"
+    return None if params.candidate is None else cannot_take_over(params.candidate, topology)
+
+
+def cannot_take_over(candidate: str, topology: Topology) -> str | None:
+    """Why a host can never be the primary; None if it can."""
+    if candidate not in topology.nodes:
+        nodes = ", ".join(topology.nodes)
+        return f"{candidate} cannot take over: PostgreSQL of {topology.name} is on {nodes}"
+    if not topology.host(candidate).tags.may_lead:
+        return f"{candidate} cannot take over: it has the tag nofailover, which Patroni heeds"
+    return None
 
 
 SWITCHOVER = FaultKind(

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import LiteralString, Self
 
@@ -19,16 +17,15 @@ import psycopg
 
 from chaos.decode import decode, encode
 from chaos.errors import FormatError
+from chaos.load.admin import DBNAME, superuser_session
 from chaos.load.entry import run_process
 from cluster.errors import ClusterError
 from cluster.patroni.config import POSTGRES_PORT, SUPERUSER
 from cluster.raised import RaisedCluster
 from cluster.substrates.base import Process
-from cluster.substrates.relay import relay
 from replication.access.credentials import Credentials
 from replication.wire import Address, Session, connect
 
-DBNAME = "postgres"
 APPLICATION = "bascule-long-query"
 RETRY_INTERVAL_S = 0.2
 POLL_S = 0.05
@@ -103,7 +100,10 @@ async def hold_up(
     if primary is None:
         raise ClusterError("there is no primary, whose vacuum a query could hold up")
     try:
-        async with _session(cluster, replica) as there, _session(cluster, primary) as writer:
+        async with (
+            superuser_session(cluster, replica, application="bascule-fault") as there,
+            superuser_session(cluster, primary, application="bascule-fault") as writer,
+        ):
             for statement in MAKE_TABLE:
                 await writer.fetch(statement)
             lsn = (await writer.fetch("SELECT pg_current_wal_flush_lsn()::text"))[0][0]
@@ -130,23 +130,6 @@ async def _until(session: Session, question: LiteralString, *values: object) -> 
         while not (rows := await session.fetch(question, values or None)):
             await anyio.sleep(POLL_S)
     return rows[0][0]
-
-
-@asynccontextmanager
-async def _session(cluster: RaisedCluster, node: str) -> AsyncIterator[Session]:
-    """A superuser's session, over the node's console."""
-    admin = Credentials(
-        user=SUPERUSER,
-        password=cluster.credentials.superuser,
-        dbname=DBNAME,
-        application_name="bascule-fault",
-    )
-    async with relay(cluster.substrate.console, node, POSTGRES_PORT) as port:
-        session = await connect(Address(node=node, host="127.0.0.1", port=port), admin)
-        try:
-            yield session
-        finally:
-            await session.close()
 
 
 async def _ask(config: LongQueryConfig) -> None:

@@ -133,8 +133,8 @@ def _unservable(
     if primary is None:
         found = promises(shape, left)
     else:
-        voters = _voters(shape, primary, here)
-        found = (promise(shape, left, primary, voters=voters),)
+        known = _known(shape, primary, here)
+        found = (promise(shape, left, primary, known=known),)
     for site in dict.fromkeys(shape.clients.values()):
         whys = [one.why_not(site, service) for one in found]
         if service == "read-replica":
@@ -164,8 +164,8 @@ def _why_stopping(shape: Shape, left: Broken, found: Promise, site: str) -> str:
     )
 
 
-def _voters(shape: Shape, primary: str, here: Sequence[_Lasting]) -> frozenset[str]:
-    """The replicas that counted when the primary was lost: those lost long before did not."""
+def _known(shape: Shape, primary: str, here: Sequence[_Lasting]) -> frozenset[str]:
+    """The replicas that Patroni knew when the primary was lost: not those lost long before."""
     replicas = frozenset(shape.nodes) - {primary}
     hits_s = [one.from_s for one in here if _touches(one.left, primary)]
     if not hits_s:

@@ -7,7 +7,7 @@ sources.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chaos.timing.model import Prediction
 
@@ -34,6 +34,17 @@ ETCD_ELECTION_S_MAX = 3.0
 elected after 1 to 3 s (election timeout 1 s), and gives every lease its whole ttl again (etcd,
 ``lease.Lessor.Promote``)."""
 
+SILENCE_NOTICED_S, REFUSAL_NOTICED_S = 0.3, 0.15
+"""How long a primary must be silent, or its port refused, before a witness votes
+(``replication/witness/model.py``, ``patience_s``, ``refused_patience_s``)."""
+WITNESSED_S_MAX = 1.0
+"""From the death of a primary to the end of its lease where witnesses agree: patience, a question's
+interval, a vote, a read and a transaction, each some ten round trips at most."""
+FOLLOWED_S_MAX = 2.0
+"""From a promotion to the first commit that a standby confirms, and the client's notice of it: a
+standby whose watch of etcd hangs is woken after 0.25 s (``replication/witness/nudge.py``), and a
+client looks every 2 s at the latest (``watch_interval_s``)."""
+
 RESTART_S_MAX = 5.0
 """From Patroni's look at a crashed postmaster until it accepts connections again: its start and the
 crash recovery of a small database. Measured: 0.5 s."""
@@ -58,6 +69,7 @@ TTL_SOURCE = "Patroni documentation, Dynamic Configuration Settings: ttl, loop_w
 _RETRY_SOURCE = "PostgreSQL manual, Replication, wal_retrieve_retry_interval"
 SWITCHOVER_SOURCE = "Patroni documentation, patronictl switchover; measured on this lab"
 QUORUM_SOURCE = "Patroni documentation, Replication modes: synchronous_mode_strict, quorum commit"
+WITNESS_SOURCE = "docs/operate/witness.md"
 SILENCE_SOURCE = "RFC 6298, 5.5: a lost packet is sent again after twice the time"
 
 SAID_BY_THE_FAULT = "what the fault says of itself"
@@ -76,11 +88,32 @@ class Clock:
     """Lifetime of the leader key."""
     loop_wait_s: float
     """Between two looks of Patroni."""
+    witness: bool = False
+    """Witnesses replace a dead primary before its ttl."""
 
 
 def goes_on(words: str, source: str) -> Prediction:
     """The service is not interrupted."""
     return Prediction(low_s=0.0, high_s=NOTICE_S, words=words, source=source, service="goes-on")
+
+
+def another_is_counted(clock: Clock, healed_s: float) -> Prediction:
+    """Every replica that commits wait for is lost, and there is another that Patroni can count.
+
+    It counts it at its first look after the lost ones' keys in the DCS are gone: they live ``ttl``,
+    and are renewed every ``loop_wait`` (patroni/postgresql/sync.py: only members that run).
+
+    Args:
+        clock: The timing settings.
+        healed_s: When the lost ones are back, after the loss.
+    """
+    return Prediction(
+        low_s=min(healed_s, max(0.0, clock.ttl_s - clock.loop_wait_s)),
+        high_s=clock.ttl_s + LEASE_S_MAX + clock.loop_wait_s + WAL_RETRY_S + NOTICE_S,
+        words="Every replica that commits waited for is lost; they wait until Patroni counts "
+        f"another, once the keys of the lost ones have expired (ttl {clock.ttl_s:g} s).",
+        source=f"{TTL_SOURCE}; {QUORUM_SOURCE}",
+    )
 
 
 def after_heal_s_max(clock: Clock, cut_s: float, *, powered: bool) -> float:
@@ -152,3 +185,29 @@ def lost_leader(
         low_s, high_s = max(low_s, back_s), max(high_s, back_s)
         words += f" Nobody can be elected in the first {back_s:g} s: {why}."
     return Prediction(low_s=low_s, high_s=high_s + ELECTION_S_MAX, words=words, source=TTL_SOURCE)
+
+
+def witnessed(found: Prediction, clock: Clock, *, loses_etcd: bool, crashed: bool) -> Prediction:
+    """What becomes of ``found`` where witnesses end the lease of a dead primary.
+
+    Args:
+        found: What stock Patroni would need.
+        clock: The timing settings.
+        loses_etcd: A member of etcd is gone with the primary.
+        crashed: PostgreSQL alone is dead. Where Patroni's own look comes before the witnesses, it
+            restarts the server in place; standbys try again every half a second then
+            (``cluster/patroni/config.py``).
+    """
+    low_s = REFUSAL_NOTICED_S if crashed else SILENCE_NOTICED_S
+    high_s = WITNESSED_S_MAX + PROMOTION_S_MAX + FOLLOWED_S_MAX
+    words = (
+        f"Witnesses end the lease of a dead primary within {WITNESSED_S_MAX:g} s, long before its "
+        f"ttl of {clock.ttl_s:g} s; election and promotion follow at once."
+    )
+    if loses_etcd:
+        high_s += ETCD_ELECTION_S_MAX
+        words += f" If the host has etcd's leader, its election takes {ETCD_ELECTION_S_MAX:g} s."
+    if crashed:
+        high_s = max(high_s, RESTART_S_MAX + NOTICE_S)
+        words += f" Patroni may restart the server first: up to {RESTART_S_MAX:g} s."
+    return replace(found, low_s=low_s, high_s=high_s, words=words, source=WITNESS_SOURCE)

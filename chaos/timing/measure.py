@@ -34,7 +34,7 @@ from chaos.timing.load import (
 from chaos.timing.model import NotDue, Prediction, ServiceGap, SiteTiming, Timing
 from chaos.timing.predict import predict
 from chaos.timing.reads import measure_reads
-from chaos.timing.settings import number_in_force, shape_of_run
+from chaos.timing.settings import has_witnesses, number_in_force, shape_of_run
 
 
 def measure(run: Run) -> Timing:
@@ -329,7 +329,7 @@ def _prediction(run: Run) -> Prediction | None:
     until = partial(
         predict,
         shape_of_run(run),
-        Clock(ttl_s=ttl_s, loop_wait_s=loop_wait_s),
+        Clock(ttl_s=ttl_s, loop_wait_s=loop_wait_s, witness=has_witnesses(run)),
         scenario.faults,
         layout=run.info.layout,
         seed=run.info.seed,

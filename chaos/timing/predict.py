@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from chaos.faults.base import Effect
 from chaos.faults.registry import FAULTS
@@ -20,11 +21,18 @@ from chaos.timing.model import Prediction
 from chaos.wording import joined
 from cluster.topology.quorum import (
     Shape,
+    candidates,
     stranded_sites,
+    voters,
     why_nobody_acknowledges,
     why_nobody_leads,
     why_primary_gives_up,
 )
+
+UNKNOWN: tuple[Effect, ...] = ("unpredicted", "one-way")
+"""Effects of which nobody can say when the service is back."""
+WITNESSED_STANDBYS_MIN = 2
+"""One wins, another acknowledges (``replication/witness/decide.py``)."""
 
 _Condition = Callable[[frozenset[str]], bool]
 """Whether something holds while these hosts are out of reach."""
@@ -72,7 +80,7 @@ def predict(  # noqa: PLR0913 - all of it decides
         return None  # the rest of its host goes on, which no set of lost hosts can say
     found = [
         _Course(shape, clock, layout, faults, seed, heal_s, first).longest()
-        for first in (shape.nodes if primary is None else (primary,))
+        for first in (filter(shape.may_lead, shape.nodes) if primary is None else (primary,))
     ]
     known = [one for one in found if one is not None]
     return max(known, key=lambda one: one.high_s, default=None)
@@ -131,21 +139,28 @@ class _Course:
         victims = resolve(step.target, self._layout, primary=self._primary, random=self._chance)
         return frozenset(host for victim in victims for host in victim.hosts)
 
-    def _lost(self, step: FaultStep, hosts: frozenset[str], voters: frozenset[str]) -> Prediction:
+    def _lost(self, step: FaultStep, hosts: frozenset[str], known: frozenset[str]) -> Prediction:
         """These hosts are out of reach until they are healed."""
+        waited_for = self._voters(step.at_s)
         self._hit.append((step, hosts))
         if self._primary in hosts:
-            return self._lost_leader(step, hosts, voters)
-        return self._lost_replicas(step)
+            return self._lost_leader(step, hosts, known)
+        return self._lost_replicas(step, waited_for)
 
-    def _parted(self, step: FaultStep, hosts: frozenset[str], voters: frozenset[str]) -> Prediction:
+    def _voters(self, at_s: float) -> frozenset[str]:
+        """The replicas that the primary's commits may wait for at a moment."""
+        there = frozenset(self._shape.nodes) - self._down(at_s)
+        return voters(self._shape, self._primary, there | {self._primary})
+
+    def _parted(self, step: FaultStep, hosts: frozenset[str], known: frozenset[str]) -> Prediction:
         """These hosts reach only one another: the side without a majority of etcd is lost."""
         everybody = {*self._shape.nodes, *self._shape.etcd, *self._shape.clients}
         inside = len(hosts & set(self._shape.etcd))
         lost = hosts if inside <= len(self._shape.etcd) / 2 else frozenset(everybody) - hosts
         primary = self._primary
-        found = self._lost(step, lost, voters)
-        acknowledges = not self._shape.waits_for_standby or lost & voters
+        found = self._lost(step, lost, known)
+        there = lost & known | {primary}
+        acknowledges = not self._shape.waits_for_standby or voters(self._shape, primary, there)
         if primary in lost and acknowledges and found.service == "none-until-healed":
             # It goes on serving those on its side until it gives up, a ttl later at the latest.
             low_s = max(0.0, found.low_s - self._clock.ttl_s)
@@ -167,11 +182,12 @@ class _Course:
         return [from_s, *sorted(at_s for at_s in heals_s if at_s > from_s)]
 
     def _handed_over(self, known: frozenset[str]) -> Prediction:
-        if not known:
+        able = candidates(self._shape, frozenset(), self._primary, known)
+        if not able:
             return durations.goes_on(
                 "A switchover is refused: nobody else could take over.", durations.SWITCHOVER_SOURCE
             )
-        self._primary = self._successor(known)
+        self._primary = self._successor(able)
         return Prediction(
             low_s=0.0,
             high_s=durations.SWITCHOVER_S_MAX,
@@ -186,14 +202,15 @@ class _Course:
         if why:
             return self._until_healed(step, self._acknowledged_again(step.at_s), why)
         if self._primary in hosts:
-            return durations.crash(
+            found = durations.crash(
                 self._clock.loop_wait_s, waits_for_standby=self._shape.waits_for_standby
             )
+            return self._witnessed(found, step, hosts, known, crashed=True)
         if not self._shape.waits_for_standby or not known:
             return durations.goes_on(
                 "A commit waits for no replica, so that nobody notices.", durations.TTL_SOURCE
             )
-        if known - hosts:
+        if self._voters(step.at_s) - hosts:
             return durations.goes_on(durations.ANOTHER_CONFIRMS, durations.QUORUM_SOURCE)
         return Prediction(
             low_s=0.0,
@@ -203,7 +220,7 @@ class _Course:
             source=f"{durations.TTL_SOURCE}; {durations.QUORUM_SOURCE}",
         )
 
-    def _lost_replicas(self, step: FaultStep) -> Prediction:
+    def _lost_replicas(self, step: FaultStep, waited_for: frozenset[str]) -> Prediction:
         """The primary lives, and its replicas are gone."""
         down = self._down(step.at_s)
         why = why_primary_gives_up(self._shape, down)
@@ -224,20 +241,22 @@ class _Course:
         if self._shape.waits_for_standby:
             words = durations.ANOTHER_CONFIRMS
         found = durations.goes_on(words, durations.QUORUM_SOURCE)
+        if self._shape.waits_for_standby and not waited_for - down:
+            found = durations.another_is_counted(self._clock, self._healed_s(step) - step.at_s)
         return self._but_for_stranded(step, found, down)
 
     def _lost_leader(
-        self, step: FaultStep, hosts: frozenset[str], voters: frozenset[str]
+        self, step: FaultStep, hosts: frozenset[str], known: frozenset[str]
     ) -> Prediction:
         """The primary's host is gone without a word, so that its key must expire."""
         at_s = step.at_s
-        elected_s = self._first(
-            at_s, lambda gone: not why_nobody_leads(self._shape, gone, voters=voters)
-        )
-        why = why_nobody_leads(self._shape, self._down(at_s), voters=voters)
+        why_not = partial(why_nobody_leads, self._shape, primary=self._primary, known=known)
+        elected_s = self._first(at_s, lambda gone: not why_not(gone))
+        why = why_not(self._down(at_s))
         if elected_s is None or elected_s >= self._healed_s(step):
             return self._until_healed(step, self._healed_s(step), why)
-        self._primary = self._successor(voters - self._down(elected_s))
+        able = candidates(self._shape, self._down(elected_s), self._primary, known)
+        self._primary = self._successor(able)
         mute = why_nobody_acknowledges(self._shape, self._down(elected_s), self._primary)
         if mute:
             return self._until_healed(step, self._acknowledged_again(elected_s), mute)
@@ -246,6 +265,8 @@ class _Course:
             nobody_until=(why, elected_s - at_s) if why else None,
             loses_etcd=bool(hosts & set(self._shape.etcd)) and len(self._shape.etcd) > 1,
         )
+        if not why:
+            found = self._witnessed(found, step, hosts, known, crashed=False)
         back_s = self._healed_s(step) - at_s
         if back_s < found.low_s:
             words = f" The host itself is back {back_s:g} s after the loss, and may lead on."
@@ -253,6 +274,23 @@ class _Course:
         if not self._shape.waits_for_standby:
             found = replace(found, words=found.words + durations.LOSES_WHAT_WAITED)
         return self._but_for_stranded(step, found, self._down(at_s))
+
+    def _witnessed(
+        self,
+        found: Prediction,
+        step: FaultStep,
+        hosts: frozenset[str],
+        known: frozenset[str],
+        *,
+        crashed: bool,
+    ) -> Prediction:
+        """``found``, or what witnesses make of it: they are patient while anything else is lost,
+        and act only if the winner has a standby that acknowledges."""
+        down = self._down(step.at_s)
+        if not self._clock.witness or down - hosts or len(known - down) < WITNESSED_STANDBYS_MIN:
+            return found
+        loses_etcd = not crashed and bool(hosts & set(self._shape.etcd))
+        return durations.witnessed(found, self._clock, loses_etcd=loses_etcd, crashed=crashed)
 
     def _successor(self, candidates: frozenset[str]) -> str:
         """The next primary: of those that may be, the one that would be the worst to lose next."""
@@ -306,7 +344,7 @@ class _Course:
 
 
 def _is_unpredictable(step: FaultStep) -> bool:
-    return step.follows_events or step.target.needs_dcs_leader or _effect(step) == "unpredicted"
+    return step.follows_events or step.target.needs_dcs_leader or _effect(step) in UNKNOWN
 
 
 def _effect(step: FaultStep) -> Effect:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaos.evidence.events import SettingsFound
+from chaos.evidence.events import SettingsFound, WitnessStarted
 from chaos.evidence.fields import Fields
 from chaos.evidence.run import Run
 from cluster.topology.quorum import Shape
@@ -32,6 +32,11 @@ def commits_wait_for_standby(run: Run) -> bool:
     return run.info.settings.get("durability") != "async"
 
 
+def has_witnesses(run: Run) -> bool:
+    """Whether witnesses watched: they were asked for, and came up."""
+    return bool(run.info.settings.get("witness")) and bool(run.events_of(WitnessStarted))
+
+
 def shape_of_run(run: Run) -> Shape:
     """What counts of the run's cluster when hosts are lost."""
     having = {
@@ -50,4 +55,5 @@ def shape_of_run(run: Run) -> Shape:
         waits_for_standby=commits_wait_for_standby(run),
         synchronous_node_count=int(number_in_force(run, "synchronous_node_count") or 1),
         failsafe_mode=Fields(run.info.settings).flag("failsafe_mode"),
+        tags=run.info.tags,
     )

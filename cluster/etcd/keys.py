@@ -117,6 +117,30 @@ async def follow(
         scope: the cluster's name.
         report: called once a change, in the order of the revisions as they are seen.
     """
+
+    def changed(key: str, value: bytes | None, revision: int) -> None:
+        change = read_change(key, value, scope=scope, t_s=time.monotonic(), revision=revision)
+        if change is not None:
+            report(change)
+
+    await follow_prefix(console, hosts, f"{NAMESPACE}{scope}/", changed)
+
+
+async def follow_prefix(
+    console: AsyncNetworkBackend,
+    hosts: Sequence[str],
+    prefix: str,
+    changed: Callable[[str, bytes | None, int], None],
+) -> None:
+    """Report every change of the keys that begin with ``prefix``, from the first revision on, until
+    cancelled.
+
+    Args:
+        console: reaches etcd's client port on each of ``hosts``.
+        hosts: etcd's members.
+        prefix: of the keys.
+        changed: called once a change with key, value (None: deleted) and revision.
+    """
     # A watch that is cut logs its retries; here cuts are intended.
     logging.getLogger("etcd3aio").setLevel(logging.ERROR)
     asyncio_log = logging.getLogger("asyncio")
@@ -129,9 +153,7 @@ async def follow(
         if (key, revision, value) in seen:
             return
         seen.add((key, revision, value))
-        change = read_change(key, value, scope=scope, t_s=time.monotonic(), revision=revision)
-        if change is not None:
-            report(change)
+        changed(key, value, revision)
 
     async with AsyncExitStack() as relays:
         ports = [
@@ -139,7 +161,7 @@ async def follow(
         ]
         async with anyio.create_task_group() as watchers:
             for port in ports:
-                watchers.start_soon(_watch, port, f"{NAMESPACE}{scope}/", once)
+                watchers.start_soon(_watch, port, prefix, once)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

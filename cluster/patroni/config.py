@@ -27,6 +27,12 @@ BOOT_LOOP_WAIT_S = 1
 """While the cluster is raised; the topology's own value is in force before anything is measured."""
 
 
+WITNESSED_PARAMETERS = {"wal_retrieve_retry_interval": "500ms"}
+"""With witnesses: where Patroni's own look finds a dead postmaster before they do, it restarts the
+server in half a second, and standbys that try again every 5 s (PostgreSQL's default) would be what
+is waited for (docs/operate/witness.md)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passwords:
     """The cluster's passwords: made anew for every lab, never written down."""
@@ -56,6 +62,8 @@ def dynamic_settings(settings: ClusterSettings) -> dict[str, object]:
         "synchronous_mode_strict": synchronous,
         "synchronous_node_count": settings.synchronous_node_count,
         "failsafe_mode": settings.failsafe_mode,
+        "maximum_lag_on_syncnode": settings.maximum_lag_on_syncnode_bytes,
+        "member_slots_ttl": settings.member_slots_ttl_s,
     }
 
 
@@ -65,9 +73,6 @@ def render_config(substrate: Substrate, host: str, pg_bindir: Path) -> dict[str,
     address = substrate.address(host)
     disk = substrate.data_folder(host)
     own = topology.host(host)
-    etcd_hosts = [
-        f"{substrate.address(member.name)}:{CLIENT_PORT}" for member in topology.hosts_with("etcd")
-    ]
     return {
         "scope": topology.cluster.scope,
         "namespace": NAMESPACE,
@@ -76,7 +81,8 @@ def render_config(substrate: Substrate, host: str, pg_bindir: Path) -> dict[str,
             "listen": f"0.0.0.0:{REST_PORT}",
             "connect_address": f"{address}:{REST_PORT}",
         },
-        "etcd3": {"hosts": etcd_hosts},
+        "etcd3": _etcd(substrate, host),
+        "tags": own.tags.given,
         "bootstrap": _bootstrap(topology, own),
         "postgresql": {
             "listen": f"0.0.0.0:{POSTGRES_PORT}",
@@ -101,6 +107,25 @@ def render_config(substrate: Substrate, host: str, pg_bindir: Path) -> dict[str,
     }
 
 
+def _etcd(substrate: Substrate, host: str) -> dict[str, object]:
+    """Where the member on ``host`` finds etcd.
+
+    A member that watches an etcd of a site that was lost hears of a new leader at its next look, up
+    to ``loop_wait`` later. So with witnesses its own site's etcd goes first, and Patroni is kept
+    from choosing any of etcd's members by itself, which it does unless ``use_proxies`` is set
+    (``patroni/dcs/etcd.py``, ``_refresh_machines_cache``).
+    """
+    topology = substrate.topology
+    members = [member.name for member in topology.hosts_with("etcd")]
+    if topology.cluster.witness:
+        own = {member.name for member in topology.site_of(host).hosts}
+        members.sort(key=lambda member: member not in own)
+    found: dict[str, object] = {
+        "hosts": [f"{substrate.address(member)}:{CLIENT_PORT}" for member in members]
+    }
+    return {**found, "use_proxies": True} if topology.cluster.witness else found
+
+
 def _no_sync(host: Host) -> tuple[str, ...]:
     """A disk that never loses anything need not be synced: it is in memory."""
     return ("no-sync",) if host.disk == "plain" else ()
@@ -112,9 +137,13 @@ def _bootstrap(topology: Topology, host: Host) -> dict[str, object]:
     dcs["loop_wait"] = BOOT_LOOP_WAIT_S
     size = server_size(topology)
     dcs["postgresql"] = {
-        "use_pg_rewind": True,
-        "use_slots": True,
-        "parameters": {**server_parameters(size), **topology.cluster.postgresql},
+        "use_pg_rewind": topology.cluster.use_pg_rewind,
+        "use_slots": topology.cluster.use_slots,
+        "parameters": {
+            **server_parameters(size),
+            **(WITNESSED_PARAMETERS if topology.cluster.witness else {}),
+            **topology.cluster.postgresql,
+        },
     }
     initdb = [
         {"encoding": "UTF8"},

@@ -17,11 +17,14 @@ import yaml
 
 from cluster.errors import Problem, TopologyError
 from cluster.toml.reader import NAME
+from cluster.topology.importing_tags import OWN, import_tags
 from cluster.topology.model import ClusterSettings, Host, HostRole, Site, SyncMode, Topology
 from cluster.topology.rules import problems_of_topology
 from cluster.topology.settings import (
     LOOP_WAIT_S_MIN,
     MAXIMUM_LAG_ON_FAILOVER_BYTES,
+    MAXIMUM_LAG_ON_SYNCNODE_BYTES,
+    MEMBER_SLOTS_TTL_S,
     PRIMARY_START_TIMEOUT_S,
     RETRY_TIMEOUT_S_MIN,
     SYNCHRONOUS_NODE_COUNT,
@@ -117,12 +120,14 @@ def import_topology(
     """
     members, dynamic = _read_all(files)
     left_out: dict[str, None] = {}
-    settings, said = _settings(members[0].scope, dynamic)
+    own = _table(members[0].source, members[0].sections, "postgresql")
+    settings, said = _settings(members[0].scope, dynamic, own)
     left_out |= dict.fromkeys(said)
     parameters, said = _parameters(members)
     left_out |= dict.fromkeys(said)
     settings = replace(settings, postgresql=parameters)
-    hosts = _hosts(members)
+    hosts, said = _hosts(members)
+    left_out |= dict.fromkeys(said)
     for member in members:
         left_out |= dict.fromkeys(_left_out_of(member))
     placed, said = _placed(members, hosts, sites or {})
@@ -269,8 +274,17 @@ def _refused(source: str, key: str, words: str) -> TopologyError:
 # ---- settings ----
 
 
-def _settings(scope: str, dynamic: Mapping[str, Any]) -> tuple[ClusterSettings, list[str]]:
-    """The settings, as Patroni would have them in force, and what they cannot say."""
+def _settings(
+    scope: str, dynamic: Mapping[str, Any], own: Mapping[str, Any]
+) -> tuple[ClusterSettings, list[str]]:
+    """The settings, as Patroni would have them in force, and what they cannot say.
+
+    Args:
+        scope: of the cluster.
+        dynamic: the dynamic configuration.
+        own: the section ``postgresql`` of a member's own file, which goes before it.
+    """
+    postgresql = {**_table(SOURCE, dynamic, "postgresql"), **own}
     asked = {OLD_NAMES.get(key, key): value for key, value in dynamic.items()}
     said: list[str] = []
 
@@ -295,6 +309,12 @@ def _settings(scope: str, dynamic: Mapping[str, Any]) -> tuple[ClusterSettings, 
         primary_start_timeout_s=_whole(asked, "primary_start_timeout", PRIMARY_START_TIMEOUT_S),
         synchronous_mode="on" if _is_on(asked.get("synchronous_mode")) else "quorum",
         failsafe_mode=_is_on(asked.get("failsafe_mode")),
+        maximum_lag_on_syncnode_bytes=max(
+            -1, _whole(asked, "maximum_lag_on_syncnode", MAXIMUM_LAG_ON_SYNCNODE_BYTES)
+        ),
+        use_pg_rewind=_is_on(postgresql.get("use_pg_rewind", False)),
+        use_slots=_is_on(postgresql.get("use_slots", True)),
+        member_slots_ttl_s=_seconds(asked, "member_slots_ttl", MEMBER_SLOTS_TTL_S),
     )
     said += _left_out_of_dynamic(asked)
     return settings, said
@@ -307,6 +327,15 @@ def _whole(asked: Mapping[str, Any], key: str, default: int) -> int:
     if isinstance(found, bool) or not isinstance(found, int | float):
         raise _refused(SOURCE, key, f"expected a whole number; found {found!r}")
     return int(found)
+
+
+def _seconds(asked: Mapping[str, Any], key: str, default_s: int) -> int:
+    """A duration, in seconds or with a unit, as PostgreSQL has them (``30min``)."""
+    found = asked.get(key, default_s)
+    match = re.fullmatch(r"(\d+) *(s|min|h|d)", str(found).strip())
+    if match is None:
+        return max(0, _whole(asked, key, default_s))
+    return int(match[1]) * {"s": 1, "min": 60, "h": 3600, "d": 86400}[match[2]]
 
 
 def _durability(asked: Mapping[str, Any]) -> tuple[SyncMode, list[str]]:
@@ -348,16 +377,8 @@ def _left_out_of_dynamic(asked: Mapping[str, Any]) -> Iterator[str]:
         yield "standby_cluster: the real cluster follows another one; taken over as one of its own"
     if asked.get("pause"):
         yield "pause: the real cluster is in maintenance mode, and does not fail over"
-    if "maximum_lag_on_syncnode" in asked:
-        yield "maximum_lag_on_syncnode: a synchronous standby that lags is not replaced here"
     if asked.get("slots"):
         yield f"slots: {', '.join(map(str, asked['slots']))} are not kept across a failover here"
-    postgresql = asked.get("postgresql")
-    if isinstance(postgresql, dict):
-        if "use_pg_rewind" in postgresql and not _is_on(postgresql["use_pg_rewind"]):
-            yield "use_pg_rewind is off: an old primary is cloned anew; here it is rewound"
-        if "use_slots" in postgresql and not _is_on(postgresql["use_slots"]):
-            yield "use_slots is off: a replica that was away for long needs a clone; here a slot"
 
 
 def _is_on(value: object) -> bool:
@@ -367,8 +388,8 @@ def _is_on(value: object) -> bool:
 def _left_out_of(member: _Member) -> Iterator[str]:
     """What one member's file says of failovers that a topology cannot."""
     for key, value in member.tags.items():
-        if key not in SITE_TAGS and value not in (False, None, 0, ""):
-            yield f"tag {key} = {value} of {member.name}: here every member has the same part"
+        if key not in (*SITE_TAGS, *OWN) and value not in (False, None, 0, ""):
+            yield f"tag {key} = {value} of {member.name}: it has no meaning here"
     for key in TELLING_PARAMETERS:
         if key in member.parameters:
             yield f"{key} = {member.parameters[key]} (postgresql.parameters)"
@@ -384,8 +405,11 @@ def _left_out_of(member: _Member) -> Iterator[str]:
 # ---- hosts and sites ----
 
 
-def _hosts(members: Sequence[_Member]) -> dict[str, Host]:
-    """Every host by its address. etcd that shares the address of one member is on its host."""
+def _hosts(members: Sequence[_Member]) -> tuple[dict[str, Host], list[str]]:
+    """Every host by its address, and what of its tags was left out. etcd that shares the address of
+    one member is on its host."""
+    names = [one.name for one in members]
+    said: list[str] = []
     addresses = [one.address for one in members]
     etcd = list(dict.fromkeys(address for one in members for address in one.etcd))
     hosts: dict[str, Host] = {}
@@ -394,11 +418,15 @@ def _hosts(members: Sequence[_Member]) -> dict[str, Host]:
         shares = addresses.count(member.address) == 1 and member.address in etcd
         roles: tuple[HostRole, ...] = ("postgres", "etcd") if shares else ("postgres",)
         key = member.address if addresses.count(member.address) == 1 else member.name
-        hosts[key] = Host(name=_name(member.name), roles=roles)
+        tags, left_out = import_tags(
+            member.name, member.tags, members=names, as_host=_name, is_on=_is_on
+        )
+        said += left_out
+        hosts[key] = Host(name=_name(member.name), roles=roles, tags=tags)
     elsewhere = [address for address in etcd if address not in hosts] if etcd else [NO_ETCD]
     for number, address in enumerate(elsewhere, start=1):
         hosts[address] = Host(name=f"dcs-{number}", roles=("etcd",))
-    return hosts
+    return hosts, said
 
 
 def _placed(

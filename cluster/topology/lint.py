@@ -16,8 +16,9 @@ from typing import Literal
 
 from cluster.topology.model import Site, Topology
 from cluster.topology.promises import Broken, Promise, promises, worst
-from cluster.topology.quorum import Shape, client_of_sites, shape_of, why_no_majority
-from cluster.topology.traps import Trap, traps
+from cluster.topology.quorum import Shape, client_of_sites, shape_of, voters, why_no_majority
+from cluster.topology.trap import Trap
+from cluster.topology.traps import traps
 
 LossKind = Literal["host", "hosts", "site-power", "site-cut", "sites-power", "sites-cut"]
 """What is lost at once: a host, two hosts, a site that loses its power or is cut off, two sites."""
@@ -186,9 +187,17 @@ def _copies(topology: Topology, shape: Shape) -> str:
             "copies: an acknowledged commit may be on the primary alone (durability async): it is "
             "lost with it until a replica has it"
         )
-    copies = min(shape.synchronous_node_count, len(shape.nodes) - 1) + 1
+    nodes = frozenset(shape.nodes)
+    waited_for = {node: voters(shape, node, nodes) for node in filter(shape.may_lead, shape.nodes)}
+    fewest = min(map(len, waited_for.values()))
+    copies = min(shape.synchronous_node_count, fewest) + 1
     together = [
-        site.name for site in topology.sites if len(hosts_of(site) & set(shape.nodes)) >= copies
+        site.name
+        for site in topology.sites
+        if any(
+            node in hosts_of(site) and len(counted & hosts_of(site)) >= copies - 1
+            for node, counted in waited_for.items()
+        )
     ]
     begin = f"copies: an acknowledged commit is on {copies} hosts at least"
     if together:

@@ -21,10 +21,16 @@ from cluster.topology.rules import problems_of_topology
 from cluster.topology.settings import (
     FAILSAFE_MODE,
     MAXIMUM_LAG_ON_FAILOVER_BYTES,
+    MAXIMUM_LAG_ON_SYNCNODE_BYTES,
+    MEMBER_SLOTS_TTL_S,
     PRIMARY_START_TIMEOUT_S,
     SYNCHRONOUS_NODE_COUNT,
+    USE_PG_REWIND,
+    USE_SLOTS,
+    WITNESS,
     StandbyChoice,
 )
+from cluster.topology.tags import NO_TAGS, PriorityTag, Tags
 from cluster.topology.wan import (
     LOSS_PERCENT_MAX,
     PLAIN,
@@ -111,7 +117,12 @@ def to_toml(topology: Topology) -> str:
         f"synchronous_node_count = {settings.synchronous_node_count}",
         f"primary_start_timeout_s = {settings.primary_start_timeout_s}",
         f"synchronous_mode = {quote(settings.synchronous_mode)}",
-        f"failsafe_mode = {str(settings.failsafe_mode).lower()}",
+        f"failsafe_mode = {_shown(settings.failsafe_mode)}",
+        f"maximum_lag_on_syncnode_bytes = {settings.maximum_lag_on_syncnode_bytes}",
+        f"use_pg_rewind = {_shown(settings.use_pg_rewind)}",
+        f"use_slots = {_shown(settings.use_slots)}",
+        f"member_slots_ttl_s = {settings.member_slots_ttl_s}",
+        f"witness = {_shown(settings.witness)}",
     ]
     if settings.postgresql:
         lines += ["", "[cluster.postgresql]"]
@@ -125,8 +136,20 @@ def to_toml(topology: Topology) -> str:
         for host in site.hosts:
             roles = ", ".join(quote(role) for role in host.roles)
             lines += ["[[site.host]]", f"name = {quote(host.name)}", f"roles = [{roles}]"]
-            lines += [f"disk = {quote(host.disk)}"]
+            lines += [f"disk = {quote(host.disk)}", *_lines_of_tags(host.tags)]
     return "\n".join(lines) + "\n"
+
+
+def _lines_of_tags(tags: Tags) -> list[str]:
+    given = ", ".join(f"{name} = {_shown(value)}" for name, value in tags.given.items())
+    return [f"tags = {{ {given} }}"] if given else []
+
+
+def _shown(value: bool | int | str) -> str:
+    """A value as TOML has it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return quote(value) if isinstance(value, str) else str(value)
 
 
 def _read(found: TomlText) -> Topology:
@@ -158,6 +181,13 @@ def _read_settings(table: TomlTable) -> ClusterSettings:
         primary_start_timeout_s=table.integer("primary_start_timeout_s", PRIMARY_START_TIMEOUT_S),
         synchronous_mode=table.choice("synchronous_mode", CHOICES, CHOICES[0]),
         failsafe_mode=table.flag("failsafe_mode", FAILSAFE_MODE),
+        maximum_lag_on_syncnode_bytes=table.integer(
+            "maximum_lag_on_syncnode_bytes", MAXIMUM_LAG_ON_SYNCNODE_BYTES
+        ),
+        use_pg_rewind=table.flag("use_pg_rewind", USE_PG_REWIND),
+        use_slots=table.flag("use_slots", USE_SLOTS),
+        member_slots_ttl_s=table.integer("member_slots_ttl_s", MEMBER_SLOTS_TTL_S),
+        witness=table.flag("witness", WITNESS),
         postgresql=table.parameters("postgresql") if table.has("postgresql") else {},
     )
 
@@ -198,7 +228,24 @@ def _read_site(table: TomlTable) -> Site:
                 name=host.name("name"),
                 roles=host.choices("roles", ROLES),
                 disk=host.choice("disk", DISKS, "plain"),
+                tags=_read_tags(host.table("tags")) if host.has("tags") else NO_TAGS,
             )
             for host in table.tables("host")
         ),
     )
+
+
+def _read_tags(table: TomlTable) -> Tags:
+    return Tags(
+        nofailover=table.flag("nofailover", False),
+        nosync=table.flag("nosync", False),
+        noloadbalance=table.flag("noloadbalance", False),
+        clonefrom=table.flag("clonefrom", False),
+        failover_priority=_read_priority(table, "failover_priority"),
+        sync_priority=_read_priority(table, "sync_priority"),
+        replicatefrom=table.name("replicatefrom") if table.has("replicatefrom") else None,
+    )
+
+
+def _read_priority(table: TomlTable, key: PriorityTag) -> int | None:
+    return table.integer(key, minimum=0) if table.has(key) else None

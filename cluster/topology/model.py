@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from cluster.errors import TopologyError
-from cluster.topology.settings import ClusterSettings, SyncMode, problems_of_settings
+from cluster.topology.settings import (
+    ClusterSettings,
+    SyncMode,
+    problems_of_settings,
+    problems_of_witness,
+)
+from cluster.topology.tags import NO_TAGS, Tags, TagsOf
 from cluster.topology.wan import Wan, pairs
 
 __all__ = ["ClusterSettings", "DiskKind", "Host", "HostRole", "Site", "SyncMode", "Topology"]
@@ -26,6 +32,8 @@ class Host:
     name: str
     roles: tuple[HostRole, ...]
     disk: DiskKind = "plain"
+    tags: Tags = NO_TAGS
+    """What Patroni may do with its PostgreSQL."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +65,11 @@ class Topology:
         """The names of the hosts that run PostgreSQL."""
         return tuple(host.name for host in self.hosts_with("postgres"))
 
+    @property
+    def tags(self) -> TagsOf:
+        """The tags of the hosts that have some."""
+        return {host.name: host.tags for host in self.hosts if host.tags != NO_TAGS}
+
     def hosts_with(self, role: HostRole) -> tuple[Host, ...]:
         """The hosts that have a role."""
         return tuple(host for host in self.hosts if role in host.roles)
@@ -74,6 +87,12 @@ class Topology:
             if any(other.name == host for other in site.hosts):
                 return site
         raise KeyError(host)
+
+    @property
+    def witness_hosts(self) -> tuple[Host, ...]:
+        """Where witnesses stand, if there are any: one in each site that has etcd, beside it."""
+        etcd = ([host for host in site.hosts if "etcd" in host.roles] for site in self.sites)
+        return tuple(hosts[0] for hosts in etcd if hosts)
 
     @property
     def has_layered_disks(self) -> bool:
@@ -118,6 +137,7 @@ class Topology:
         ttl_s: int | None = None,
         loop_wait_s: int | None = None,
         retry_timeout_s: int | None = None,
+        witness: bool | None = None,
     ) -> Topology:
         """A copy with other settings, as options ask for them; None keeps the topology's own.
 
@@ -134,8 +154,12 @@ class Topology:
             ttl_s=own.ttl_s if ttl_s is None else ttl_s,
             loop_wait_s=own.loop_wait_s if loop_wait_s is None else loop_wait_s,
             retry_timeout_s=own.retry_timeout_s if retry_timeout_s is None else retry_timeout_s,
+            witness=own.witness if witness is None else witness,
         )
-        problems = tuple(problems_of_settings(settings, node_count=len(self.nodes)))
+        problems = (
+            *problems_of_settings(settings, node_count=len(self.nodes)),
+            *problems_of_witness(settings, sites=len(self.witness_hosts)),
+        )
         if problems:
             raise TopologyError(f"{self.name} with the settings asked for", problems)
         return replace(self, cluster=settings)

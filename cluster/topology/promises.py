@@ -8,8 +8,11 @@ The broken network is a set of **sides**: the hosts of a side reach one another,
 most one side has a majority of etcd, and only there a PostgreSQL may lead. It serves the clients of
 its side; all others can be served only after a heal.
 
-What is not modelled: a network in which A reaches B, and B reaches C, but A does not reach C; and
-one in which packets go one way. Faults that do such things are judged by what their scenario says.
+What is not modelled: a network in which A reaches B, and B reaches C, but A does not reach C.
+Faults that do such things are judged by what their scenario says. Where packets go one way only no
+connection can be used, so that such a cut is one like any other.
+Nor is it promised that a replica without a vote (``nosync``, a cascading one) takes over: it may,
+if it happens to have received enough.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from typing import Literal, get_args
 
 from cluster.topology.quorum import (
     Shape,
+    candidates,
     client_of_sites,
     why_no_majority,
     why_nobody_acknowledges,
@@ -119,7 +123,7 @@ class Promise:
 
 
 def promise(
-    shape: Shape, broken: Broken, primary: str, *, voters: AbstractSet[str] | None = None
+    shape: Shape, broken: Broken, primary: str, *, known: AbstractSet[str] | None = None
 ) -> Promise:
     """What the sites can be served, at the latest when an election is over.
 
@@ -127,15 +131,15 @@ def promise(
         shape: the cluster.
         broken: what is broken.
         primary: who led when it broke.
-        voters: the replicas that Patroni knew when the primary was lost; None: all others. One that
+        known: the replicas that Patroni knew when the primary was lost; None: all others. One that
             was lost long before no longer counts.
     """
     hosts = frozenset({*shape.nodes, *shape.etcd, *shape.clients})
-    voters = frozenset(shape.nodes) - {primary} if voters is None else voters
+    known = frozenset(shape.nodes) - {primary} if known is None else known
     sides = broken.sides(hosts)
-    side, why_no_lead = _leading_side(shape, sides, primary, voters, broken.no_etcd)
+    side, why_no_lead = _leading_side(shape, sides, primary, known, broken.no_etcd)
     leads = not why_no_lead and primary in side
-    mute = why_nobody_acknowledges(shape, hosts - side, _leader(side, primary, voters))
+    mute = _why_mute(shape, hosts - side, primary, known)
     sites: list[SitePromise] = []
     for site, client in client_of_sites(shape).items():
         why_not: dict[ServiceKind, str] = {}
@@ -159,7 +163,10 @@ def promise(
 
 def promises(shape: Shape, broken: Broken) -> tuple[Promise, ...]:
     """What the sites can be served, for each PostgreSQL that may be the primary when it breaks; of
-    those on one side one stands for all, because they are alike."""
+    those on one side one stands for all, because they are alike, unless they have tags."""
+    if shape.tags:
+        leading = [node for node in shape.nodes if shape.may_lead(node)]
+        return tuple(promise(shape, broken, primary) for primary in leading)
     sides = broken.sides(frozenset({*shape.nodes, *shape.etcd, *shape.clients}))
     standing_for = {sides[node]: node for node in reversed(shape.nodes)}
     return tuple(promise(shape, broken, primary) for primary in standing_for.values())
@@ -189,7 +196,7 @@ def _leading_side(
     shape: Shape,
     sides: Mapping[str, frozenset[str]],
     primary: str,
-    voters: AbstractSet[str],
+    known: AbstractSet[str],
     no_etcd: frozenset[str],
 ) -> tuple[frozenset[str], str]:
     """The side where a PostgreSQL leads, or may be elected; else the best side, and why not."""
@@ -205,12 +212,14 @@ def _leading_side(
     side = own if own in having else having[0]
     if primary in side:
         return side, ""
-    return side, why_nobody_leads(shape, hosts - side, voters=voters)
+    return side, why_nobody_leads(shape, hosts - side, primary=primary, known=known)
 
 
-def _leader(side: frozenset[str], primary: str, voters: AbstractSet[str]) -> str:
-    """Who leads; of several that may be elected any, as each has the same others beside it."""
-    return primary if primary in side else min(voters & side, default=primary)
+def _why_mute(shape: Shape, down: AbstractSet[str], primary: str, known: AbstractSet[str]) -> str:
+    """Why who leads then acknowledges nothing; of several that may be elected the worst."""
+    leaders = {primary} if primary not in down else candidates(shape, down, primary, known)
+    whys = [why_nobody_acknowledges(shape, down, one) for one in sorted(leaders or {primary})]
+    return next((why for why in whys if why), "")
 
 
 def _why_out_of_reach(broken: Broken, site: str, client: str) -> str:

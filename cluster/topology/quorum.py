@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cluster.topology.model import Topology
+from cluster.topology.tags import NO_TAGS, TagsOf, synchronous
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,12 @@ class Shape:
     failsafe_mode: bool = False
     """A primary that has lost etcd goes on while it reaches every other member (Patroni
     documentation, DCS Failsafe Mode)."""
+    tags: TagsOf = field(default_factory=dict)
+    """Of the hosts that have some: who may lead, be waited for, and streams from whom."""
+
+    def may_lead(self, node: str) -> bool:
+        """It may become the primary."""
+        return self.tags.get(node, NO_TAGS).may_lead
 
 
 def shape_of(topology: Topology) -> Shape:
@@ -45,7 +52,23 @@ def shape_of(topology: Topology) -> Shape:
         waits_for_standby=topology.cluster.durability == "quorum",
         synchronous_node_count=topology.cluster.synchronous_node_count,
         failsafe_mode=topology.cluster.failsafe_mode,
+        tags=topology.tags,
     )
+
+
+def voters(shape: Shape, primary: str, known: AbstractSet[str]) -> frozenset[str]:
+    """The replicas that have a say in who leads next: with durability quorum those that a commit
+    may wait for, else all that may lead.
+
+    Args:
+        shape: the cluster.
+        primary: who leads, or led.
+        known: the nodes that it reaches, or reached when it was lost.
+    """
+    if not shape.waits_for_standby:
+        return frozenset(node for node in known - {primary} if shape.may_lead(node))
+    there = known & set(shape.nodes)
+    return synchronous(shape.tags, primary, there, shape.synchronous_node_count)
 
 
 def votes_needed(shape: Shape, voters: int) -> int:
@@ -59,27 +82,60 @@ def votes_needed(shape: Shape, voters: int) -> int:
     return voters - min(shape.synchronous_node_count, voters) + 1
 
 
-def why_nobody_leads(shape: Shape, down: AbstractSet[str], *, voters: AbstractSet[str]) -> str:
+def candidates(
+    shape: Shape, down: AbstractSet[str], primary: str, known: AbstractSet[str]
+) -> frozenset[str]:
+    """The replicas in reach that may be elected and are sure to be given the votes, if anybody is.
+
+    One that is no voter may be elected too, where it happens to have as much WAL as they (patroni/
+    ha.py, ``_is_healthiest_node``); nobody should count on that.
+    """
+    return frozenset(node for node in voters(shape, primary, known) - down if shape.may_lead(node))
+
+
+def why_nobody_leads(
+    shape: Shape, down: AbstractSet[str], *, primary: str, known: AbstractSet[str]
+) -> str:
     """Why no replica can be elected; empty when one can.
 
     Args:
         shape: the cluster.
         down: the hosts that are out of reach, the lost primary's among them.
-        voters: the replicas that Patroni knew when the primary was lost.
+        primary: the lost one.
+        known: the replicas that Patroni knew when it was lost.
     """
     no_majority = why_no_majority(shape, down)
     if no_majority:
         return no_majority
-    left = len(voters - down)
-    if not voters:
+    able = {node for node in known if shape.may_lead(node)}
+    if not known:
         return "there is no other PostgreSQL that could take over"
-    if not left:
+    if not able:
+        return f"nobody else may lead: {_listed(known)} {_have(known)} the tag nofailover"
+    if not able - down:
         return "every PostgreSQL that could take over is out of reach"
-    needed = votes_needed(shape, len(voters))
-    if left < needed:
+    return _why_no_votes(shape, down, primary, known)
+
+
+def _why_no_votes(
+    shape: Shape, down: AbstractSet[str], primary: str, known: AbstractSet[str]
+) -> str:
+    """Why nobody of those that may lead is sure to have every acknowledged commit."""
+    electing = voters(shape, primary, known)
+    if not electing:
+        return "no replica counts by its tags (nosync, replicatefrom), so that none may be elected"
+    left = electing - down
+    needed = votes_needed(shape, len(electing))
+    if len(left) < needed:
         return (
-            f"replicas in reach: {left} of {len(voters)}, and {needed} are needed to know that one"
-            " of them has every acknowledged commit"
+            f"replicas in reach: {len(left)} of {len(electing)}, and {needed} are needed to know "
+            "that one of them has every acknowledged commit"
+        )
+    if not candidates(shape, down, primary, known):
+        able = {node for node in known - down if shape.may_lead(node)}
+        return (
+            f"{_listed(left)} may have commits that {_listed(able)} lacks, and may not lead "
+            "(nofailover)"
         )
     return ""
 
@@ -102,7 +158,12 @@ def why_primary_gives_up(shape: Shape, down: AbstractSet[str]) -> str:
 
 
 def why_nobody_acknowledges(shape: Shape, down: AbstractSet[str], primary: str) -> str:
-    """Why no commit of the primary is acknowledged; empty when commits are."""
+    """Why no commit of the primary is acknowledged; empty when commits are.
+
+    Any replica in reach will do, in the end: where none is left that counts by its tags, strict
+    mode takes whoever streams from the primary (patroni/ha.py, ``_process_quorum_replication``:
+    ``synchronous_standby_names`` is ``*``), and one always does.
+    """
     replicas = set(shape.nodes) - {primary}
     if not shape.waits_for_standby or replicas - down:
         return ""
@@ -112,6 +173,14 @@ def why_nobody_acknowledges(shape: Shape, down: AbstractSet[str], primary: str) 
         f"of {len(shape.nodes)} PostgreSQL only one can be reached, and with durability quorum"
         " (strict) it acknowledges nothing until a replica is back"
     )
+
+
+def _listed(nodes: AbstractSet[str]) -> str:
+    return " and ".join(sorted(nodes))
+
+
+def _have(nodes: AbstractSet[str]) -> str:
+    return "has" if len(nodes) == 1 else "have"
 
 
 def client_of_sites(shape: Shape) -> Mapping[str, str]:

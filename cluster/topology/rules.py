@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from cluster.errors import Problem
 from cluster.topology.model import HostRole, Topology
-from cluster.topology.settings import problems_of_settings
+from cluster.topology.settings import problems_of_settings, problems_of_witness
+from cluster.topology.tags import problems_of_tags
 from cluster.topology.wan import problems_of_wan
 
 SITES_MAX = 60
@@ -31,9 +32,11 @@ def problems_of_topology(topology: Topology) -> Iterator[Problem]:
     yield from _problems_of_names(topology)
     yield from _problems_of_roles(topology)
     yield from problems_of_wan(topology.wan, (site.name for site in topology.sites))
+    yield from _problems_of_tags(topology)
     nodes = len(topology.nodes)
     if nodes > 0:
         yield from problems_of_settings(topology.cluster, node_count=nodes)
+        yield from problems_of_witness(topology.cluster, sites=len(topology.witness_hosts))
 
 
 def _problems_of_size(topology: Topology) -> Iterator[Problem]:
@@ -71,6 +74,15 @@ def _names(topology: Topology) -> Iterator[tuple[str, str]]:
     for number, site in enumerate(topology.sites):
         for index, host in enumerate(site.hosts):
             yield f"site[{number}].host[{index}]", host.name
+
+
+def _problems_of_tags(topology: Topology) -> Iterator[Problem]:
+    """Tags that contradict one another, or leave nobody to lead."""
+    places: dict[str, str] = {}
+    for place, name in _names(topology):
+        if ".host[" in place:
+            places.setdefault(name, place)
+    yield from problems_of_tags(topology.tags, frozenset(topology.nodes), places)
 
 
 def _problems_of_roles(topology: Topology) -> Iterator[Problem]:

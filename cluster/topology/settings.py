@@ -25,7 +25,15 @@ MAXIMUM_LAG_ON_FAILOVER_BYTES = 1_048_576
 SYNCHRONOUS_NODE_COUNT = 1
 PRIMARY_START_TIMEOUT_S = 300
 FAILSAFE_MODE = False
+MAXIMUM_LAG_ON_SYNCNODE_BYTES = -1
+MEMBER_SLOTS_TTL_S = 1800
 """Patroni's own defaults."""
+USE_PG_REWIND = True
+USE_SLOTS = True
+"""Patroni's default is to rewind nothing, which its own examples change."""
+
+WITNESS = False
+WITNESS_SITES_MIN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +64,19 @@ class ClusterSettings:
     failsafe_mode: bool = FAILSAFE_MODE
     """Without the DCS the primary goes on as long as every member answers it; else it steps down.
     """
+    maximum_lag_on_syncnode_bytes: int = MAXIMUM_LAG_ON_SYNCNODE_BYTES
+    """A synchronous standby further behind than this gives its place to another; not above 0:
+    never."""
+    use_pg_rewind: bool = USE_PG_REWIND
+    """An old primary whose WAL has diverged is rewound; else it stays out until it is copied anew.
+    """
+    use_slots: bool = USE_SLOTS
+    """A slot keeps the WAL that a replica lacks; else ``wal_keep_size`` alone does."""
+    member_slots_ttl_s: int = MEMBER_SLOTS_TTL_S
+    """How long the slot of a member that is gone keeps WAL; 0: it is dropped at once."""
+    witness: bool = WITNESS
+    """Beside every etcd stands a witness: together they replace a dead primary before its ttl
+    (docs/operate/witness.md). No setting of Patroni's."""
     postgresql: Mapping[str, str] = field(default_factory=dict)
     """Parameters of PostgreSQL (manual, 20) besides those that follow from the topology's size."""
 
@@ -71,8 +92,10 @@ def problems_of_settings(settings: ClusterSettings, *, node_count: int) -> Itera
     yield from _problem_of_seconds(
         "primary_start_timeout_s", settings.primary_start_timeout_s, PRIMARY_START_TIMEOUT_S_MIN
     )
+    yield from _problem_of_seconds("member_slots_ttl_s", settings.member_slots_ttl_s, 0)
     for key, found, minimum in (
         ("maximum_lag_on_failover_bytes", settings.maximum_lag_on_failover_bytes, 0),
+        ("maximum_lag_on_syncnode_bytes", settings.maximum_lag_on_syncnode_bytes, -1),
         ("synchronous_node_count", settings.synchronous_node_count, 1),
     ):
         if found < minimum:
@@ -80,6 +103,24 @@ def problems_of_settings(settings: ClusterSettings, *, node_count: int) -> Itera
             yield Problem(key=f"cluster.{key}", words=words)
     if settings.durability == "quorum":
         yield from _problems_of_quorum(settings, node_count)
+
+
+def problems_of_witness(settings: ClusterSettings, *, sites: int) -> Iterator[Problem]:
+    """What is wrong with witnesses in ``sites`` sites that have etcd."""
+    if not settings.witness:
+        return
+    if sites < WITNESS_SITES_MIN:
+        yield Problem(
+            key="cluster.witness",
+            words=f"witnesses need etcd in {WITNESS_SITES_MIN} sites or more, as a majority of the "
+            f"sites must agree that a primary is dead; found {sites}",
+        )
+    if settings.durability != "quorum" or settings.synchronous_mode != "quorum":
+        yield Problem(
+            key="cluster.witness",
+            words="witnesses act only in strict quorum mode; expected durability and "
+            "synchronous_mode quorum, or no witness",
+        )
 
 
 def _problem_of_seconds(key: str, found_s: int, minimum_s: int) -> Iterator[Problem]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cluster.topology.model import Site, Topology
 from cluster.topology.quorum import (
     Shape,
     shape_of,
+    voters,
     why_no_majority,
     why_nobody_acknowledges,
     why_nobody_leads,
 )
+from cluster.topology.replica_traps import replica_traps
+from cluster.topology.trap import Trap
 from cluster.topology.wan import etcd_timing, retry_timeout_s_min
 
 SITES = "Patroni documentation, HA multi datacenter"
@@ -24,20 +27,6 @@ ETCD_ELECTION_S = 3
 """An election of etcd takes 1 to 3 s with its default timeouts (heartbeat 100 ms, election 1 s)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trap:
-    """Something that is legal and surprises."""
-
-    key: str
-    """Lower-case words with dashes; stays the same when the words change."""
-    words: str
-    """What happens, and when."""
-    remedy: str
-    source: str
-    is_note: bool = False
-    """It is a trade, not a fault: told, and counted by nobody."""
-
-
 def traps(topology: Topology) -> tuple[Trap, ...]:
     """Every trap that is known, the most important first."""
     shape = shape_of(topology)
@@ -46,6 +35,7 @@ def traps(topology: Topology) -> tuple[Trap, ...]:
         *_postgres(topology, shape),
         *_copies(topology, shape),
         *_durability(topology, shape),
+        *replica_traps(topology, shape),
         *_timing(topology),
         *failsafe(shape),
     )
@@ -93,7 +83,7 @@ def _postgres(topology: Topology, shape: Shape) -> Iterator[Trap]:
                 remedy="put a PostgreSQL into another site",
                 source=SITES,
             )
-        elif why_nobody_acknowledges(shape, _hosts(site), left[0]):
+        elif len(left) == 1 and why_nobody_acknowledges(shape, _hosts(site), left[0]):
             yield Trap(
                 key="one-postgres-is-left",
                 words=f"without site {site.name} one PostgreSQL is left: with durability quorum it "
@@ -110,10 +100,12 @@ def _copies(topology: Topology, shape: Shape) -> Iterator[Trap]:
     copies = topology.cluster.synchronous_node_count + 1
     for site in topology.sites:
         there = [node for node in shape.nodes if node in _hosts(site)]
-        if not there or len(there) == len(shape.nodes):
+        leading = next(filter(shape.may_lead, there), None)
+        if leading is None or len(there) == len(shape.nodes):
             continue
-        replicas = frozenset(shape.nodes) - {there[0]}
-        if why_nobody_leads(no_dcs, _hosts(site), voters=replicas):
+        replicas = frozenset(shape.nodes) - {leading}
+        copied = len(voters(shape, leading, replicas) & set(there)) >= copies - 1
+        if copied and why_nobody_leads(no_dcs, _hosts(site), primary=leading, known=replicas):
             yield Trap(
                 key="every-copy-in-a-site",
                 words=f"site {site.name} has {len(there)} PostgreSQL and a commit needs {copies} "

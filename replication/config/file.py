@@ -49,28 +49,42 @@ def load_config(path: Path | str, section: str = SECTION) -> StorageConfig:
         ConfigError: the file cannot be read or is wrong; names everything that is.
     """
     file = Path(path)
-    values = _hidden(_section(str(file), _parse(file), section))
-    reader = _Reader(folder=file.parent)
+    values = read_section(file, section)
+    reader = TableReader(folder=file.parent)
     config = reader.config(values, section)
     refuse_if(str(file), reader.problems)
     assert config is not None, "what cannot be made was said to be a problem"
     return config
 
 
+def read_section(file: Path, section: str) -> Mapping[str, object]:
+    """The table ``section`` of a TOML file; passwords in it are ``Secret``.
+
+    Raises:
+        ConfigError: the file cannot be read, is no TOML, or has no such table.
+    """
+    return _hidden(_section(str(file), _parse(file), section))
+
+
 @dataclass(slots=True, kw_only=True)
-class _Reader:
-    """Makes values of tables. Notes what is wrong, and makes None of a wrong value."""
+class TableReader:
+    """Makes values of tables. Notes what is wrong, and makes None of a wrong value.
+
+    Args:
+        folder: of the file: relative paths start there.
+    """
 
     folder: Path
     problems: list[Problem] = field(default_factory=list)
 
     def config(self, values: Mapping[str, object], at: str) -> StorageConfig | None:
-        table = self._table(StorageTable, values, at)
+        """The section of a storage."""
+        table = self.table(StorageTable, values, at)
         # The tables below are read even where the section around them is wrong.
-        tls = self._below(self.tls, values, at, "tls")
-        rest_tls = self._below(self.tls, values, at, "rest_tls")
-        settings = self._below(self.settings, values, at, "settings")
-        dcs = self._below(self.dcs, values, at, "dcs")
+        tls = self.below(self.tls, values, at, "tls")
+        rest_tls = self.below(self.tls, values, at, "rest_tls")
+        settings = self.below(self.settings, values, at, "settings")
+        dcs = self.below(self.dcs, values, at, "dcs")
         members = self._members(values.get("members"), at)
         if table is None or members is None:
             return None
@@ -90,41 +104,44 @@ class _Reader:
         )
 
     def tls(self, values: Mapping[str, object], at: str) -> Tls | None:
-        table = self._table(TlsTable, values, at)
+        """``[tls]``, or another table of its form."""
+        table = self.table(TlsTable, values, at)
         if table is None:
             return None
         given: dict[str, Any] = table.model_dump(exclude_unset=True)
         paths: dict[str, Path] = {
-            key: self._path(given[key])
+            key: self.path(given[key])
             for key in ("ca_file", "cert_file", "key_file")
             if key in given and (key, given[key]) != ("ca_file", "system")
         }
         given.update(paths)
-        tls = self._make(lambda: Tls(**given), at)
+        tls = self.make(lambda: Tls(**given), at)
         self.problems += _missing_files(paths, at)
         return tls
 
     def settings(self, values: Mapping[str, object], at: str) -> StorageSettings | None:
-        table = self._table(SettingsTable, values, at)
+        """``[settings]``."""
+        table = self.table(SettingsTable, values, at)
         return None if table is None else StorageSettings(**table.model_dump(exclude_unset=True))
 
     def dcs(self, values: Mapping[str, object], at: str) -> Dcs | None:
-        table = self._table(DcsTable, values, at)
-        tls = self._below(self.tls, values, at, "tls")
+        """``[dcs]``."""
+        table = self.table(DcsTable, values, at)
+        tls = self.below(self.tls, values, at, "tls")
         if table is None:
             return None
         given = table.model_dump(exclude_unset=True, exclude={"endpoints", "tls"})
         if "password_file" in given:
-            given["password_file"] = self._path(given["password_file"])
-        dcs = self._make(lambda: Dcs(endpoints=tuple(table.endpoints), tls=tls, **given), at)
+            given["password_file"] = self.path(given["password_file"])
+        dcs = self.make(lambda: Dcs(endpoints=tuple(table.endpoints), tls=tls, **given), at)
         if dcs is not None and dcs.user is not None:
-            self._require_password(dcs.resolve, DCS_PASSWORD_SOURCES, given, at)
+            self.require_password(dcs.resolve, DCS_PASSWORD_SOURCES, given, at)
         return dcs
 
     def _members(self, tables: object, at: str) -> tuple[Member, ...] | None:
         items = tables if isinstance(tables, list) else []
         read = [
-            self._table(MemberTable, values, f"{at}.members[{index}]")
+            self.table(MemberTable, values, f"{at}.members[{index}]")
             for index, values in enumerate(items)
             if isinstance(values, dict)
         ]
@@ -138,13 +155,13 @@ class _Reader:
         )
         for key in ("password_file", "passfile"):
             if key in given:
-                given[key] = self._path(given[key])
-        credentials = self._make(lambda: Credentials(tls=tls, **given), at)
+                given[key] = self.path(given[key])
+        credentials = self.make(lambda: Credentials(tls=tls, **given), at)
         if credentials is not None:
-            self._require_password(credentials.resolve, PASSWORD_SOURCES, given, at)
+            self.require_password(credentials.resolve, PASSWORD_SOURCES, given, at)
         return credentials
 
-    def _require_password(
+    def require_password(
         self,
         resolve: Callable[[], object],
         sources: Sequence[str],
@@ -158,31 +175,35 @@ class _Reader:
             source = next(key for key in sources if key in given)
             self.problems.append(Problem(key=f"{at}.{source}", words=str(error)))
 
-    def _below(
+    def below(
         self,
         make: Callable[[Mapping[str, object], str], Made | None],
         values: Mapping[str, object],
         at: str,
         key: str,
     ) -> Made | None:
+        """What ``make`` makes of the table ``key`` in ``values``; None where there is none."""
         found = values.get(key)
         return make(found, f"{at}.{key}") if isinstance(found, dict) else None
 
-    def _table(
+    def table(
         self, model: type[AnyTable], values: Mapping[str, object], at: str
     ) -> AnyTable | None:
+        """``values`` as ``model``."""
         table, problems = read_table(model, values)
         self.problems += [problem.below(at) for problem in problems]
         return table
 
-    def _make(self, make: Callable[[], Made], at: str) -> Made | None:
+    def make(self, make: Callable[[], Made], at: str) -> Made | None:
+        """What ``make`` makes, if the values go together."""
         try:
             return make()
         except ConfigError as error:
             self.problems += [problem.below(at) for problem in error.problems]
             return None
 
-    def _path(self, text: str) -> Path:
+    def path(self, text: str) -> Path:
+        """A path as the file has it."""
         return self.folder / Path(text).expanduser()
 
 

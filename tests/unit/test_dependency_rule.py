@@ -63,6 +63,16 @@ def test_the_director_starts_without_the_report_and_the_checkers() -> None:
     assert [name for name in loaded if name.startswith(heavy)] == []
 
 
+def test_the_command_starts_without_numpy() -> None:
+    """It takes longer to import than the rest together, and only ``bascule judge`` needs it."""
+    program = "import sys, chaos.cli.main; print('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    loaded = done.stdout.decode().splitlines()
+    assert "chaos.cli.judge" in loaded
+    heavy = ("numpy", "scipy", "orjson", "chaos.consistency")
+    assert [name for name in loaded if name.startswith(heavy)] == []
+
+
 def test_no_module_is_too_long() -> None:
     paths = [source.path for source in find_sources(ROOT, [*ALLOWED, "tests"])]
     too_long = [

@@ -11,7 +11,18 @@ ROOT = Path(__file__).parents[2]
 
 LAYERS = (
     *("errors", "wording", "decode", "faults", "kinds of workloads", "scenarios", "evidence"),
-    *("findings", "timing", "checkers", "workloads", "load", "judge", "report", "live", "drill"),
+    *(
+        "findings",
+        "consistency",
+        "timing",
+        "checkers",
+        "workloads",
+        "load",
+        "judge",
+        "report",
+        "live",
+        "drill",
+    ),
     *("gameday", "testing", "toolkit", "cli", "__main__"),
 )
 """The folders, and the modules beside them, from the ground up: each imports only from those that

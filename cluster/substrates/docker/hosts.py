@@ -276,11 +276,6 @@ class ContainerHosts(ProcessFaults):
         """The host's name, which every other host knows by its ``/etc/hosts``."""
         return host
 
-    def data_folder(self, host: str) -> Path:
-        """Where the host's data is, inside its container."""
-        roles = self.topology.host(host).roles
-        return Path(project.ETCD_DATA if "etcd" in roles else project.POSTGRES_DATA)
-
     async def start_service(self, host: str, stdin: str | None) -> str:
         """Start the container that is a host; the name of its service.
 

@@ -18,6 +18,7 @@ from cluster.substrates.docker import project
 from cluster.substrates.docker.container import Container
 from cluster.substrates.docker.images import image_name
 from cluster.substrates.lab.host_init import state_of
+from cluster.topology.model import Topology
 
 PAGE_KB = 4
 LOOK = """
@@ -51,12 +52,14 @@ PID_FILE = Path("/tmp/crash-loop.pid")
 class ProcessFaults:
     """A part of ``ContainerHosts``: the abilities ProcessSteerable, CrashLoopable and Wipeable."""
 
+    topology: Topology
     _units: Mapping[str, Mapping[str, Container]]
     _dark: set[str]
 
     def data_folder(self, host: str) -> Path:
         """Where the host's data is, inside its container."""
-        raise NotImplementedError
+        roles = self.topology.host(host).roles
+        return Path(project.ETCD_DATA if "etcd" in roles else project.POSTGRES_DATA)
 
     def has_power(self, host: str) -> bool:
         """Its power was not cut."""

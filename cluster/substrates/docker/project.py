@@ -41,6 +41,12 @@ Document = dict[str, object]
 
 def problems_of_containers(topology: Topology) -> Iterator[Problem]:
     """Why a topology cannot be raised with a container a host."""
+    if topology.cluster.witness:
+        yield Problem(
+            key="cluster.witness",
+            words="the hosts of etcd have no witness in containers yet: use --no-witness, or "
+            "--substrate lab",
+        )
     for site_number, site in enumerate(topology.sites):
         for index, host in enumerate(site.hosts):
             if len(host.roles) != 1:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from cluster.errors import HostError
 from cluster.substrates import crash_loop
 from cluster.substrates.base import HostProcess, Process
 from cluster.substrates.lab.host import LabHost
+from cluster.substrates.lab.state import disk_of
 
 END_TIMEOUT_S = 5.0
 
@@ -19,10 +19,6 @@ class HostFaults:
     """A part of the lab: the abilities ProcessSteerable, CrashLoopable and Wipeable."""
 
     _hosts: Mapping[str, LabHost]
-
-    def data_folder(self, host: str) -> Path:
-        """The host's disk."""
-        raise NotImplementedError
 
     def has_power(self, host: str) -> bool:
         """Its power was not cut."""
@@ -42,16 +38,16 @@ class HostFaults:
 
     async def start_crash_loop(self, host: str, every_s: float, times: int | None) -> None:
         """Kill the postmaster, and each new one: a unit of the host does it."""
-        record = self.data_folder(host) / crash_loop.KILLED
+        record = disk_of(host) / crash_loop.KILLED
         record.unlink(missing_ok=True)
-        limits = crash_loop.arguments(self.data_folder(host), every_s, times)
+        limits = crash_loop.arguments(disk_of(host), every_s, times)
         argv = ("sh", "-c", crash_loop.SCRIPT, *limits)
         await self._hosts[host].start_unit(Process(name=crash_loop.UNIT, argv=argv))
 
     async def crashes(self, host: str) -> int:
         """How often the unit has killed since it was started."""
         with suppress(FileNotFoundError):
-            record = self.data_folder(host) / crash_loop.KILLED
+            record = disk_of(host) / crash_loop.KILLED
             return len(record.read_text(encoding="ascii").splitlines())
         return 0
 
@@ -70,7 +66,7 @@ class HostFaults:
         if self.has_power(host):
             raise HostError(f"{host} has power: its data is in use", host=host)
         try:
-            shutil.rmtree(self.data_folder(host) / "pgdata")
+            shutil.rmtree(disk_of(host) / "pgdata")
         except OSError as error:
             words = f"the data of PostgreSQL on {host} could not be deleted: {error}"
             raise HostError(words, host=host) from error

@@ -32,12 +32,11 @@ from cluster.substrates.lab.host import LabHost
 from cluster.substrates.lab.host_faults import HostFaults
 from cluster.substrates.lab.host_init import MOUNT_SHARED_MEMORY
 from cluster.substrates.lab.packet_filter import PacketFilter
+from cluster.substrates.lab.state import STATE, disk_of
 from cluster.substrates.lab.wan import LabWan
 from cluster.topology.model import Topology, socket_folder
 from cluster.topology.wan import LinkQuality
 
-STATE = Path("/run/bascule")
-"""In the lab's own tmpfs: the hosts' disks. They vanish with the lab, after ``kill -9`` too."""
 OPEN_FILES = 256
 OPEN_FILES_OF_HOST = 16
 """Of the director: its own, and for each host four to its init, and a connection to what runs there
@@ -65,15 +64,13 @@ class Lab(HostFaults):
         self.console: AsyncNetworkBackend = LabConsoles()
         self._addresses = network.addresses(topology)
         self._hosts = {
-            host.name: LabHost(
-                host.name, disk=self.data_folder(host.name), logs=logs, on_exit=on_exit
-            )
+            host.name: LabHost(host.name, disk=disk_of(host.name), logs=logs, on_exit=on_exit)
             for host in topology.hosts
         }
         self._disks = {
             host.name: LayeredDisk(
                 self._hosts[host.name],
-                folder=self.data_folder(host.name),
+                folder=disk_of(host.name),
                 control=STATE / f"{host.name}.disk",
                 logs=logs,
             )
@@ -139,8 +136,8 @@ class Lab(HostFaults):
         return self._addresses[host]
 
     def data_folder(self, host: str) -> Path:
-        """The host's disk (short: a Unix socket's path may have 107 bytes)."""
-        return STATE / host
+        """The host's disk."""
+        return disk_of(host)
 
     async def start_unit(self, host: str, unit: Process) -> None:
         """Start a process on a host."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from cluster.etcd.member import CLIENT_PORT
 from cluster.patroni.config import SUPERUSER, Passwords
 from cluster.substrates.lab import lab_init
-from cluster.substrates.lab.lab import STATE
 from cluster.substrates.lab.network import addresses
+from cluster.substrates.lab.state import STATE, disk_of
 from cluster.topology.model import Topology, socket_folder
 
 PGPASS = STATE / "pgpass"
@@ -57,7 +57,7 @@ def look_environment(
     etcd = [f"{address[one.name]}:{CLIENT_PORT}" for one in topology.hosts_with("etcd")]
     return {
         "PATH": f"{bin_folder}:{pg_bindir}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-        "PGHOST": str(socket_folder(STATE / node, topology.host(node))),
+        "PGHOST": str(socket_folder(disk_of(node), topology.host(node))),
         "PGUSER": SUPERUSER,
         "PGDATABASE": "postgres",
         "PGPASSFILE": str(PGPASS),

@@ -9,6 +9,7 @@ import pytest
 from cluster.patroni.rest import MemberAnswer, Replication, Xlog
 from cluster.topology.load import builtin_topologies
 from cluster.topology.model import ClusterSettings
+from cluster.topology.tags import Tags
 from cluster.whole import (
     BEHIND_BYTES_MAX,
     Look,
@@ -143,3 +144,30 @@ def test_of_named_standbys_as_many_as_there_must_be_are_enough() -> None:
     words = missing_of_whole(one, SETTINGS)
     assert words == f"{B} streams, but {P} does not count it as synchronous yet"
     assert missing_of_whole(replace(one, sync_key=frozenset()), named) is not None
+
+
+def test_a_cascading_replica_streams_from_its_source_and_is_not_counted() -> None:
+    tags = {B: Tags(replicatefrom=A)}
+    source = replica().model_copy(
+        update={
+            "replication": (Replication(application_name=B, state="streaming", sync_state="async"),)
+        }
+    )
+    whole = look(p=primary(streams=(A,)), a=source, sync_key=frozenset({A}))
+    assert missing_of_whole(whole, SETTINGS, tags) is None
+    assert missing_of_whole(whole, SETTINGS) == f"{B} does not stream from {P} (streaming)"
+    astray = look(p=primary(streams=(A, B)), sync_key=frozenset({A}))
+    assert missing_of_whole(astray, SETTINGS, tags) == f"{B} does not stream from {A} (streaming)"
+
+
+def test_a_replica_without_a_vote_streams_and_is_never_counted() -> None:
+    rows = (
+        Replication(application_name=A, state="streaming", sync_state="quorum"),
+        Replication(application_name=B, state="streaming", sync_state="async"),
+    )
+    one = look(p=primary().model_copy(update={"replication": rows}), sync_key=frozenset({A}))
+    assert missing_of_whole(one, SETTINGS, {B: Tags(nosync=True)}) is None
+    assert missing_of_whole(one, SETTINGS, {B: Tags(nofailover=True)}) is None
+    assert missing_of_whole(one, SETTINGS) is not None
+    two = replace(SETTINGS, synchronous_node_count=2)
+    assert missing_of_whole(one, two, {B: Tags(nofailover=True)}) is not None  # then it has to be

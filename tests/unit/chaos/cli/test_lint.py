@@ -32,7 +32,7 @@ def test_a_good_one_in_short() -> None:
     assert "of the losses of two hosts it survives 9 of 15; not:" in said
     assert said[-1].startswith("good: ")
     assert len(said) < 16
-    assert "and 1 note: bascule lint three-sites --all" in done.stderr
+    assert "and 2 notes: bascule lint three-sites --all" in done.stderr
 
 
 def test_all_names_every_loss_and_every_note() -> None:

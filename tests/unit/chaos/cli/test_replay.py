@@ -39,6 +39,8 @@ def again(words: list[str], seed: int = 7) -> str:
             ["--topology", "three-sites"],  # a scenario may be made for another
             "bascule drill host-loss --topology three-sites --seed 7",
         ),
+        (["--no-witness"], "bascule drill host-loss --no-witness --seed 7"),
+        (["--witness", "steady"], "bascule drill steady --witness --seed 7"),
         (["--rate", "0.5"], "bascule drill host-loss --rate 0.5 --seed 7"),
         (["/a b/it's.toml"], "bascule drill '/a b/it'\"'\"'s.toml' --seed 7"),
     ],
@@ -77,7 +79,7 @@ OPTIONS: dict[str, st.SearchStrategy[str]] = {
     "--pg-bindir": texts,
     "--metrics": st.integers(1, 65535).map(str),
 }
-FLAGS = ("--keep", "--json", "--quiet")
+FLAGS = ("--keep", "--json", "--quiet", "--witness", "--no-witness")
 
 
 @st.composite

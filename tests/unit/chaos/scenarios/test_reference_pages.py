@@ -86,6 +86,20 @@ def test_every_key_is_explained(page: str, values: list[type]) -> None:
             assert any(row in text for row in rows), field.name
 
 
+def test_what_covers_a_public_report_is_there() -> None:
+    """Scenarios and traps of the table; a tag stands in the page of topologies as well."""
+    page = (DOCS.parent / "reference" / "patroni-reports.md").read_text(encoding="utf-8")
+    topologies = (DOCS / "topologies.md").read_text(encoding="utf-8")
+    scenarios = {one.name for one in builtin_scenarios()}
+    rows = [line.split("|")[3] for line in page.splitlines() if re.match(r"\| \d", line)]
+    assert len(rows) > 10
+    for row in rows:
+        names = re.findall(r"`([^`]+)`", row)
+        assert names or "whole" in row
+        for name in names:
+            assert name in scenarios or f"| `{name}`" in topologies, name
+
+
 def test_every_built_in_one_and_every_fault_is_listed() -> None:
     topologies = (DOCS / "topologies.md").read_text(encoding="utf-8")
     scenarios = (DOCS / "scenarios.md").read_text(encoding="utf-8")

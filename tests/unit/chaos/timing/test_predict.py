@@ -22,7 +22,7 @@ from chaos.scenarios.rules import problems_of_pair
 from chaos.timing.durations import Clock
 from chaos.timing.measure import measure
 from chaos.timing.model import Prediction
-from chaos.timing.predict import predict
+from chaos.timing.predict import UNKNOWN, predict
 from chaos.timing.settings import shape_of_run
 from cluster.substrates.kind import Place
 from cluster.topology.load import builtin_topologies
@@ -208,6 +208,8 @@ BUILTIN: dict[str, Want | None] = {
     "replica-site-loss": "none-until-healed",  # of that site
     "two-sites-no-witness": "none-until-healed",  # of paris at least
     "dcs-majority-loss": "none-until-healed",
+    "cascade-source-lost": "returns",  # db-orsay may lead
+    "rewind-impossible": "returns",
 }
 """Of the scenarios whose moments and effects are known beforehand."""
 OTHERWISE: dict[tuple[str, str], Want] = {
@@ -226,7 +228,7 @@ def _can_be_known(scenario: Scenario) -> bool:
     return not any(
         step.follows_events
         or step.target.needs_dcs_leader
-        or KINDS[step.fault].effect(step.params) == "unpredicted"
+        or KINDS[step.fault].effect(step.params) in UNKNOWN
         for step in scenario.faults
     )
 
@@ -352,7 +354,7 @@ def test_whoever_is_elected_has_every_acknowledged_commit(
     copies = min(count, len(voters))
     assert needed + copies == len(voters) + 1
     gone = frozenset(down | {primary})
-    can_lead = not why_nobody_leads(shape, gone, voters=voters)
+    can_lead = not why_nobody_leads(shape, gone, primary=primary, known=voters)
     assert can_lead == (len(voters - gone) >= needed)
     alone = not voters - gone
     assert bool(why_nobody_acknowledges(shape, gone, primary)) == alone
@@ -384,6 +386,42 @@ def test_a_site_that_is_cut_off_is_without_service_alone() -> None:
         lost = target == "site-of:primary"
         assert found.of_rto.service == ("returns" if lost else "goes-on")
         assert f"{found.sites[0]} cannot reach the side that has a majority" in found.words
+
+
+def _witnessed(*faults: FaultStep, topology: str = "three-sites") -> Prediction:
+    chosen = TOPOLOGIES[topology]
+    clock = replace(CLOCK, witness=True)
+    found = predict(_shape(chosen), clock, faults, layout=layout_of(chosen), seed=1, heal_s=HEAL_S)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("fault", "low_s", "high_s"),
+    [("host-power-cut", 0.3, 4.0), ("process-kill", 0.15, 5.5), ("site-cut", 0.3, 7.0)],
+)
+def test_witnesses_replace_a_dead_primary_long_before_its_ttl(
+    fault: str, low_s: float, high_s: float
+) -> None:
+    """With its site etcd's leader may be lost: its election is waited for."""
+    target = "site-of:primary" if fault == "site-cut" else "primary"
+    found = _witnessed(_fault(fault, target)).of_rto
+    assert (found.service, found.low_s, found.high_s) == ("returns", low_s, high_s)
+    assert found.words.startswith("Witnesses end the lease")
+
+
+def test_witnesses_wait_for_the_ttl_while_another_member_is_lost() -> None:
+    """Their patience grows then, and the winner would have nobody who acknowledges."""
+    topology = TOPOLOGIES["three-sites-two-each"]
+    replica = next(node for node in topology.nodes if "paris" not in node)
+    faults = (
+        _fault("host-power-cut", f"host:{replica}"),
+        _fault("host-power-cut", "primary", at_s=30.0),
+    )
+    found = _witnessed(*faults, topology="three-sites-two-each")
+    assert found.low_s == CLOCK.ttl_s - CLOCK.loop_wait_s
+    two = _witnessed(_fault("host-power-cut"), topology="two-sites-witness")
+    assert two.high_s < CLOCK.ttl_s
 
 
 def test_a_primary_that_is_cut_off_with_a_replica_serves_its_site_until_it_gives_up() -> None:

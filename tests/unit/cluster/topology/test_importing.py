@@ -10,6 +10,7 @@ from cluster.errors import TopologyError
 from cluster.topology.importing import Imported, import_topology
 from cluster.topology.load import load_topology, to_toml
 from cluster.topology.model import Topology
+from cluster.topology.tags import Tags
 
 PATRONI_EXAMPLE = """
 scope: batman
@@ -176,7 +177,8 @@ def test_a_tag_says_where_members_are_and_what_cannot_be_said_is_told() -> None:
         "max_standby_streaming_delay": "3min",
     }
     assert "wal_keep_size = 10GB" in said
-    assert "tag clonefrom = True of pg-test-3" in said
+    assert "tag " not in said
+    assert all(found.topology.host(f"pg-test-{n}").tags == Tags(clonefrom=True) for n in (1, 2, 3))
     assert "where dcs-1, dcs-2, dcs-3 of etcd are stands in no file" in said
     assert "failsafe_mode" not in said
     assert not found.topology.cluster.failsafe_mode
@@ -201,7 +203,8 @@ def test_what_patroni_raises_is_raised_and_names_become_host_names() -> None:
     assert list(shape(found.topology)["site-1"])[:3] == ["server-1", "server-2", "server-3"]
     assert found.topology.cluster.ttl_s == 20
     assert found.left_out[0] == "ttl is 15: Patroni itself raises it to 20, as is done here"
-    assert any(words.startswith("use_pg_rewind is off") for words in found.left_out)
+    assert not found.topology.cluster.use_pg_rewind
+    assert found.topology.cluster.use_slots
     assert not any("synchronous_mode" in words for words in found.left_out)
 
 
@@ -220,6 +223,49 @@ def test_members_that_differ_are_told() -> None:
 def test_failsafe_mode_is_taken_over() -> None:
     found = imported(PIGSTY.replace("failsafe_mode: false", "failsafe_mode: true"))
     assert found.topology.cluster.failsafe_mode
+
+
+TAGGED = """
+scope: tagged
+name: pg_{n}
+etcd3: {{hosts: ["10.0.0.9:2379"]}}
+bootstrap:
+  dcs:
+    synchronous_mode: quorum
+    synchronous_mode_strict: true
+    maximum_lag_on_syncnode: 1048576
+    member_slots_ttl: 10min
+    postgresql: {{use_pg_rewind: true, use_slots: false}}
+postgresql: {{connect_address: "10.0.0.{n}:5432"}}
+tags: {tags}
+"""
+
+
+def test_tags_are_taken_over() -> None:
+    tags = [
+        "{}",
+        "{failover_priority: 2, sync_priority: '3'}",
+        "{nosync: 'true', replicatefrom: pg_2, noloadbalance: true, rack: r7}",
+        "{nofailover: true, failover_priority: 5, nostream: true, replicatefrom: pg_9}",
+    ]
+    found = import_topology(
+        [(f"{n}.yml", TAGGED.format(n=n, tags=own)) for n, own in enumerate(tags, start=1)]
+    )
+    assert found.topology.tags == {
+        "pg-2": Tags(failover_priority=2, sync_priority=3),
+        "pg-3": Tags(nosync=True, replicatefrom="pg-2", noloadbalance=True),
+        "pg-4": Tags(nofailover=True),
+    }
+    settings = found.topology.cluster
+    assert settings.maximum_lag_on_syncnode_bytes == 1048576
+    assert settings.member_slots_ttl_s == 600
+    assert (settings.use_pg_rewind, settings.use_slots) == (True, False)
+    assert [words for words in found.left_out if words.startswith("tag ")] == [
+        "tag failover_priority = 5 of pg_4: contradicts nofailover = true, which Patroni heeds",
+        "tag replicatefrom = pg_9 of pg_4: there is no other member of that name",
+        "tag nostream of pg_4: it lives on an archive; here it streams",
+        "tag rack = r7 of pg_3: it has no meaning here",
+    ]
 
 
 def test_the_settings_in_force_come_before_those_of_the_bootstrap() -> None:

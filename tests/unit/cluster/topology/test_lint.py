@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import combinations
 from typing import Literal
@@ -13,6 +14,7 @@ from cluster.topology.load import builtin_topologies
 from cluster.topology.model import ClusterSettings, Host, HostRole, Site, Topology
 from cluster.topology.promises import always_served
 from cluster.topology.quorum import shape_of
+from cluster.topology.tags import Tags
 from cluster.topology.traps import advice, failsafe, traps
 
 TOPOLOGIES = {one.name: one for one in builtin_topologies()}
@@ -23,6 +25,17 @@ ALL: tuple[HostRole, ...] = ("etcd", "postgres", "client")
 
 def changed(topology: Topology, **settings: int | Literal["async"]) -> Topology:
     return replace(topology, cluster=replace(topology.cluster, **settings))  # type: ignore[arg-type]
+
+
+def tagged(topology: Topology, tags: Mapping[str, Tags]) -> Topology:
+    sites = tuple(
+        replace(
+            site,
+            hosts=tuple(replace(h, tags=tags.get(h.name, h.tags)) for h in site.hosts),
+        )
+        for site in topology.sites
+    )
+    return replace(topology, sites=sites)
 
 
 def made(*sites: tuple[tuple[HostRole, ...], ...]) -> Topology:
@@ -121,6 +134,21 @@ def test_two_sites_without_a_witness() -> None:
         (changed(THREE, retry_timeout_s=3), "short-retry-timeout"),
         (THREE, "primary-start-timeout"),
         (changed(THREE, durability="async"), "maximum-lag-on-failover"),
+        (THREE, "slot-without-limit"),
+        (changed(THREE, use_slots=False), "no-slots"),
+        (changed(THREE, use_pg_rewind=False), "no-rewind"),
+        (tagged(THREE, {"db-orsay": Tags(nofailover=True)}), "commits-wait-for-one"),
+        (tagged(THREE, {"db-orsay": Tags(nosync=True)}), "commits-wait-for-one"),
+        (
+            tagged(THREE, {"db-orsay": Tags(nosync=True), "db-paris": Tags(nosync=True)}),
+            "nobody-counts",
+        ),
+        (tagged(THREE, {"db-orsay": Tags(replicatefrom="db-paris")}), "cascading-replica"),
+        (
+            tagged(THREE, {"db-orsay": Tags(failover_priority=5)}),
+            "failover-priority-is-a-tie-break",
+        ),
+        (tagged(THREE, {"db-orsay": Tags(sync_priority=5)}), "sync-priority-needs-named-standbys"),
     ],
 )
 def test_every_trap_has_a_remedy_and_a_source(topology: Topology, key: str) -> None:
@@ -138,10 +166,40 @@ def test_failsafe_mode_needs_every_member() -> None:
     assert "while every member answers" in trap.words
 
 
+def test_a_limit_for_slots_is_the_cure() -> None:
+    limited = THREE.with_postgresql({"max_slot_wal_keep_size": "1GB"})
+    assert "slot-without-limit" not in {one.key for one in traps(limited)}
+
+
+def test_a_failover_priority_alone_makes_no_topology_good() -> None:
+    found = lint(tagged(THREE, {"db-orsay": Tags(failover_priority=5)}))
+    assert not found.is_good
+    assert failing(found, "host") == set()
+
+
+def test_a_node_that_may_not_lead_is_no_successor() -> None:
+    tags = {"db-orsay": Tags(nofailover=True), "db-saint-cloud": Tags(nofailover=True)}
+    found = lint(tagged(THREE, tags))
+    assert failing(found, "host") == {("db-paris",)}
+    [claim] = [one for one in found.of("host") if one.loss.names == ("db-paris",)]
+    assert "have the tag nofailover" in claim.why
+
+
+def test_copies_are_counted_where_commits_wait_for_them() -> None:
+    two_each = TOPOLOGIES["three-sites-two-each"]
+    assert "never all in one site" in lint(two_each).copies
+    neighbours = [f"db-{site}-2" for site in ("paris", "orsay", "saint-cloud")]
+    found = lint(changed(two_each, synchronous_node_count=1))
+    assert "can all be in site paris" in found.copies
+    apart = tagged(found.topology, dict.fromkeys(neighbours, Tags(nosync=True, nofailover=True)))
+    assert "never all in one site" in lint(apart).copies
+
+
 def test_a_note_is_no_advice() -> None:
     assert advice(THREE) == []
-    assert [one.is_note for one in traps(THREE)] == [True]
-    assert traps(changed(THREE, primary_start_timeout_s=0)) == ()
+    assert [one.is_note for one in traps(THREE)] == [True, True]
+    limited = THREE.with_postgresql({"max_slot_wal_keep_size": "1GB"})
+    assert traps(changed(limited, primary_start_timeout_s=0)) == ()
 
 
 @pytest.mark.parametrize("name", TOPOLOGIES)

@@ -73,6 +73,7 @@ def topologies(draw: st.DrawFn) -> Topology:
         retry_timeout_s=draw(st.integers(2, 20)),
         synchronous_node_count=draw(st.integers(0, 4)),
         failsafe_mode=draw(st.booleans()),
+        witness=draw(st.booleans()),
     )
     return replace(topology(*sites, settings=settings), title=draw(TITLES))
 
@@ -291,6 +292,27 @@ class TestSettings:
     def test_options_obey_the_rules(self) -> None:
         with pytest.raises(TopologyError, match=r"t with the settings asked for: cluster\.ttl_s"):
             THREE.with_settings(ttl_s=10)
+
+
+class TestWitnesses:
+    def test_one_stands_beside_the_etcd_of_every_site(self) -> None:
+        asked = load_builtin("three-sites").with_settings(witness=True)
+        assert [host.name for host in asked.witness_hosts] == [
+            "dcs-paris", "dcs-orsay", "dcs-saint-cloud"
+        ]  # fmt: skip
+        assert asked.with_settings(witness=False) == load_builtin("three-sites")
+
+    def test_fewer_than_three_sites_cannot_agree(self) -> None:
+        two = topology((EVERYTHING,), (EVERYTHING, EVERYTHING))
+        witnessed = replace(two, cluster=replace(two.cluster, witness=True))
+        assert "witnesses need etcd in 3 sites or more" in words_of(witnessed)[0]
+        assert words_of(two) == []
+
+    @pytest.mark.parametrize("change", [{"durability": "async"}, {"synchronous_mode": "on"}])
+    def test_they_need_quorum(self, change: dict[str, str]) -> None:
+        settings = replace(THREE.cluster, witness=True, **change)  # type: ignore[arg-type]
+        words = words_of(replace(THREE, cluster=settings))
+        assert ["witnesses act only in strict quorum mode" in one for one in words] == [True]
 
 
 class TestAdvice:

@@ -129,7 +129,7 @@ def test_failsafe_mode_outlasts_etcd_while_every_member_answers() -> None:
 def test_a_replica_that_was_lost_long_before_has_no_vote() -> None:
     both = Broken(dark=frozenset({"db-paris", "db-orsay"}))
     at_once = promise(THREE, both, "db-paris")
-    one_by_one = promise(THREE, both, "db-paris", voters=frozenset({"db-saint-cloud"}))
+    one_by_one = promise(THREE, both, "db-paris", known=frozenset({"db-saint-cloud"}))
     assert at_once.served("read-primary") == frozenset()
     assert one_by_one.served("read-primary") == EVERYWHERE
     assert one_by_one.served("write") == frozenset(), "it is alone"
@@ -197,7 +197,7 @@ def test_where_only_power_is_lost_it_is_quorum_arithmetic(
     found = promise(replace(shape, failsafe_mode=False), Broken(dark=dark), primary)
     voters = frozenset(shape.nodes) - {primary}
     if primary in dark:
-        lead = why_nobody_leads(shape, dark, voters=voters)
+        lead = why_nobody_leads(shape, dark, primary=primary, known=voters)
         leader = min(voters - dark, default=primary)
     else:
         lead = why_no_majority(shape, dark)

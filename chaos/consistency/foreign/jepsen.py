@@ -1,0 +1,140 @@
+"""Histories as Jepsen, Elle and elle-cli write them: EDN or JSON, one operation a line or one list.
+
+An operation is a map with ``type`` (invoke, ok, fail, info), ``f``, ``value`` and ``process``, and
+perhaps ``time``, ``index`` and ``error``. The order in the file is the clock. Operations whose
+process is no number (the nemesis) are no operations of a client; they are left out.
+
+Source: Jepsen's history format, https://github.com/jepsen-io/history; elle-cli's README.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+from chaos.consistency.edn import read_edn
+from chaos.consistency.errors import HistoryFileError, HistoryValueError
+
+EventType = Literal["invoke", "ok", "fail", "info"]
+_TYPES = frozenset(get_args(EventType))
+
+NO_PROCESS = -1
+"""The process of events that name none: they are all of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEvent:
+    """The begin or the end of an operation."""
+
+    line: int
+    """Where it stands in the file, from 1: for messages."""
+    type: EventType
+    process: int
+    f: str
+    value: object
+    """Of the types that JSON has; None where there is none."""
+    fields: dict[object, object]
+    """The whole map."""
+
+
+def read_events(path: Path) -> list[HistoryEvent]:
+    """The events of clients in a file, in their order.
+
+    Raises:
+        HistoryFileError: the file is neither EDN nor JSON, or an operation in it lacks something.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise HistoryFileError(
+            "this is no text", file=str(path), remedy="give the history itself, unpacked"
+        ) from error
+    try:
+        return list(_events(_values(text)))
+    except HistoryValueError as error:
+        raise HistoryFileError(
+            error.reason, file=str(path), line=error.line, remedy=error.remedy
+        ) from error
+
+
+def events_of_text(text: str) -> list[HistoryEvent]:
+    """The events of clients in a text.
+
+    Raises:
+        HistoryValueError: as ``read_events``.
+    """
+    return list(_events(_values(text)))
+
+
+def _values(text: str) -> Iterator[tuple[int, object]]:
+    """The maps in a text, with the line on which each begins."""
+    if _is_json(text):
+        yield from _json_values(text)
+        return
+    for form in read_edn(text):
+        if isinstance(form.value, list):
+            yield from ((form.line, one) for one in form.value)
+        else:
+            yield form.line, form.value
+
+
+def _is_json(text: str) -> bool:
+    """JSON puts its keys in quotes: the first thing in its first object is a quote."""
+    _, brace, rest = text.partition("{")
+    return brace == "{" and rest.lstrip()[:1] == '"' and ":" in rest
+
+
+def _json_values(text: str) -> Iterator[tuple[int, object]]:
+    import orjson  # noqa: PLC0415 - only where a file is read
+
+    try:
+        whole = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        for number, line in enumerate(text.splitlines(), 1):
+            plain = line.strip().strip("[],").strip() if line.strip() in "[]," else line.strip()
+            if not plain:
+                continue
+            try:
+                yield number, orjson.loads(plain.rstrip(","))
+            except orjson.JSONDecodeError as error:
+                raise HistoryValueError(
+                    f"this is no JSON: {error}",
+                    line=number,
+                    remedy="one list of operations, or one operation a line",
+                ) from error
+    else:
+        if isinstance(whole, list):
+            yield from enumerate(whole, 1)
+        else:
+            yield 1, whole
+
+
+def _events(values: Iterator[tuple[int, object]]) -> Iterator[HistoryEvent]:
+    for line, value in values:
+        if not isinstance(value, dict):
+            raise HistoryValueError(
+                f"expected an operation (a map), found {str(value)[:40]!r}", line=line
+            )
+        kind = value.get("type")
+        if kind not in _TYPES:
+            raise HistoryValueError(
+                f"an operation of type {kind!r}", line=line, remedy="invoke, ok, fail or info"
+            )
+        process = _process(value.get("process", NO_PROCESS))
+        if process is not None:
+            f = value.get("f")
+            yield HistoryEvent(
+                line, cast(EventType, kind), process, "" if f is None else str(f),
+                value.get("value"), value,
+            )  # fmt: skip
+
+
+def _process(value: object) -> int | None:
+    """The number of a client's process; None for a nemesis."""
+    if value is None:
+        return NO_PROCESS
+    if isinstance(value, int):
+        return value
+    return int(value) if isinstance(value, str) and value.isdecimal() else None

@@ -1,0 +1,146 @@
+"""Long fork: two reads that saw two writes in opposite orders.
+
+Each key is written once. A read of a group of keys sees some of them written; under snapshot
+isolation the reads of one group can be put in a row in which no key disappears again. In parallel
+snapshot isolation they need not: one read has x and not y, another y and not x. Sorted by how many
+keys they saw, reads stand in a row if and only if each contains the one before it.
+
+Source: Jepsen's ``tests/long_fork.clj``, which compares all pairs; Sovran et al., "Transactional
+storage for geo-replicated systems" (2011), for parallel snapshot isolation.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from chaos.consistency.answer import Anomaly, HistoryAnswer, Proof
+from chaos.consistency.attempts import ClientAttempt
+from chaos.consistency.calls import capital, shown
+from chaos.findings import Verdict
+from chaos.wording import counted
+
+SNAPSHOT_ISOLATION = "snapshot-isolation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupRead:
+    """What one transaction saw of the keys of a group."""
+
+    attempt: ClientAttempt
+    values: Mapping[Hashable, Hashable]
+
+    @property
+    def seen(self) -> frozenset[Hashable]:
+        """The keys that were written when it read."""
+        return frozenset(key for key, value in self.values.items() if value is not None)
+
+
+def judge(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
+    """Whether the reads of each group stand in a row.
+
+    UNKNOWN where a key is written twice, or read with two values: the order of its writes is not
+    known then.
+    """
+    reads = [read for one in attempts if (read := _group_read(one)) is not None]
+    groups: dict[frozenset[Hashable], list[GroupRead]] = defaultdict(list)
+    for read in reads:
+        groups[frozenset(read.values)].append(read)
+    counts = {"operations": len(attempts), "reads": len(reads), "groups": len(groups)}
+    reason = _written_twice(attempts) or _two_values(reads)
+    if reason is None and not reads:
+        reason = "No group of keys was read."
+    if reason is not None:
+        return HistoryAnswer(
+            model="long-fork", level=level, verdict=Verdict.UNKNOWN, reason=reason, counts=counts
+        )
+    forks = [fork for some in groups.values() for fork in _forks(some)]
+    if forks:
+        anomaly = _anomaly(forks)
+        return HistoryAnswer(
+            model="long-fork",
+            level=level,
+            verdict=Verdict.INVALID,
+            reason=anomaly.sentences[-1],
+            anomalies=(anomaly,),
+            counts=counts,
+        )
+    return HistoryAnswer(
+        model="long-fork",
+        level=level,
+        verdict=Verdict.VALID,
+        reason=f"{capital(counted(len(reads), 'read'))} of {counted(len(groups), 'group')} of keys "
+        "stand in a row.",
+        proof=Proof(
+            method="In the row of each group, by how many keys a read saw, each read has all keys "
+            "of the one before it.",
+            checked=len(reads),
+        ),
+        counts=counts,
+    )
+
+
+def _forks(reads: Sequence[GroupRead]) -> list[tuple[GroupRead, GroupRead]]:
+    row = sorted(reads, key=lambda read: (len(read.seen), read.attempt.began))
+    return [(one, other) for one, other in pairwise(row) if not one.seen <= other.seen]
+
+
+def _anomaly(forks: Sequence[tuple[GroupRead, GroupRead]]) -> Anomaly:
+    one, other = forks[0]
+    here, there = next(iter(one.seen - other.seen)), next(iter(other.seen - one.seen))
+    return Anomaly(
+        name="long-fork",
+        sentences=(
+            f"{capital(str(one.attempt))} saw {shown(here)} written and {shown(there)} not.",
+            f"{capital(str(other.attempt))} saw {shown(there)} written and {shown(here)} not.",
+            f"No order of the writes of {shown(here)} and {shown(there)} explains both "
+            f"{one.attempt} and {other.attempt}.",
+        ),
+        evidence=tuple(
+            read.attempt.evidence(fork=number, saw=", ".join(sorted(map(shown, read.seen))))
+            for number, pair in enumerate(forks, 1)
+            for read in pair
+        ),
+        count=len(forks),
+    )
+
+
+def _group_read(one: ClientAttempt) -> GroupRead | None:
+    """A transaction that only read, and ended well."""
+    parts = one.answered
+    if not one.is_ok or not isinstance(parts, list) or not parts:
+        return None
+    values: dict[Hashable, Hashable] = {}
+    for part in parts:
+        if not isinstance(part, list) or len(part) != 3 or part[0] not in {"r", "read"}:
+            return None
+        values[part[1]] = part[2]
+    return GroupRead(attempt=one, values=values)
+
+
+def _written_twice(attempts: Sequence[ClientAttempt]) -> str | None:
+    written: dict[Hashable, ClientAttempt] = {}
+    for one in attempts:
+        match one.asked:
+            case [[("w" | "write"), key, _]]:
+                if key in written:
+                    return f"{shown(key)} is written twice, by {written[key]} and {one}."
+                written[key] = one
+    return None
+
+
+def _two_values(reads: Sequence[GroupRead]) -> str | None:
+    values: dict[Hashable, tuple[Hashable, ClientAttempt]] = {}
+    for read in reads:
+        for key, value in read.values.items():
+            if value is None:
+                continue
+            known, first = values.setdefault(key, (value, read.attempt))
+            if known != value:
+                return (
+                    f"{shown(key)} was read as {shown(known)} by {first} and as {shown(value)} by "
+                    f"{read.attempt}: only one write a key can be judged."
+                )
+    return None

@@ -1,0 +1,1 @@
+"""Replaces a dead primary before its ttl: a daemon beside Patroni, one a site."""
