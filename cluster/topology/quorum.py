@@ -134,8 +134,8 @@ def _why_no_votes(
     if not candidates(shape, down, primary, known):
         able = {node for node in known - down if shape.may_lead(node)}
         return (
-            f"{_listed(left)} may have commits that {_listed(able)} lacks, and may not lead "
-            "(nofailover)"
+            f"{_listed(left)} may not lead (nofailover), and may have commits that nobody of the "
+            f"others ({_listed(able)}) has"
         )
     return ""
 

@@ -95,7 +95,10 @@ def test_the_voters_of_async_are_those_that_may_lead() -> None:
         ({}, ""),
         ({"b": NOFAILOVER, "c": NOFAILOVER}, ""),
         ({"b": NOFAILOVER, "c": NOFAILOVER, "d": NOFAILOVER}, "b and c and d have the tag"),
-        ({"b": NOFAILOVER, "c": NOFAILOVER, "d": NOSYNC}, "b may have commits that d lacks"),
+        (
+            {"b": NOFAILOVER, "c": NOFAILOVER, "d": NOSYNC},
+            "b may not lead (nofailover), and may have commits",
+        ),
         ({"b": NOSYNC, "d": FROM_B}, ""),
         ({"b": NOSYNC, "c": NOSYNC, "d": FROM_B}, "no replica counts by its tags"),
     ],
