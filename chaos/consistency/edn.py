@@ -87,7 +87,7 @@ def read_edn(text: str) -> Iterator[Form]:
             if not stack or _CLOSES[stack[-1].mark] != word:
                 raise HistoryValueError(f"a {word!r} that closes nothing", line=lines.of(at))
             done, (mark, begin, items, skips) = items, stack.pop()
-            value = _map(done, lines.of(begin)) if mark == "{" else done
+            value = _map(done, lines, begin) if mark == "{" else done
         else:
             value = _atom(kind, word, lines, at)
         if skips:
@@ -129,9 +129,9 @@ class _Lines:
         return self._line
 
 
-def _map(items: list[EdnValue], line: int) -> EdnValue:
+def _map(items: list[EdnValue], lines: _Lines, at: int) -> EdnValue:
     if len(items) % 2:
-        raise HistoryValueError("a map has a key without a value", line=line)
+        raise HistoryValueError("a map has a key without a value", line=lines.of(at))
     return {_frozen(key): value for key, value in zip(items[::2], items[1::2], strict=True)}
 
 

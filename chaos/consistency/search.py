@@ -3,7 +3,7 @@
 An order is right when the object can answer so one call at a time, and when no call stands behind
 one that began after its end (linearizability: Herlihy and Wing, 1990). The search tries, from the
 first call on, every call that may come next (Wing and Gong, 1993), and never twice the same set of
-placed calls in the same state (Lowe, 2017), as Knossos and Porcupine do. Five things keep it small:
+placed calls in the same state (Lowe, 2017), as Knossos and Porcupine do. Six things keep it small:
 
 - Closed calls are numbered by their ends. Those placed are all up to a number, and a few beside it:
   a set of placed calls is that number and a bit mask as wide as the concurrency, not the history.
@@ -11,6 +11,8 @@ placed calls in the same state (Lowe, 2017), as Knossos and Porcupine do. Five t
 - Open calls that ask the same are one class, used in the order in which they began: an open call
   can do whatever a younger one like it can. One is used only to lead to what a running call
   needs to find, not to be overwritten.
+- Of running calls that ask the same, the one that ends first is placed first: they could change
+  places.
 - What failed with some open calls used fails with more of them used.
 - Where the next look is known, no blind write can come before it, and what the object holds cannot
   lead to it any more (a text that is no beginning of the one read), nothing further is tried.
@@ -214,35 +216,25 @@ class _Search:
         return _Situation(first, beside, used, at.state, order)
 
     def _next(self, at: _Situation) -> Iterator[_Situation]:
-        """Every situation one changing call further, the likelier ones first.
-
-        That is calls that lead to what a running one needs to find, then other closed ones, the
-        oldest end first.
-        """
+        """Every situation one changing call further: closed calls first, the oldest end first."""
         if at.first == len(self._closed):
             return
         last_is_open = at.used & _OpenCalls.LAST_IS_OPEN
-        wanted: set[ObjectState] = set()
-        able: dict[tuple[str, Hashable], int] = {}
+        wanted, tried = set(), set()
         for number in (at.first, *self._beside[at.first]):
-            call = self._closed[number]
-            if at.beside >> (number - at.first) & 1:
+            call, bit = self._closed[number], 1 << (number - at.first)
+            if at.beside & bit:
                 continue
             if not call.is_blind:
                 wanted.add(self._on.needs(call))
-            if not call.only_looks and not (last_is_open and call.is_blind):
-                able.setdefault((call.f, call.value), number)
-        later = []
-        for number in able.values():
-            call = self._closed[number]
-            state = self._on.after(at.state, call)
-            if state is ILLEGAL:
+            elif last_is_open:
                 continue
-            after = _settled(at, at.beside | 1 << (number - at.first), state, call)
-            if state in wanted:
-                yield after
-            else:
-                later.append(after)
+            if call.only_looks or (alike := (call.f, call.value)) in tried:
+                continue
+            tried.add(alike)
+            state = self._on.after(at.state, call)
+            if state is not ILLEGAL:
+                yield _settled(at, at.beside | bit, state, call)
         end = _end(self._closed[at.first])
         for number in self._open.helpful(wanted):
             open_ = self._open.next_of(number, at.used)
@@ -252,7 +244,6 @@ class _Search:
             if state is not ILLEGAL and state != at.state:
                 used = self._open.with_one_more(number, at.used)
                 yield _Situation(at.first, at.beside, used, state, _Path(open_, at.order))
-        yield from later
 
     def _is_new(self, at: _Situation) -> bool:
         """Whether nothing like it was seen with as few open calls used; remembers it."""

@@ -152,11 +152,10 @@ class _Ways:
     def __init__(self, source: Ints, target: Ints) -> None:
         order = np.argsort(source, kind="stable")
         self._target = target[order]
-        self._nodes, first = np.unique(source[order], return_index=True)
-        ends = [*first.tolist()[1:], len(source)]
-        self._range = dict(
-            zip(self._nodes.tolist(), zip(first.tolist(), ends, strict=True), strict=True)
-        )
+        nodes, first = np.unique(source[order], return_index=True)
+        end = np.searchsorted(source[order], nodes, "right")
+        places = zip(first.tolist(), end.tolist(), strict=True)
+        self._range = dict(zip(nodes.tolist(), places, strict=True))
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._range)

@@ -191,7 +191,7 @@ class Components:
 def find_components(graph: OrderGraph) -> Components:
     """The strong components of a graph, in time linear in its edges."""
     matrix = csr_array(
-        (np.ones(len(graph.source), np.int8), (graph.source, graph.target)),
+        (np.ones(len(graph.source), np.bool_), (graph.source, graph.target)),
         shape=(graph.nodes, graph.nodes),
     )
     count, label = connected_components(matrix, directed=True, connection="strong")

@@ -23,7 +23,7 @@ from chaos.consistency.append.columns import (
 from chaos.consistency.append.order import Timeline
 from chaos.consistency.levels import Level
 
-_READS_AT_ONCE = 200_000
+_READS_AT_ONCE = 30_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -249,7 +249,7 @@ def _operations(lines: list[bytes]) -> Sequence[Mapping[str, object] | None]:
         operations = orjson.loads(together)
     except orjson.JSONDecodeError:
         operations = []
-    if len(operations) == len(lines) and all(type(one) is dict for one in operations):
+    if len(operations) == len(lines) and set(map(type, operations)) == {dict}:
         return operations  # type: ignore[no-any-return]
     return [_operation(line) for line in lines]
 

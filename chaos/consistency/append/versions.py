@@ -19,8 +19,8 @@ from chaos.consistency.append.columns import (
     ranges,
 )
 
-_READS_AT_ONCE = 250_000
-"""So many reads are compared with the longest at once: it bounds the memory that it takes."""
+_READS_AT_ONCE = 30_000
+"""So many reads are compared with the longest at once: their elements fit into a cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,11 +73,19 @@ def _values(text: str) -> Iterator[tuple[int, object]]:
     if _is_json(text):
         yield from _json_values(text)
         return
-    for form in read_edn(text):
+    for form in read_edn(_opened(text)):
         if isinstance(form.value, list):
             yield from ((form.line, one) for one in form.value)
         else:
             yield form.line, form.value
+
+
+def _opened(text: str) -> str:
+    """One vector or list without its brackets, so that each operation in it has its own line."""
+    begin, end = len(text) - len(text.lstrip()), len(text.rstrip()) - 1
+    if text[begin : begin + 1] + text[end : end + 1] not in {"[]", "()"}:
+        return text
+    return f"{text[:begin]} {text[begin + 1 : end]}"
 
 
 def _is_json(text: str) -> bool:

@@ -134,6 +134,7 @@ def test_keys_and_values_may_be_anything(tmp_path: Path) -> None:
         ("{:type :ok, :process 0, :value 5}", 1, "no micro-operation"),
         ("{:type :begin, :process 0}", 1, "type 'begin'"),
         ("5", 1, "expected an operation"),
+        ("[{:type :ok, :process 0}\n {:type :odd, :process 0}]\n", 2, "type 'odd'"),
         ("{:type :ok", 1, "never closed"),
         ('{"type":"ok","process":0}\n{"type":', 2, "no JSON"),
     ],

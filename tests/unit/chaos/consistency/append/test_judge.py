@@ -68,6 +68,7 @@ CASES = {
     "lost at the end, and read": (["+x1", "+x2", "?x[1]"], "VVVVVVxx"),
     "a session that reads backwards": (["+x1", "p1 ?x[1]", "p1 ?x[]"], "VVVVxxxx"),
     "overlapping ones have no order": (["| +x1", "| ?x[]", "| ?x[1]"], "VVVVVVVV"),
+    "write skew within a session": (["p1 ?x[] +y1", "p1 ?y[] +x1"], "VVVxxxxx"),
     "nobody appended": (["?x[]", "?y[]"], "VVVVVVVV"),
     "nobody read": (["+x1", "+x2", "+y1"], "VVVVVVVV"),
 }
@@ -128,6 +129,12 @@ def test_parallel_snapshot_isolation_allows_a_long_fork(case: str, expected: Ver
     """What reads on replicas of a healthy PostgreSQL show (issue 17, consistency)."""
     judge = ListAppendJudge(transactions(*CASES[case][0]))
     assert judge.judge(LEVELS["parallel-snapshot-isolation"]).verdict is expected
+
+
+def test_parallel_snapshot_isolation_with_sessions_forbids_what_they_order() -> None:
+    judge = ListAppendJudge(transactions(*CASES["write skew within a session"][0]))
+    level = LEVELS["strong-session-parallel-snapshot-isolation"]
+    assert [one.name for one in judge.judge(level).anomalies] == ["G-single-item-process"]
 
 
 def test_a_circle_is_told_in_sentences_and_drawn() -> None:
