@@ -396,7 +396,12 @@ def _witnessed(*faults: FaultStep, topology: str = "three-sites") -> Prediction:
 
 @pytest.mark.parametrize(
     ("fault", "low_s", "high_s"),
-    [("host-power-cut", 0.3, 4.0), ("process-kill", 0.15, 5.5), ("site-cut", 0.3, 7.0)],
+    [
+        ("host-power-cut", 0.3, 4.0),
+        ("process-kill", 0.15, 5.5),
+        ("host-freeze", 0.3, 7.0),
+        ("site-cut", 0.3, 7.0),
+    ],
 )
 def test_witnesses_replace_a_dead_primary_long_before_its_ttl(
     fault: str, low_s: float, high_s: float
@@ -412,7 +417,10 @@ def test_witnesses_wait_for_the_ttl_while_another_member_is_lost() -> None:
     """Their patience grows then, and the winner would have nobody who acknowledges."""
     topology = TOPOLOGIES["three-sites-two-each"]
     replica = next(node for node in topology.nodes if "paris" not in node)
-    faults = (_fault("host-power-cut", f"host:{replica}"), _fault("host-power-cut", "primary", at_s=30.0))
+    faults = (
+        _fault("host-power-cut", f"host:{replica}"),
+        _fault("host-power-cut", "primary", at_s=30.0),
+    )
     found = _witnessed(*faults, topology="three-sites-two-each")
     assert found.low_s == CLOCK.ttl_s - CLOCK.loop_wait_s
     two = _witnessed(_fault("host-power-cut"), topology="two-sites-witness")
