@@ -32,6 +32,9 @@ POLL_S = 0.05
 BITE_TIMEOUT_S = 15.0
 """For the query to begin, and for the record of the vacuum to be replayed up to it."""
 
+ONE_AT_A_TIME: LiteralString = "SELECT pg_advisory_lock(hashtext('bascule.long_query'))"
+"""Until the session ends: several replicas may be held up at a time, each by a table of rows that
+are there when its query begins."""
 MAKE_TABLE: tuple[LiteralString, ...] = (
     "CREATE SCHEMA IF NOT EXISTS bascule",
     "CREATE TABLE IF NOT EXISTS bascule.long_query (n integer)",
@@ -104,7 +107,7 @@ async def hold_up(
             superuser_session(cluster, replica, application="bascule-fault") as there,
             superuser_session(cluster, primary, application="bascule-fault") as writer,
         ):
-            for statement in MAKE_TABLE:
+            for statement in (ONE_AT_A_TIME, *MAKE_TABLE):
                 await writer.fetch(statement)
             lsn = (await writer.fetch("SELECT pg_current_wal_flush_lsn()::text"))[0][0]
             await _until(there, "SELECT 1 WHERE pg_last_wal_replay_lsn() >= %s::pg_lsn", lsn)

@@ -37,6 +37,8 @@ elected after 1 to 3 s (election timeout 1 s), and gives every lease its whole t
 SILENCE_NOTICED_S, REFUSAL_NOTICED_S = 0.3, 0.15
 """How long a primary must be silent, or its port refused, before a witness votes
 (``replication/witness/model.py``, ``patience_s``, ``refused_patience_s``)."""
+HANG_NOTICED_S = 3.0
+"""How long a host may accept connections and not answer (``pg_hang_patience_s``): frozen, say."""
 WITNESSED_S_MAX = 1.0
 """From the death of a primary to the end of its lease where witnesses agree: patience, a question's
 interval, a vote, a read and a transaction, each some ten round trips at most."""
@@ -187,13 +189,16 @@ def lost_leader(
     return Prediction(low_s=low_s, high_s=high_s + ELECTION_S_MAX, words=words, source=TTL_SOURCE)
 
 
-def witnessed(found: Prediction, clock: Clock, *, loses_etcd: bool, crashed: bool) -> Prediction:
+def witnessed(
+    found: Prediction, clock: Clock, *, loses_etcd: bool, crashed: bool, may_hang: bool
+) -> Prediction:
     """What becomes of ``found`` where witnesses end the lease of a dead primary.
 
     Args:
         found: What stock Patroni would need.
         clock: The timing settings.
         loses_etcd: A member of etcd is gone with the primary.
+        may_hang: The kernel of its host may live, and accept connections.
         crashed: PostgreSQL alone is dead. Where Patroni's own look comes before the witnesses, it
             restarts the server in place; standbys try again every half a second then
             (``cluster/patroni/config.py``).
@@ -207,6 +212,9 @@ def witnessed(found: Prediction, clock: Clock, *, loses_etcd: bool, crashed: boo
     if loses_etcd:
         high_s += ETCD_ELECTION_S_MAX
         words += f" If the host has etcd's leader, its election takes {ETCD_ELECTION_S_MAX:g} s."
+    if may_hang:
+        high_s += HANG_NOTICED_S
+        words += f" A host that still accepts connections is given {HANG_NOTICED_S:g} s."
     if crashed:
         high_s = max(high_s, RESTART_S_MAX + NOTICE_S)
         words += f" Patroni may restart the server first: up to {RESTART_S_MAX:g} s."

@@ -290,7 +290,13 @@ class _Course:
         if not self._clock.witness or down - hosts or len(known - down) < WITNESSED_STANDBYS_MIN:
             return found
         loses_etcd = not crashed and bool(hosts & set(self._shape.etcd))
-        return durations.witnessed(found, self._clock, loses_etcd=loses_etcd, crashed=crashed)
+        return durations.witnessed(
+            found,
+            self._clock,
+            loses_etcd=loses_etcd,
+            crashed=crashed,
+            may_hang=_effect(step) == "silence",
+        )
 
     def _successor(self, candidates: frozenset[str]) -> str:
         """The next primary: of those that may be, the one that would be the worst to lose next."""

@@ -62,7 +62,9 @@ class EtcdClient:
         self._clock = clock
         uses_tls = any(endpoint.startswith("https:") for endpoint in dcs.endpoints)
         context = (dcs.tls or Tls()).ssl_context() if uses_tls else None
-        self._members = {endpoint: _Member(dcs, endpoint, context) for endpoint in dcs.endpoints}
+        self._members = {
+            endpoint: _EtcdEndpoint(dcs, endpoint, context) for endpoint in dcs.endpoints
+        }
         self._failed_s: dict[str, float] = {}
 
     async def ask_all(
@@ -156,7 +158,7 @@ class EtcdClient:
         return answer
 
 
-class _Member:
+class _EtcdEndpoint:
     """One member of etcd; its connections are kept."""
 
     def __init__(self, dcs: Dcs, endpoint: str, context: ssl.SSLContext | None) -> None:

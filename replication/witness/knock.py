@@ -28,7 +28,7 @@ class Silence(Exception):
     refused: bool = False
 
 
-class Door:
+class KnockedPort:
     """A port of a host.
 
     Args:

@@ -30,7 +30,7 @@ import anyio.abc
 from replication.patroni.answers import read_status
 from replication.patroni.client import UNANSWERED, Http
 from replication.witness.keys import AnnouncedMember
-from replication.witness.knock import Door, Silence
+from replication.witness.knock import KnockedPort, Silence
 from replication.witness.model import MemberHeard, PatroniHeard, PostgresHeard
 
 INTERVAL_S = 0.1
@@ -280,14 +280,16 @@ class MemberWatch:
         )
 
 
-def _doors(member: AnnouncedMember, clock: Callable[[], float]) -> tuple[Door | None, Door | None]:
+def _doors(
+    member: AnnouncedMember, clock: Callable[[], float]
+) -> tuple[KnockedPort | None, KnockedPort | None]:
     """To its Patroni, where that speaks plain HTTP, and to its PostgreSQL."""
     patroni = None
     if member.rest_url is not None and (url := urlsplit(member.rest_url)).scheme == "http":
-        patroni = Door(url.hostname or "", url.port or HTTP_PORT, clock=clock)
+        patroni = KnockedPort(url.hostname or "", url.port or HTTP_PORT, clock=clock)
     if member.host is None:
         return patroni, None
-    return patroni, Door(member.host, member.port, clock=clock)
+    return patroni, KnockedPort(member.host, member.port, clock=clock)
 
 
 class Watcher:

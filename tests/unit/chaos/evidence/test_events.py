@@ -29,6 +29,9 @@ from chaos.evidence.events import (
     SyncKeySeen,
     Tick,
     TimelineEnded,
+    WitnessActed,
+    WitnessStarted,
+    WitnessVoted,
     decode_event,
     read_events,
 )
@@ -57,6 +60,27 @@ LINES = (
     (
         SyncKeySeen(t_s=1.0, leader="a", members="b,c", quorum=1, revision=8),
         '"sync-key", "leader": "a", "members": "b,c", "quorum": 1, "revision": 8',
+    ),
+    (
+        WitnessStarted(t_s=1.0, host="dcs-a", site="a"),
+        '"witness", "host": "dcs-a", "site": "a"',
+    ),
+    (
+        WitnessVoted(t_s=1.0, witness="b", leader="a", reason="silent", revision=9),
+        '"vote", "witness": "b", "leader": "a", "reason": "silent", "revision": 9',
+    ),
+    (
+        WitnessActed(
+            t_s=1.0,
+            witness="b",
+            leader="a",
+            voted_by="b,c",
+            case="host-silent",
+            reason="silent",
+            revision=10,
+        ),
+        '"act", "witness": "b", "leader": "a", "voted_by": "b,c", "case": "host-silent", '
+        '"reason": "silent", "revision": 10',
     ),
     (
         TimelineEnded(t_s=1.0, timeline=1, end_lsn="0/C8", reason="no recovery target specified"),

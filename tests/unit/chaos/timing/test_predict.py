@@ -388,42 +388,6 @@ def test_a_site_that_is_cut_off_is_without_service_alone() -> None:
         assert f"{found.sites[0]} cannot reach the side that has a majority" in found.words
 
 
-def _witnessed(*faults: FaultStep, topology: str = "three-sites") -> Prediction:
-    chosen = TOPOLOGIES[topology]
-    clock = replace(CLOCK, witness=True)
-    found = predict(_shape(chosen), clock, faults, layout=layout_of(chosen), seed=1, heal_s=HEAL_S)
-    assert found is not None
-    return found
-
-
-@pytest.mark.parametrize(
-    ("fault", "low_s", "high_s"),
-    [("host-power-cut", 0.3, 4.0), ("process-kill", 0.15, 5.5), ("site-cut", 0.3, 7.0)],
-)
-def test_witnesses_replace_a_dead_primary_long_before_its_ttl(
-    fault: str, low_s: float, high_s: float
-) -> None:
-    """With its site etcd's leader may be lost: its election is waited for."""
-    target = "site-of:primary" if fault == "site-cut" else "primary"
-    found = _witnessed(_fault(fault, target)).of_rto
-    assert (found.service, found.low_s, found.high_s) == ("returns", low_s, high_s)
-    assert found.words.startswith("Witnesses end the lease")
-
-
-def test_witnesses_wait_for_the_ttl_while_another_member_is_lost() -> None:
-    """Their patience grows then, and the winner would have nobody who acknowledges."""
-    topology = TOPOLOGIES["three-sites-two-each"]
-    replica = next(node for node in topology.nodes if "paris" not in node)
-    faults = (
-        _fault("host-power-cut", f"host:{replica}"),
-        _fault("host-power-cut", "primary", at_s=30.0),
-    )
-    found = _witnessed(*faults, topology="three-sites-two-each")
-    assert found.low_s == CLOCK.ttl_s - CLOCK.loop_wait_s
-    two = _witnessed(_fault("host-power-cut"), topology="two-sites-witness")
-    assert two.high_s < CLOCK.ttl_s
-
-
 def test_a_primary_that_is_cut_off_with_a_replica_serves_its_site_until_it_gives_up() -> None:
     found = _found(TOPOLOGIES["three-sites-two-each"], _fault("site-cut", "site-of:primary"))
     assert found is not None

@@ -1,0 +1,70 @@
+"""What is predicted of a dead primary where witnesses stand beside etcd."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chaos.faults.base import NO_PARAMS
+from chaos.faults.process import ProcessKillParams
+from chaos.faults.targets import layout_of, parse_target
+from chaos.scenarios.model import FaultStep
+from chaos.timing.durations import Clock
+from chaos.timing.model import Prediction
+from chaos.timing.predict import predict
+from cluster.topology.load import load_builtin
+from cluster.topology.quorum import shape_of
+
+CLOCK = Clock(ttl_s=20.0, loop_wait_s=5.0)
+HEAL_S = 60.0
+
+
+def _fault(name: str, target: str = "primary", at_s: float = 0.0) -> FaultStep:
+    found = parse_target(target)
+    assert found is not None
+    params = ProcessKillParams(process="postgres") if name == "process-kill" else NO_PARAMS
+    return FaultStep(fault=name, target=found, at_s=at_s, params=params)
+
+
+def _witnessed(*faults: FaultStep, topology: str = "three-sites") -> Prediction:
+    chosen = load_builtin(topology)
+    clock = replace(CLOCK, witness=True)
+    found = predict(
+        shape_of(chosen), clock, faults, layout=layout_of(chosen), seed=1, heal_s=HEAL_S
+    )
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("fault", "low_s", "high_s"),
+    [
+        ("host-power-cut", 0.3, 4.0),
+        ("process-kill", 0.15, 5.5),
+        ("host-freeze", 0.3, 7.0),
+        ("site-cut", 0.3, 7.0),
+    ],
+)
+def test_witnesses_replace_a_dead_primary_long_before_its_ttl(
+    fault: str, low_s: float, high_s: float
+) -> None:
+    """With its site etcd's leader may be lost: its election is waited for."""
+    target = "site-of:primary" if fault == "site-cut" else "primary"
+    found = _witnessed(_fault(fault, target)).of_rto
+    assert (found.service, found.low_s, found.high_s) == ("returns", low_s, high_s)
+    assert found.words.startswith("Witnesses end the lease")
+
+
+def test_witnesses_wait_for_the_ttl_while_another_member_is_lost() -> None:
+    """Their patience grows then, and the winner would have nobody who acknowledges."""
+    topology = load_builtin("three-sites-two-each")
+    replica = next(node for node in topology.nodes if "paris" not in node)
+    faults = (
+        _fault("host-power-cut", f"host:{replica}"),
+        _fault("host-power-cut", "primary", at_s=30.0),
+    )
+    found = _witnessed(*faults, topology="three-sites-two-each")
+    assert found.low_s == CLOCK.ttl_s - CLOCK.loop_wait_s
+    two = _witnessed(_fault("host-power-cut"), topology="two-sites-witness")
+    assert two.high_s < CLOCK.ttl_s
