@@ -52,7 +52,7 @@ class Form(NamedTuple):
     value: EdnValue
 
 
-class _Open(NamedTuple):
+class _OpenForm(NamedTuple):
     """A collection that is not closed yet."""
 
     mark: str
@@ -69,7 +69,7 @@ def read_edn(text: str) -> Iterator[Form]:
         HistoryValueError: with the line, where the text is no EDN.
     """
     lines = _Lines(text)
-    stack: list[_Open] = []
+    stack: list[_OpenForm] = []
     items: list[EdnValue] = []
     skips = begin = 0
     for token in _tokens(text, lines):
@@ -80,7 +80,7 @@ def read_edn(text: str) -> Iterator[Form]:
             skips += 1
             continue
         if kind == "open":
-            stack.append(_Open(word, at, items, skips))
+            stack.append(_OpenForm(word, at, items, skips))
             items, skips = [], 0
             continue
         if kind == "close":

@@ -26,7 +26,7 @@ from chaos.consistency.append.order import (
     build_graph,
     find_components,
 )
-from chaos.consistency.append.steps import CircleStep, Witness, kinds_of
+from chaos.consistency.append.steps import CircleStep, CircleWitness, kinds_of
 from chaos.consistency.levels import AntiDependencies, Order
 
 _STARTS_MAX = 256
@@ -59,7 +59,7 @@ def members_of_circles(graph: OrderGraph, components: Components) -> Ints:
 
 
 def smallest_circle(
-    witness: Witness, parts: Parts, members: Ints, demand: OrderDemand
+    witness: CircleWitness, parts: Parts, members: Ints, demand: OrderDemand
 ) -> Circle | None:
     """A smallest circle of the worst kind that a demand forbids.
 
@@ -278,7 +278,7 @@ def _reached(ways: _Ways, start: int, wanted: set[int]) -> tuple[dict[int, list[
     return found, len(came_from)
 
 
-def _confirmed(witness: Witness, path: Sequence[int], demand: OrderDemand) -> Circle | None:
+def _confirmed(witness: CircleWitness, path: Sequence[int], demand: OrderDemand) -> Circle | None:
     """The circle with its reasons; None where the history does not bear a step out."""
     kinds = kinds_of(demand.order, reads_count=demand.reads_count, with_rw=demand.rw != "none")
     path = _leaped(witness, path, demand.order)
@@ -297,7 +297,7 @@ def _confirmed(witness: Witness, path: Sequence[int], demand: OrderDemand) -> Ci
     return None
 
 
-def _leaped(witness: Witness, path: Sequence[int], order: Order) -> Sequence[int]:
+def _leaped(witness: CircleWitness, path: Sequence[int], order: Order) -> Sequence[int]:
     """A long way around with leaps: from each transaction to the last one on the way before which
     the session or the clock has it anyway."""
     if order == "none" or len(path) <= _LONG:
@@ -311,7 +311,9 @@ def _leaped(witness: Witness, path: Sequence[int], order: Order) -> Sequence[int
     return leaped
 
 
-def _shortened(witness: Witness, steps: Sequence[CircleStep], order: Order) -> Sequence[CircleStep]:
+def _shortened(
+    witness: CircleWitness, steps: Sequence[CircleStep], order: Order
+) -> Sequence[CircleStep]:
     """The circle, cut short where the session or the clock alone leads on.
 
     The way around was found over single ends on the clock, so it may be long where one step says

@@ -31,7 +31,7 @@ from chaos.consistency.append.order import (
 )
 from chaos.consistency.append.proof import replay
 from chaos.consistency.append.sentences import Teller
-from chaos.consistency.append.steps import Witness
+from chaos.consistency.append.steps import CircleWitness
 from chaos.consistency.append.versions import Versions, appended_twice, find_versions
 from chaos.consistency.levels import LEVELS, Level
 from chaos.findings import Verdict
@@ -226,8 +226,8 @@ class ListAppendJudge:
         return Parts.of(self._history, self._dependencies)
 
     @cached_property
-    def _witness(self) -> Witness:
-        return Witness(self._history, first_of_equals=self._first_of_equals)
+    def _witness(self) -> CircleWitness:
+        return CircleWitness(self._history, first_of_equals=self._first_of_equals)
 
     @cached_property
     def _teller(self) -> Teller:

@@ -11,7 +11,7 @@ import numpy as np
 from chaos.consistency.answer import Anomaly
 from chaos.consistency.append.columns import FAIL, Ints, Transactions
 from chaos.consistency.append.cycles import Circle
-from chaos.consistency.append.steps import Witness
+from chaos.consistency.append.steps import CircleWitness
 from chaos.consistency.append.versions import Versions
 from chaos.evidence.records import Scalar
 
@@ -22,7 +22,7 @@ class Teller:
 
     history: Transactions
     versions: Versions
-    witness: Witness
+    witness: CircleWitness
 
     def local(self, name: str, micro: Ints) -> Anomaly:
         """An anomaly that needs no circle, told of its earliest case."""

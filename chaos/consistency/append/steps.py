@@ -31,7 +31,7 @@ class CircleStep:
     """A sentence in which ``{a}`` is the first transaction and ``{b}`` the second."""
 
 
-class Witness:
+class CircleWitness:
     """What a history says of pairs of transactions."""
 
     def __init__(self, history: Transactions, *, first_of_equals: bool = False) -> None:
