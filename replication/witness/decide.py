@@ -83,7 +83,7 @@ def _with_the_others(
 ) -> Suspect | EndLease:
     """Act if the own vote is out and a majority of the sites agrees; else vote."""
     voted_by = _voters(observed.votes, leader, settings, observed.now_s)
-    reason = f"{found.reason}; {len(voted_by)} of {len(settings.sites)} sites say so"
+    reason = f"{found.reason}; sites that say so: {len(voted_by)} of {len(settings.sites)}"
     is_agreed = settings.name in voted_by and len(voted_by) > len(settings.sites) // 2
     if not is_agreed or dcs.sync is None or dcs.config is None:
         return Suspect(
@@ -151,7 +151,7 @@ def _alone(
     if len(here) >= need and here - barred:
         return None
     return Nothing(
-        reason=f"{len(here)} of {len(names)} synchronous standbys answer, and {need} are needed",
+        reason=f"synchronous standbys that answer: {len(here)} of {len(names)}; needed: {need}",
         refusal="stands-alone",
     )
 
@@ -172,7 +172,10 @@ def _too_soon(now_s: float, settings: WitnessSettings, memory: Memory) -> Nothin
 def _too_few_sites(settings: WitnessSettings) -> Nothing | None:
     if len(settings.sites) >= SITES_MIN and settings.site in settings.sites:
         return None
-    reason = f"{len(settings.sites)} sites with a witness, the own one among them, cannot agree"
+    reason = (
+        f"a majority needs {SITES_MIN} sites with a witness, the own one among them;"
+        f" there are: {len(settings.sites)}"
+    )
     return Nothing(reason=reason, refusal="too-few-sites")
 
 

@@ -118,7 +118,7 @@ class ListAppendJudge:
                 return self._answer(
                     level,
                     Verdict.UNKNOWN,
-                    f"{len(members):,} transactions hang together, and among them a circle with one"
+                    f"{counted(len(members), 'transaction')} hang together, and among them a circle with one"
                     f" missed append was looked for up to the limit of {BACKWARD_VISITS_MAX:,}",
                 )
             if path is not None:
