@@ -118,8 +118,9 @@ class ListAppendJudge:
                 return self._answer(
                     level,
                     Verdict.UNKNOWN,
-                    f"{counted(len(members), 'transaction')} hang together, and among them a circle with one"
-                    f" missed append was looked for up to the limit of {BACKWARD_VISITS_MAX:,}",
+                    f"{counted(len(members), 'transaction')} hang together, and among them a"
+                    " circle with one missed append was looked for up to the limit of"
+                    f" {BACKWARD_VISITS_MAX:,}",
                 )
             if path is not None:
                 return self._circular(level, local, OrderDemand.of(level), members, circles)

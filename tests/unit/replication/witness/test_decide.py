@@ -95,7 +95,7 @@ def test_two_of_three_sites_end_the_lease() -> None:
     assert decision.member_revision == 10
     assert decision.voted_by == ("w-orsay", "w-saint-cloud")
     assert decision.case == "host-silent"
-    assert "2 of 3 sites" in decision.reason
+    assert "sites that say so: 2 of 3" in decision.reason
 
 
 def test_one_site_alone_votes() -> None:
