@@ -19,10 +19,6 @@ SEARCH_QUICK_S = 60.0
 WATCH_INTERVAL_S = 2.0
 """Between two questions to one member while all is well; HAProxy's checks ask as often."""
 
-DOUBTED_INTERVAL_S = 0.5
-"""While the primary is doubted, and its Patroni has not been silent for long enough to be called
-silent."""
-
 DOUBT_PAUSE_S_MIN, DOUBT_PAUSE_S_MAX = 0.1, 2.0
 """Between two doubts about one member whose Patroni answers that all is well: the pause doubles.
 With the regular questions that makes less than one a second."""

@@ -14,14 +14,12 @@ from typing import Protocol
 
 import anyio
 
+from replication.primary.patience import Patience
 from replication.wire import Lost
 
-OVERDUE_S = 1.0
-"""A talk that takes longer makes the members be asked whether its server is still the primary. A
-small write takes milliseconds."""
-
-LOOK_INTERVAL_S = 0.5
-"""How often the talks are looked through."""
+LOOK_INTERVAL_S = 0.05
+"""How often the talks are looked through. One that is overdue (``patience``) makes the members be
+asked whether its server is still the primary."""
 
 
 class Doubt(Protocol):
@@ -52,11 +50,9 @@ class Talk:
 
     __slots__ = ("_among", "_own", "_scope", "doubted_s", "is_interrupted", "node", "since_s")
 
-    def __init__(
-        self, node: str, since_s: float, among: set[Talk], scope: anyio.CancelScope | None
-    ) -> None:
+    def __init__(self, node: str, among: Talks, scope: anyio.CancelScope | None) -> None:
         self.node = node
-        self.since_s = since_s
+        self.since_s = among.clock()
         self.doubted_s = 0.0
         """How long it had taken when its server was last doubted."""
         self.is_interrupted = False
@@ -70,7 +66,7 @@ class Talk:
         self._scope.cancel()
 
     def __enter__(self) -> None:
-        self._among.add(self)
+        self._among.going_on.add(self)
         if self._own is not None:
             self._own.__enter__()
 
@@ -80,7 +76,9 @@ class Talk:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
-        self._among.discard(self)
+        self._among.going_on.discard(self)
+        if exc_type is None:
+            self._among.patience.note(self._among.clock() - self.since_s)
         if self._own is None:
             return False
         swallowed = bool(self._own.__exit__(exc_type, exc, traceback))
@@ -90,11 +88,12 @@ class Talk:
 
 
 class Talks:
-    """All that are going on."""
+    """All that are going on, and how long those that ended well have taken."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._talks: set[Talk] = set()
+        self.clock = clock
+        self.going_on: set[Talk] = set()
+        self.patience = Patience()
 
     def with_node(self, node: str) -> Talk:
         """Everything in it waits for ``node``.
@@ -102,24 +101,24 @@ class Talks:
         Raises:
             Superseded: on leaving: it was interrupted.
         """
-        return Talk(node, self._clock(), self._talks, None)
+        return Talk(node, self, None)
 
     def within(self, scope: anyio.CancelScope, node: str) -> Talk:
         """As ``with_node``, with a scope that is there already: it is what is cancelled.
 
         A small read does without one of its own by that, which would be a tenth of its work.
         """
-        return Talk(node, self._clock(), self._talks, scope)
+        return Talk(node, self, scope)
 
     def interrupt_all_but(self, node: str) -> None:
         """End every talk with another server: ``node`` is the primary."""
-        for talk in self._talks:
+        for talk in self.going_on:
             if talk.node != node:
                 talk.interrupt()
 
     def interrupt(self, node: str) -> None:
         """End every talk with ``node``: it does not answer."""
-        for talk in self._talks:
+        for talk in self.going_on:
             if talk.node == node:
                 talk.interrupt()
 
@@ -131,10 +130,10 @@ class Talks:
         """
         while True:
             await anyio.sleep(LOOK_INTERVAL_S)
-            now_s = self._clock()
+            now_s, overdue_s = self.clock(), self.patience.overdue_s
             overdue: dict[str, list[Talk]] = {}
-            for talk in self._talks:
-                if now_s - talk.since_s > OVERDUE_S:
+            for talk in self.going_on:
+                if now_s - talk.since_s > overdue_s:
                     overdue.setdefault(talk.node, []).append(talk)
             for node, talks in overdue.items():
                 is_news = any(now_s - one.since_s > 2 * one.doubted_s for one in talks)

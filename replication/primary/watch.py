@@ -1,9 +1,9 @@
 """Watches the members: which one is the primary now, and how far each one is.
 
 Every member is asked in a rhythm of its own (``pacing``), so that a silent one delays no other:
-slowly while all is well, quickly while there is no primary or while the present one is doubted and
-silent. Whatever wakes the watch (a lost connection, a change in the DCS) causes a question to every
-member at once. Members come and go while it runs (``membership``).
+slowly while all is well, quickly while there is no primary or while the present one is doubted.
+Whatever wakes the watch (a lost connection, a change in the DCS) causes a question to every member
+at once. Members come and go while it runs (``membership``).
 
 Invariants: an answer to a question that was asked before a search began has no part in it; a lower
 timeline than was seen before is never believed; a member that has just refused us is believed only
@@ -24,7 +24,6 @@ from anyio.abc import TaskGroup
 from replication.patroni.answers import Ask, RestAnswer
 from replication.patroni.members import Member
 from replication.primary.pacing import (
-    DOUBTED_INTERVAL_S,
     SEARCH_INTERVAL_S,
     SEARCH_INTERVAL_S_MAX,
     WATCH_INTERVAL_S,
@@ -324,12 +323,11 @@ class Watch:
         now_s = self._clock()
         if now_s < self._hurry_until_s:
             return min(SEARCH_INTERVAL_S, self._interval_s)
-        if self.is_searching:
+        if self.primary is None or self._is_doubted:
+            # A doubt that is unfounded ends with the first answer of the primary's Patroni.
             first_s = min(SEARCH_INTERVAL_S, self._interval_s)
             elapsed_s = now_s - self._search_began_s
             return search_pause_s(elapsed_s, first_s=first_s, most_s=SEARCH_INTERVAL_S_MAX)
-        if self._is_doubted:
-            return min(DOUBTED_INTERVAL_S, self._interval_s)
         return self._interval_s
 
     def _hear(self, member: Member, answer: RestAnswer) -> None:

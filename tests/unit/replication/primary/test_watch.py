@@ -13,7 +13,7 @@ import pytest
 
 from replication.patroni.answers import RestAnswer
 from replication.patroni.members import Member
-from replication.primary.pacing import DOUBTED_INTERVAL_S
+from replication.primary.pacing import SEARCH_INTERVAL_S
 from replication.primary.watch import Watch
 from replication.reads.staleness import Sample
 
@@ -255,7 +255,7 @@ async def test_a_doubt_that_is_answered_at_once_asks_nobody_twice() -> None:
         await until(lambda: cluster.asked.total() == 3)
         cluster.watch.doubt("a")
         await until(lambda: cluster.asked.total() == 6)
-        await anyio.sleep(2 * DOUBTED_INTERVAL_S)  # longer than the pause of one in doubt
+        await anyio.sleep(3 * SEARCH_INTERVAL_S)  # longer than the pause of one in doubt
         assert cluster.asked == {"a": 2, "b": 2, "c": 2}
 
 
