@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 
 OVERDUE_S_MIN = 0.25
-"""A checkpoint or a slow disk holds a commit up for as long now and then; a failover that takes half a
+"""A checkpoint or a slow disk holds a commit up for so long now and then; a failover that takes half a
 second is noticed in its course all the same."""
 
 OVERDUE_S_MAX = 1.0
