@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import deque
 
 OVERDUE_S_MIN = 0.25
-"""A checkpoint or a slow disk holds a commit up for so long now and then. A failover that takes half
-a second is still noticed in its course."""
+"""A checkpoint or a slow disk holds a commit up for so long now and then. A failover that takes
+half a second is still noticed in its course."""
 
 OVERDUE_S_MAX = 1.0
 """However slow the answers are, and while too few are known: a small write takes milliseconds. What
