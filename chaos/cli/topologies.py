@@ -13,7 +13,7 @@ from chaos.cli.files import write_new
 from chaos.wording import counted
 from cluster.errors import TopologyError
 from cluster.toml.reader import NAME, NAME_RULE, read_text
-from cluster.topology.importing import import_topology
+from cluster.topology.importing.cluster import import_topology
 from cluster.topology.load import builtin_topologies, find_topology, to_toml, topology_source
 from cluster.topology.traps import advice
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import TopologyError
-from cluster.topology.importing import Imported, import_topology
+from cluster.topology.importing.cluster import Imported, import_topology
 from cluster.topology.load import load_topology, to_toml
 from cluster.topology.model import Topology
 from cluster.topology.tags import Tags

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
+from cluster.topology.importing.files import is_on
+from cluster.topology.importing.names import name_of
 from cluster.topology.tags import FLAG_OF, FLAG_TAGS, PRIORITY_TAGS, PriorityTag, Tags
 
 NOSTREAM = "nostream"
@@ -17,8 +19,6 @@ def import_tags(
     found: Mapping[str, object],
     *,
     members: Iterable[str],
-    as_host: Callable[[str], str],
-    is_on: Callable[[object], bool],
 ) -> tuple[Tags, list[str]]:
     """A member's tags, and what of them a topology cannot say.
 
@@ -28,8 +28,6 @@ def import_tags(
         member: its name.
         found: its section ``tags``.
         members: the names of all members.
-        as_host: a member's name as that of a host of ours.
-        is_on: whether a value of a flag means yes.
     """
     said: list[str] = []
     flags = {name: is_on(found.get(name, False)) for name in FLAG_TAGS}
@@ -59,7 +57,7 @@ def import_tags(
         clonefrom=flags["clonefrom"],
         failover_priority=priorities["failover_priority"],
         sync_priority=priorities["sync_priority"],
-        replicatefrom=None if upstream is None else as_host(str(upstream)),
+        replicatefrom=None if upstream is None else name_of(str(upstream)),
     )
     return tags, said
 

@@ -1,0 +1,1 @@
+"""A topology from the configuration files of a real Patroni cluster (``topologies import``)."""
