@@ -63,7 +63,7 @@ def witness(*, config: Path, section: str, is_dry: bool, only_check: bool, liste
     """
     try:
         found = load_witness_config(config, section)
-        found.rest_ssl_context()
+        found.check_tls()
     except ConfigError as error:
         raise ChaosError(str(error)) from error
     host, port = host_port(listen)

@@ -42,7 +42,7 @@ GRANT: LiteralString = "GRANT SELECT, INSERT, UPDATE ON bascule.mark TO {role}"
 
 _SET = (
     "INSERT INTO bascule.mark (site, n) VALUES (%s, %s)"
-    " ON CONFLICT (site) DO UPDATE SET n = excluded.n"
+    " ON CONFLICT (site) DO UPDATE SET n = GREATEST(mark.n, excluded.n)"
 )
 _LOOK = "SELECT site, n FROM bascule.mark"
 

@@ -115,6 +115,8 @@ class Watch:
         self._search_began_s = clock()
         self._hurry_until_s = 0.0
         self._suspects: set[str] = set()
+        self._slow: set[str] = set()
+        """Suspects that have refused nothing: they were merely slow."""
         self._doubts = Doubts()
         self._foreign: set[str] = set()
         """Members that belong to another cluster, by what their server says."""
@@ -199,6 +201,7 @@ class Watch:
         """
         if suspect:
             self._suspects.add(node)
+            self._slow.discard(node)
         if self.primary is not None and self.primary.name == node:
             self.primary = None
             self._doubts.forget(node)
@@ -225,12 +228,13 @@ class Watch:
         if not self._doubts.admit(node, self._clock()):
             return False
         self._suspects.add(node)
+        self._slow.add(node)
         self._search()
         return True
 
     def accept(self, node: str, timeline: int) -> None:
         """A session to ``node`` was accepted: what was thought of it before is void."""
-        self._suspects.discard(node)
+        self._clear(node)
         self._note_timeline(node, timeline)
         if self.known is None:
             self.known = self.view.get(node)
@@ -290,9 +294,14 @@ class Watch:
             poller.cancel()
         self.view.pop(node, None)
         self._heard.pop(node, None)
-        self._suspects.discard(node)
+        self._clear(node)
         self._foreign.discard(node)
         self._doubts.forget(node)
+
+    def _clear(self, node: str) -> None:
+        """Nothing is held against ``node`` any more."""
+        self._suspects.discard(node)
+        self._slow.discard(node)
 
     def _search(self) -> None:
         self._heard.clear()
@@ -348,8 +357,10 @@ class Watch:
             )
         if answer.asked_s < self._search_began_s:
             return
+        if answer.is_primary and member.name in self._slow:
+            self._clear(member.name)  # a silent third member must not keep it in doubt
         if answer.status is not None and not answer.is_primary:
-            self._suspects.discard(member.name)  # what it claims after that is news
+            self._clear(member.name)  # what it claims after that is news
             self._foreign.discard(member.name)  # it may be made again, as a replica of ours
         self._heard[member.name] = RestAnswer() if member.name in self._foreign else answer
         chosen = choose_primary(
@@ -366,7 +377,7 @@ class Watch:
             if chosen is not None:
                 self._become(chosen)
         elif chosen == current:
-            self._suspects.discard(current)
+            self._clear(current)
         elif member.name == current and answer.status is not None and not answer.is_primary:
             self.lose(current, "its Patroni says that it is not the primary")
         elif chosen is not None and self._outranks(chosen, current):

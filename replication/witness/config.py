@@ -26,6 +26,7 @@ from replication.config.tables import (
     Table,
     VariableName,
 )
+from replication.witness.etcd import ssl_context_of
 from replication.witness.model import WitnessSettings
 
 SECTION = "bascule.witness"
@@ -119,6 +120,15 @@ class WitnessConfig:
             ConfigError: one cannot be used.
         """
         return None if self.rest_tls is None else self.rest_tls.ssl_context()
+
+    def check_tls(self) -> None:
+        """Read every file that a connection needs.
+
+        Raises:
+            ConfigError: one cannot be used.
+        """
+        self.rest_ssl_context()
+        ssl_context_of(self.dcs)
 
 
 def load_witness_config(path: Path, section: str = SECTION) -> WitnessConfig:

@@ -36,6 +36,7 @@ from replication.witness.model import (
     Vote,
 )
 from replication.witness.nudge import NUDGE_AFTER_S, NUDGE_AGAIN_AFTER_S, Nudger
+from replication.witness.suspicion import POSTMASTER_GONE
 from replication.witness.watcher import Watcher
 
 _log = logging.getLogger("replication.witness")
@@ -53,7 +54,6 @@ RENEW_S = 0.5
 
 ALIVE_INTERVAL_S = 0.5
 ETCD_UNREAD = "etcd-unread"
-POSTMASTER_GONE = "postmaster-gone"
 LEASE_GONE = "lease not found"
 """etcd's words (``rpctypes.ErrGRPCLeaseNotFound``)."""
 
@@ -188,6 +188,7 @@ class Witness:
                 await anyio.sleep(SUSPICIOUS_READ_INTERVAL_S)
 
     async def _read(self, tasks: anyio.abc.TaskGroup, *, suspicious: bool) -> None:
+        is_first = self._reading is None
         try:
             self._reading = await self._dcs.read(hurried=suspicious)
         except EtcdUnanswered as error:
@@ -195,17 +196,22 @@ class Witness:
             return
         self._complaints.over("etcd")
         self._watcher.follow(self._reading.members, tasks)
-        self._remember(self._reading)
+        self._remember(self._reading, is_first=is_first)
+        await self._forget_strays(self._reading)
 
-    def _remember(self, reading: Reading) -> None:
-        """Learn of the acts of others, and forget old ones."""
+    def _remember(self, reading: Reading, *, is_first: bool) -> None:
+        """Learn of the acts of others, and forget old ones.
+
+        An act that appears while this witness watches has just been done; only of one that was
+        there before does the other's clock tell.
+        """
         now_s, wall_s = self._clock(), self._wall_clock()
         known = {act.leader_revision for act in self._memory.acts}
         acts = [
             PastAct(
                 leader=act.leader,
                 leader_revision=act.leader_revision,
-                at_s=now_s - max(0.0, wall_s - act.wall_s),
+                at_s=now_s - max(0.0, wall_s - act.wall_s) if is_first else now_s,
             )
             for act in reading.acts
             if act.leader_revision not in known
@@ -273,6 +279,21 @@ class Witness:
             return
         self._voted_s = now_s
         self._metrics.voted()
+
+    async def _forget_strays(self, reading: Reading) -> None:
+        """Delete own votes about anything but what is suspected: a slow etcd may have executed a
+        request after the vote was taken back."""
+        own = self._settings.name
+        about = None if self._suspected is None else self._suspected[1]
+        strays = [
+            one.key for one in reading.votes if one.witness == own and one.leader_revision != about
+        ]
+        if not strays:
+            return
+        try:
+            await self._dcs.take_back(strays)
+        except EtcdUnanswered as error:
+            self._complaints.about("etcd", str(error))
 
     async def _take_back(self) -> None:
         """Delete what is out of the own votes; what etcd does not take expires."""

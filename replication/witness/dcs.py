@@ -7,10 +7,10 @@ the one transaction that ends a lease.
 - **The act** compares the modification revisions of ``leader``, ``sync`` and ``config`` with those
   that were judged, demands that there is no ``failover`` key, and that every vote that counted is
   still there: a witness that slept between its decision and its act finds its own vote expired.
-  Then it puts ``members/LEADER`` again without its ``api_url``, on its own lease, and deletes
-  ``leader``. Candidates ask every member with an ``api_url`` before they take the lock
-  (``patroni/ha.py``, ``is_healthiest_node``), a dead one for 2 s; both changes reach them in one
-  event, in this order.
+  Then it deletes ``leader``. Of a host that is silent it first puts ``members/LEADER`` again
+  without its ``api_url``, on its own lease: candidates ask every member with an ``api_url`` before
+  they take the lock (``patroni/ha.py``, ``_is_healthiest_node``), a dead one for 2 s; both changes
+  reach them in one event, in this order.
 """
 
 from __future__ import annotations
@@ -61,7 +61,6 @@ class WitnessDcs:
         self._etcd = EtcdClient(dcs, clock=clock)
         self._name = settings.name
         self._site = settings.site
-        self._is_dry = is_dry
         self._vote_s = settings.votes_expire_s
         self._act_memory_s = max(settings.act_memory_s, ACT_LEASE_S_MIN)
         self._clock = clock
@@ -101,9 +100,10 @@ class WitnessDcs:
             if int(answer.get("result", {}).get("TTL", 0)) > 0:
                 await self._keep_act_lease()
                 return
-        self._lease = await self._grant(self._vote_s)
-        value = {"site": self._site, "dry_run": self._is_dry}
-        await self._put(self.names.alive(self._name), value, self._lease)
+        lease = await self._grant(self._vote_s)
+        await self._put(self.names.alive(self._name), {"site": self._site}, lease)
+        # An etcd that has lost one lease (it was built anew, say) has lost the other.
+        self._lease, self._act_lease = lease, None
         await self._keep_act_lease()
 
     async def vote(self, suspect: Suspect | EndLease) -> None:

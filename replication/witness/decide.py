@@ -36,7 +36,7 @@ from replication.witness.model import (
     Vote,
     WitnessSettings,
 )
-from replication.witness.suspicion import Suspicion, is_alive, suspicion
+from replication.witness.suspicion import HOST_SILENT, Suspicion, is_alive, suspicion
 
 SITES_MIN = 2
 """Fewer sites cannot agree: one witness alone must not be able to end a lease."""
@@ -89,12 +89,16 @@ def _with_the_others(
         return Suspect(
             leader=leader.member, leader_revision=leader.revision, reason=reason, case=found.case
         )
+    member = next((one for one in dcs.members if one.name == leader.member), None)
+    # Only a silent host is worth it: any other answers at once that it is no primary, or may yet
+    # say that it is one, and then no candidate may run (Patroni's ``_is_healthiest_node``).
+    skipped = member if found.case == HOST_SILENT else None
     return EndLease(
         leader=leader.member,
         leader_revision=leader.revision,
         sync_revision=dcs.sync.revision,
         config_revision=dcs.config.revision,
-        member_revision=next((m.revision for m in dcs.members if m.name == leader.member), None),
+        member_revision=None if skipped is None else skipped.revision,
         voted_by=voted_by,
         reason=reason,
         case=found.case,

@@ -22,6 +22,7 @@ import httpcore
 from replication.access.credentials import CredentialsError
 from replication.access.tls import Tls
 from replication.config.settings import Dcs
+from replication.patroni.client import UNANSWERED
 from replication.primary.etcd_gateway import UNAUTHENTICATED, EtcdRefused, Gateway
 
 STAGGER_S = 0.05
@@ -49,6 +50,16 @@ class EtcdUnanswered(Exception):
     """No member of etcd answered as it should; the text says what each did."""
 
 
+def ssl_context_of(dcs: Dcs) -> ssl.SSLContext | None:
+    """For an etcd that speaks https; reads the files now.
+
+    Raises:
+        ConfigError: one cannot be used.
+    """
+    uses_tls = any(endpoint.startswith("https:") for endpoint in dcs.endpoints)
+    return (dcs.tls or Tls()).ssl_context() if uses_tls else None
+
+
 class EtcdClient:
     """Asks the members of one etcd.
 
@@ -60,8 +71,7 @@ class EtcdClient:
     def __init__(self, dcs: Dcs, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._dcs = dcs
         self._clock = clock
-        uses_tls = any(endpoint.startswith("https:") for endpoint in dcs.endpoints)
-        context = (dcs.tls or Tls()).ssl_context() if uses_tls else None
+        context = ssl_context_of(dcs)
         self._members = {
             endpoint: _EtcdEndpoint(dcs, endpoint, context) for endpoint in dcs.endpoints
         }
@@ -176,12 +186,10 @@ class _EtcdEndpoint:
             if self._dcs.user is not None and self._token is None:
                 await self._authenticate(self._dcs.user)
             status, answer = await self._post(path, body)
-            if answer.get("code") == UNAUTHENTICATED and self._dcs.user is not None:
+            if _wants_new_token(answer) and self._dcs.user is not None:
                 await self._authenticate(self._dcs.user)
                 status, answer = await self._post(path, body)
-        except (OSError, httpcore.NetworkError, httpcore.ProtocolError) as error:
-            raise EtcdUnanswered(str(error) or type(error).__name__) from error
-        except (httpcore.TimeoutException, EtcdRefused, CredentialsError) as error:
+        except (*UNANSWERED, httpcore.TimeoutException, EtcdRefused, CredentialsError) as error:
             raise EtcdUnanswered(str(error) or type(error).__name__) from error
         if status != 200 or "error" in answer:
             words = str(answer.get("message") or answer.get("error") or "")
@@ -207,3 +215,10 @@ class _EtcdEndpoint:
 
     async def aclose(self) -> None:
         await self._pool.aclose()
+
+
+def _wants_new_token(answer: Mapping[str, Any]) -> bool:
+    """It has none, or an old one: with JWT every change of a user or a role makes it so (etcd's
+    ``ErrGRPCAuthOldRevision``)."""
+    words = str(answer.get("message") or answer.get("error") or "")
+    return answer.get("code") == UNAUTHENTICATED or "revision of auth store is old" in words

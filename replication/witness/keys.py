@@ -6,7 +6,7 @@ The witnesses' keys are not below Patroni's prefix, so that no Patroni wakes whe
 - ``/witness/SCOPE/votes/REVISION/NAME``: a vote that the leader key of that revision should end;
   ``dry-votes`` for those of witnesses that only say what they would do.
 - ``/witness/SCOPE/acts/REVISION``: that leader key was ended, by whom and why.
-- ``/witness/SCOPE/alive/NAME``: a witness that lives.
+- ``/witness/SCOPE/alive/NAME``: a witness that lives; ``dry-alive`` likewise.
 
 Patroni's: ``patroni/dcs/__init__.py`` (Cluster, SyncState, Member), ``patroni/global_config.py``.
 """
@@ -93,13 +93,14 @@ class KeyNames:
 
     Args:
         dcs: has the scope and Patroni's namespace.
-        is_dry: the votes are those of witnesses that only say what they would do.
+        is_dry: votes and signs of life are those of witnesses that only say what they would do.
     """
 
     def __init__(self, dcs: Dcs, *, is_dry: bool = False) -> None:
         self.patroni = f"/{dcs.namespace.strip('/')}/{dcs.scope}/"
         self.own = f"{ROOT}/{dcs.scope}/"
         self.votes = f"{self.own}{'dry-votes' if is_dry else 'votes'}/"
+        self._alive = f"{self.own}{'dry-alive' if is_dry else 'alive'}/"
 
     def vote(self, leader_revision: int, witness: str) -> str:
         """The key of a vote."""
@@ -111,7 +112,7 @@ class KeyNames:
 
     def alive(self, witness: str) -> str:
         """The key of a living witness."""
-        return f"{self.own}alive/{witness}"
+        return f"{self._alive}{witness}"
 
     def read(self, found: Iterable[KeyValue], *, read_s: float) -> Reading:
         """What the keys say; those that make no sense count as absent.
@@ -156,7 +157,7 @@ class KeyNames:
                 if one.key.startswith(f"{self.own}acts/") and (act := _act(one)) is not None
             ),
             alive=frozenset(
-                key.rpartition("/")[2] for key in ours if key.startswith(f"{self.own}alive/")
+                key.removeprefix(self._alive) for key in ours if key.startswith(self._alive)
             ),
         )
 
@@ -222,13 +223,17 @@ def _config(one: KeyValue | None) -> DcsConfig | None:
 
 
 def _member(name: str, one: KeyValue, values: Mapping[str, Any]) -> DcsMember:
+    """Who may not lead says so by a tag, or by a priority of 0 (``patroni/tags.py``)."""
+    tags = _mapping(values.get("tags"))
+    priority = _number(tags.get("failover_priority"), 1.0)
+    barred = _is_on(tags["nofailover"]) if "nofailover" in tags else priority <= 0
     return DcsMember(
         name=name,
         revision=one.revision,
         lease_id=one.lease_id,
         state=_text(values.get("state")),
         has_api_url=bool(values.get("api_url")),
-        is_nofailover=_is_on(_mapping(values.get("tags")).get("nofailover")),
+        is_nofailover=barred,
     )
 
 

@@ -12,7 +12,7 @@ SUSPICIONS = counter(
     "bascule_witness_suspicions_total",
     (*WITNESS, "case"),
     "suspicions",
-    "Leases that this witness came to suspect: host-silent, postmaster-gone, postgres-hangs.",
+    "Leases that this witness came to suspect: host-silent, host-hangs, postmaster-gone.",
     "One a lease, however often the vote about it is renewed.",
 )
 VOTES = counter(

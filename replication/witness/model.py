@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatroniHeard:
-    """What one member's Patroni said to this witness (``GET /patroni`` or ``/liveness``).
+    """What one member's Patroni said to this witness (``GET /primary`` or ``/liveness``).
 
     ``answered_s``: when its last answer came, whatever it said; ``None``: never, since this witness
-    started. ``state``: the last answer's ``state`` (``running``, ``starting``, ...). ``role``: its
+    started. ``state``: the last answer's ``state`` (``running``, ``starting``, ...), to a question
+    that was sent at ``state_asked_s``; that one is ``None`` before the first answer. ``role``: its
     ``role`` (``primary``, ``replica``, ...). ``is_streaming``: it said that its replica streams
     (``replication_state`` is ``streaming``). ``round_trip_s``: the worst of the recent
     answers' round trips (some ten seconds' worth), from which patience is derived.
@@ -26,6 +27,7 @@ class PatroniHeard:
 
     answered_s: float | None = None
     state: str | None = None
+    state_asked_s: float | None = None
     role: str | None = None
     is_streaming: bool = False
     round_trip_s: float = 0.0
@@ -33,16 +35,18 @@ class PatroniHeard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresHeard:
-    """What one member's PostgreSQL port said to this witness (an ``SSLRequest``, one byte back).
+    """What one member's PostgreSQL port said to this witness (a ``GSSENCRequest``, one byte back).
 
     ``answered_s``: when its last byte came; ``None``: never, since this witness started.
     ``refused_since_s``: since when every attempt was refused (its host lives, nobody listens);
     ``None``: the last attempt was not refused. ``mute_since_s``: since when every attempt was
     accepted and then not answered (a postmaster that hangs: the kernel accepts for it); ``None``:
-    the last attempt was answered, refused or not accepted. ``round_trip_s``: as of Patroni.
+    the last attempt was answered, refused or not accepted. ``accepted_s``: when the last attempt
+    that was accepted was made; ``None``: none was. ``round_trip_s``: as of Patroni.
     """
 
     answered_s: float | None = None
+    accepted_s: float | None = None
     refused_since_s: float | None = None
     mute_since_s: float | None = None
     round_trip_s: float = 0.0
@@ -241,9 +245,10 @@ class Suspect:
 class EndLease:
     """End this lease, in one transaction that demands what is written here, and nothing else.
 
-    It compares the modification revisions of ``leader``, ``sync`` and ``config``, and that of
-    ``members/<leader>`` where that key is there (``member_revision``), and that no key ``failover``
-    exists. ``voted_by``: the witnesses whose votes count. ``case`` as in ``Suspect``.
+    It compares the modification revisions of ``leader``, ``sync`` and ``config``, and that no key
+    ``failover`` exists. ``member_revision``: that of ``members/<leader>``, which is compared too
+    and loses its address, so that no candidate waits for a host that is silent; ``None``: it is
+    left as it is. ``voted_by``: the witnesses whose votes count. ``case`` as in ``Suspect``.
     """
 
     leader: str

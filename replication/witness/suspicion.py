@@ -5,8 +5,9 @@
 | Patroni and PostgreSQL silent | ``host-silent`` | nobody there serves anyone |
 | port accepts, nothing answers | ``host-hangs``, later | frozen, or its disk stalls |
 | port refused, Patroni silent | ``postmaster-gone`` | the host lives, PostgreSQL does not |
-| port refused, its Patroni unaware | ``postmaster-gone`` | its next look may be seconds away |
+| port refused, its Patroni has lost it | ``postmaster-gone`` | its next look may be seconds away |
 | port refused, its Patroni at work | well | it stops, starts or restarts the server |
+| port refused, its Patroni can ask it | well | it serves, and only this way to it is shut |
 | Patroni silent, PostgreSQL answers | well | it still serves; Patroni's ttl decides |
 | port mute, Patroni answers | well | open sessions may still commit |
 """
@@ -17,10 +18,13 @@ from dataclasses import dataclass
 
 from replication.witness.model import MemberHeard, WitnessSettings
 
-UNAWARE = frozenset({None, "running", "unknown"})
-"""What a Patroni says of its server while it has not noticed that it is gone: ``running``, or
-``unknown`` where its query just failed (Patroni's ``api.py``, ``get_postgresql_status``). Any other
-state means that it stops, starts or restarts the server itself. ``None``: it gave no state."""
+UNAWARE = frozenset({None, "unknown"})
+"""What a Patroni says of its server while it has not noticed that it is gone: ``unknown``, as its
+query just failed (Patroni's ``api.py``, ``get_postgresql_status``). ``running`` it says only after
+a query that was answered; any other state means that it stops, starts or restarts the server.
+``None``: it gave no state."""
+HOST_SILENT, HOST_HANGS, POSTMASTER_GONE = "host-silent", "host-hangs", "postmaster-gone"
+"""``model.CASES``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,19 +38,24 @@ class Suspicion:
 def suspicion(
     member: MemberHeard, settings: WitnessSettings, now_s: float, *, is_whole: bool
 ) -> Suspicion | None:
-    """Why the member is suspect; ``None``: it is well, or must be given time.
+    """Why the member is suspect; ``None``: it is well, or must be given time, or was never heard:
+    that this witness does not reach it says nothing then.
 
     ``is_whole``: no other member of the cluster is missing.
     """
+    if member.patroni.answered_s is None or member.postgres.answered_s is None:
+        return None
     if member.postgres.refused_since_s is not None:
         return _of_refused(member, member.postgres.refused_since_s, settings, now_s, is_whole)
     silent_s = min(_patroni_silent_s(member, now_s), _postgres_silent_s(member, now_s))
     if member.postgres.mute_since_s is None:
         patience_s = silence_patience_s(member, settings, is_whole)
-        case, words = "host-silent", "not answered, neither Patroni nor PostgreSQL,"
+        if member.postgres.accepted_s is not None:  # as long as it accepted it was no silent host
+            silent_s = min(silent_s, now_s - member.postgres.accepted_s)
+        case, words = HOST_SILENT, "not answered, neither Patroni nor PostgreSQL,"
     else:
         patience_s = _patience_s(member, settings, settings.pg_hang_patience_s, is_whole)
-        case, words = "host-hangs", "accepted connections and answered nothing"
+        case, words = HOST_HANGS, "accepted connections and answered nothing"
     if silent_s < patience_s:
         return None
     return Suspicion(case=case, reason=f"{member.name} has {words} for {silent_s:.2f} s")
@@ -60,16 +69,23 @@ def _of_refused(
     is_patroni_there = _patroni_silent_s(member, now_s) < silence_patience_s(
         member, settings, is_whole
     )
-    is_in_hand = is_patroni_there and member.patroni.state not in UNAWARE
-    if is_in_hand or refused_s < _patience_s(
-        member, settings, settings.refused_patience_s, is_whole
-    ):
+    if is_patroni_there and not _has_lost_it(member, since_s):
         return None
-    told = "its Patroni has not noticed" if is_patroni_there else "its Patroni is silent"
+    if refused_s < _patience_s(member, settings, settings.refused_patience_s, is_whole):
+        return None
+    told = "its Patroni has lost it" if is_patroni_there else "its Patroni is silent"
     return Suspicion(
-        case="postmaster-gone",
+        case=POSTMASTER_GONE,
         reason=f"{member.name} has refused connections for {refused_s:.2f} s, and {told}",
     )
+
+
+def _has_lost_it(member: MemberHeard, refused_since_s: float) -> bool:
+    """Whether its Patroni, asked since the port is refused, cannot ask it either, and does nothing
+    about it."""
+    asked_s = member.patroni.state_asked_s
+    is_fresh = asked_s is not None and asked_s >= refused_since_s
+    return is_fresh and member.patroni.state in UNAWARE
 
 
 def silence_patience_s(member: MemberHeard, settings: WitnessSettings, is_whole: bool) -> float:

@@ -150,7 +150,9 @@ class MemberWatch:
         self._is_streaming = False
         self._refused_since_s: float | None = None
         self._mute_since_s: float | None = None
-        self._accepted_s = self._state_due_s = self._state_asked_s = -math.inf
+        self._accepted_s: float | None = None
+        self._state_asked_s: float | None = None
+        self._state_due_s = -math.inf
 
     def begin_again(self) -> None:
         """This witness slept: what it missed meanwhile says nothing about the member."""
@@ -180,12 +182,14 @@ class MemberWatch:
             patroni=PatroniHeard(
                 answered_s=self._patroni.answered_s,
                 state=self._state,
+                state_asked_s=self._state_asked_s,
                 role=self._role,
                 is_streaming=self._is_streaming,
                 round_trip_s=self._patroni.round_trips.worst_s,
             ),
             postgres=PostgresHeard(
                 answered_s=self._postgres.answered_s,
+                accepted_s=self._accepted_s,
                 refused_since_s=self._refused_since_s,
                 mute_since_s=self._mute_since_s if self._is_mute() else None,
                 round_trip_s=self._postgres.round_trips.worst_s,
@@ -238,7 +242,7 @@ class MemberWatch:
             return
         said = read_status(answer.status, answer.body)
         self._patroni.answered_s = self._clock()
-        if said is not None and asked_s >= self._state_asked_s:
+        if said is not None and (self._state_asked_s is None or asked_s >= self._state_asked_s):
             self._state_asked_s = asked_s
             self._state, self._role = said.state, said.role
             self._is_streaming = said.streams is True
@@ -248,7 +252,7 @@ class MemberWatch:
             return
 
         def accepted() -> None:
-            self._accepted_s = max(self._accepted_s, asked_s)
+            self._accepted_s = max(self._accepted_s or asked_s, asked_s)
             if self._mute_since_s is None:
                 self._mute_since_s = asked_s
 
@@ -276,6 +280,7 @@ class MemberWatch:
         return (
             self._mute_since_s is not None
             and self._refused_since_s is None
+            and self._accepted_s is not None
             and self._clock() - self._accepted_s < ACCEPTED_LATELY_S
         )
 

@@ -26,18 +26,27 @@ def heard(
     patroni_s: float = 0.0,
     postgres_s: float = 0.0,
     state: str | None = "running",
+    state_s: float = 0.0,
     refused_s: float | None = None,
     mute_s: float | None = None,
+    accepted_s: float | None = None,
     round_trip_s: float = 0.0,
     asked_s: float = 900.0,
 ) -> MemberHeard:
-    """A member that has been silent, refused or mute for so long."""
+    """A member that has been silent, refused or mute for so long; its Patroni's state was asked so
+    long ago."""
     return MemberHeard(
         name="db-a",
         asked_since_s=NOW_S - asked_s,
-        patroni=PatroniHeard(answered_s=NOW_S - patroni_s, state=state, round_trip_s=round_trip_s),
+        patroni=PatroniHeard(
+            answered_s=NOW_S - patroni_s,
+            state=state,
+            state_asked_s=NOW_S - state_s,
+            round_trip_s=round_trip_s,
+        ),
         postgres=PostgresHeard(
             answered_s=NOW_S - postgres_s,
+            accepted_s=None if accepted_s is None else NOW_S - accepted_s,
             refused_since_s=None if refused_s is None else NOW_S - refused_s,
             mute_since_s=None if mute_s is None else NOW_S - mute_s,
         ),
@@ -62,8 +71,12 @@ def case(member: MemberHeard, *, is_whole: bool = True) -> str | None:
         (heard(postgres_s=60.0, mute_s=60.0), None),
         (heard(patroni_s=2.9, postgres_s=2.9, mute_s=2.9), None),
         (heard(patroni_s=3.1, postgres_s=3.1, mute_s=2.9), "host-hangs"),
-        (heard(postgres_s=0.2, refused_s=0.14), None),
-        (heard(postgres_s=0.2, refused_s=0.16), "postmaster-gone"),
+        (heard(patroni_s=9.0, postgres_s=9.0, accepted_s=0.29), None),
+        (heard(patroni_s=9.0, postgres_s=9.0, accepted_s=0.31), "host-silent"),
+        (heard(postgres_s=0.2, refused_s=0.14, state="unknown"), None),
+        (heard(postgres_s=9.0, refused_s=9.0), None),
+        (heard(postgres_s=0.2, refused_s=0.16, state="unknown", state_s=0.17), None),
+        (heard(postgres_s=0.2, refused_s=0.16, state="running", state_s=0.17), None),
         (heard(postgres_s=0.2, refused_s=0.16, state="unknown"), "postmaster-gone"),
         (heard(postgres_s=0.2, refused_s=0.16, state=None), "postmaster-gone"),
         (heard(postgres_s=9.0, refused_s=9.0, state="restarting"), None),
@@ -82,8 +95,12 @@ def case(member: MemberHeard, *, is_whole: bool = True) -> str | None:
         "PostgreSQL accepts and hangs, Patroni answers",
         "all frozen for a while",
         "all frozen for long",
+        "accepted a moment ago, nothing answered for long",
+        "nothing accepted any more",
         "refused for a moment",
-        "postmaster killed, Patroni says running",
+        "refused, and its Patroni asks it",
+        "refused, and its Patroni said unknown before",
+        "refused, and its Patroni was not asked since",
         "postmaster killed, Patroni says unknown",
         "postmaster killed, Patroni says nothing of it",
         "a planned restart",
@@ -97,15 +114,20 @@ def test_the_case(member: MemberHeard, expected: str | None) -> None:
     assert case(member) == expected
 
 
-def test_who_was_never_heard_is_given_time_from_the_first_question_on() -> None:
-    unheard = MemberHeard(
-        name="db-a",
-        asked_since_s=NOW_S - 0.2,
-        patroni=PatroniHeard(),
-        postgres=PostgresHeard(),
+@pytest.mark.parametrize("refused_s", [None, 60.0])
+@pytest.mark.parametrize("who", ["patroni", "postgres", "both"])
+def test_who_was_never_heard_is_not_suspect(who: str, refused_s: float | None) -> None:
+    """A witness that cannot reach a host knows nothing of it."""
+    silent = heard(patroni_s=60.0, postgres_s=60.0, refused_s=refused_s)
+    assert case(silent) is not None
+    unheard = replace(
+        silent,
+        patroni=PatroniHeard() if who in {"patroni", "both"} else silent.patroni,
+        postgres=replace(silent.postgres, answered_s=None)
+        if who in {"postgres", "both"}
+        else silent.postgres,
     )
     assert case(unheard) is None
-    assert case(replace(unheard, asked_since_s=NOW_S - 0.4)) == "host-silent"
 
 
 def test_a_witness_that_slept_begins_to_listen_again() -> None:
