@@ -7,10 +7,11 @@ ended; here the two are one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from chaos.consistency.errors import HistoryValueError
 from chaos.evidence.records import Scalar
 
 AttemptOutcome = Literal["ok", "fail", "info"]
@@ -64,3 +65,20 @@ class ClientAttempt:
         """Who and where it stands, and more about it, for a finding."""
         who: dict[str, Scalar] = {} if self.process is None else {"process": self.process}
         return {"f": self.f, **who, "where": self.where, **more}
+
+
+def refuse_others(attempts: Sequence[ClientAttempt], known: Sequence[str]) -> None:
+    """Refuse a history with an operation that its model does not know.
+
+    Left out in silence it would make the verdict one on another history.
+
+    Raises:
+        HistoryValueError: the first such operation, with its line.
+    """
+    wrong = next((one for one in attempts if one.f not in known), None)
+    if wrong is not None:
+        raise HistoryValueError(
+            f"an operation {wrong.f!r}",
+            line=wrong.line,
+            remedy=f"this model knows {', '.join(known[:-1])} and {known[-1]}",
+        )

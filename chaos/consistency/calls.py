@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from chaos.evidence.records import Scalar
 
@@ -105,7 +106,7 @@ def shown(value: object) -> str:
     """A value of a history as people write it: ``nil`` for none, texts in quotes, cut when long."""
     if value is None:
         return "nil"
-    text = repr(value)
+    text = str(value) if isinstance(value, Decimal) else repr(value)
     return text if len(text) <= SHOWN_MAX else f"{text[: SHOWN_MAX // 2]}…{text[-SHOWN_MAX // 2 :]}"
 
 

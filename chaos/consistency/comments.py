@@ -13,7 +13,7 @@ import bisect
 from collections.abc import Hashable, Sequence
 
 from chaos.consistency.answer import Anomaly, HistoryAnswer, Proof
-from chaos.consistency.attempts import ClientAttempt
+from chaos.consistency.attempts import ClientAttempt, refuse_others
 from chaos.consistency.calls import capital, shown
 from chaos.consistency.errors import HistoryValueError
 from chaos.findings import Verdict
@@ -29,10 +29,14 @@ def judge(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
     """Whether no read has a comment without one that was there before it.
 
     Raises:
-        HistoryValueError: a read is no set.
+        HistoryValueError: a read is no set, or an operation is neither a write nor a read.
     """
-    began = {_comment(one): one for one in attempts if one.f == WRITE}
-    acknowledged = [one for one in attempts if one.f == WRITE and one.is_ok]
+    refuse_others(attempts, (WRITE, READ))
+    writes = [one for one in attempts if one.f == WRITE]
+    began: dict[Hashable, ClientAttempt] = {}
+    for one in writes:
+        began.setdefault(_comment(one), one)
+    acknowledged = [one for one in writes if one.is_ok]
     acknowledged.sort(key=lambda one: one.ended or 0)
     ends = [one.ended or 0 for one in acknowledged]
     reads = [one for one in attempts if one.f == READ and one.is_ok]
@@ -95,7 +99,9 @@ def _comment(one: ClientAttempt) -> Hashable:
 
 def _seen(read: ClientAttempt) -> set[Hashable]:
     if isinstance(read.answered, list | tuple):
-        return set(read.answered)
+        wrong = [one for one in read.answered if not isinstance(one, Hashable)]
+        if not wrong:
+            return set(read.answered)
     raise HistoryValueError(
         f"a read of {shown(read.answered)}, which is no set of comments", line=read.end_line
     )

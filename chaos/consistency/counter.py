@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from chaos.consistency.answer import Anomaly, HistoryAnswer, Proof
-from chaos.consistency.attempts import ClientAttempt
+from chaos.consistency.attempts import ClientAttempt, refuse_others
 from chaos.consistency.calls import WRITE, Call, capital
 from chaos.consistency.errors import HistoryValueError
 from chaos.consistency.versions import against_the_clock
@@ -61,8 +61,10 @@ def judge(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
     """Whether the reads, and the values given, are those of one counter that began at zero.
 
     Raises:
-        HistoryValueError: an amount or a value is no whole number.
+        HistoryValueError: an amount or a value is no whole number, or an operation is none of a
+            counter.
     """
+    refuse_others(attempts, (ADD, READ, ADD_AND_GET))
     bounds = bounds_of(attempts)
     given = [one for one in attempts if one.f == ADD_AND_GET and one.is_ok]
     wrong = [one for one in bounds if not one.are_kept]
@@ -79,7 +81,7 @@ def judge(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
             model="counter",
             level=level,
             verdict=Verdict.INVALID,
-            reason=anomalies[0].sentences[-1],
+            reason=anomalies[0].sentences[0],
             anomalies=tuple(anomalies),
             counts=counts,
         )

@@ -4,6 +4,7 @@ What is read is made of the types that JSON has, so that the readers of both are
 
 - a keyword or symbol is its name, without the colon: ``:append`` and ``"append"`` are one value;
 - a vector, list or set is a ``list``;
+- a number that ends in ``M`` is a ``Decimal``, which JSON has not;
 - a map is a ``dict``; a collection as its key is a tuple;
 - ``nil``, ``true`` and ``false`` are ``None``, ``True`` and ``False``;
 - a tag is dropped, what it stands before is kept: ``#jepsen.history.Op{...}`` is its map.
@@ -14,12 +15,16 @@ Source: the EDN format, https://github.com/edn-format/edn.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
+from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
 from chaos.consistency.errors import HistoryValueError
 
-EdnValue = None | bool | int | float | str | list["EdnValue"] | dict[object, "EdnValue"]
+EdnValue = None | bool | int | float | Decimal | str | list["EdnValue"] | dict[object, "EdnValue"]
+
+DEPTH_MAX = 100
+"""Collections in collections: what is deeper is no history, and Python's stack has an end."""
 
 _TOKEN = re.compile(
     r"""
@@ -80,6 +85,8 @@ def read_edn(text: str) -> Iterator[Form]:
             skips += 1
             continue
         if kind == "open":
+            if len(stack) == DEPTH_MAX:
+                raise HistoryValueError(f"nested deeper than {DEPTH_MAX}", line=lines.of(at))
             stack.append(_OpenForm(word, at, items, skips))
             items, skips = [], 0
             continue
@@ -132,21 +139,20 @@ class _Lines:
 def _map(items: list[EdnValue], lines: _Lines, at: int) -> EdnValue:
     if len(items) % 2:
         raise HistoryValueError("a map has a key without a value", line=lines.of(at))
-    return {_frozen(key): value for key, value in zip(items[::2], items[1::2], strict=True)}
+    return {frozen(key): value for key, value in zip(items[::2], items[1::2], strict=True)}
 
 
-def _frozen(value: object) -> object:
-    """A collection as something that can be a key."""
-    if isinstance(value, list):
-        return tuple(_frozen(one) for one in value)
+def frozen(value: object) -> Hashable:
+    """A value as something that can be a key: a list becomes a tuple, a map one of its pairs, in
+    an order of their own."""
+    if isinstance(value, list | tuple):
+        return tuple(frozen(one) for one in value)
     if isinstance(value, dict):
-        return tuple((key, _frozen(one)) for key, one in value.items())
+        return tuple(sorted(((key, frozen(one)) for key, one in value.items()), key=repr))
     return value
 
 
 def _atom(kind: str, word: str, lines: _Lines, at: int) -> EdnValue:
-    if kind == "integer":
-        return int(word.removesuffix("N"))
     if kind == "keyword":
         return word[1:]
     if kind == "string":
@@ -156,9 +162,17 @@ def _atom(kind: str, word: str, lines: _Lines, at: int) -> EdnValue:
     if kind == "char":
         return _CHARACTERS.get(word[1:], word[1:])
     try:
-        return float(_SPECIAL_FLOATS.get(word, word).removesuffix("M"))
-    except ValueError as error:
-        raise HistoryValueError(f"{word!r} is no number", line=lines.of(at)) from error
+        return _number(kind, word)
+    except (ValueError, InvalidOperation) as error:
+        raise HistoryValueError(f"{word[:40]!r} is no number", line=lines.of(at)) from error
+
+
+def _number(kind: str, word: str) -> int | float | Decimal:
+    if kind == "integer":
+        return int(word.removesuffix("N"))
+    if word.endswith("M"):
+        return Decimal(word.removesuffix("M"))
+    return float(_SPECIAL_FLOATS.get(word, word))
 
 
 def _unescaped(text: str) -> str:

@@ -19,10 +19,14 @@ from itertools import pairwise
 from chaos.consistency.answer import Anomaly, HistoryAnswer, Proof
 from chaos.consistency.attempts import ClientAttempt
 from chaos.consistency.calls import capital, shown
+from chaos.consistency.errors import HistoryValueError
 from chaos.findings import Verdict
 from chaos.wording import counted
 
 SNAPSHOT_ISOLATION = "snapshot-isolation"
+
+READS = frozenset({"r", "read"})
+WRITES = frozenset({"w", "write"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +47,12 @@ def judge(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
 
     UNKNOWN where a key is written twice, or read with two values: the order of its writes is not
     known then.
+
+    Raises:
+        HistoryValueError: an operation is no list of reads and writes of keys.
     """
+    for one in attempts:
+        _refuse_other_parts(one)
     reads = [read for one in attempts if (read := _group_read(one)) is not None]
     groups: dict[frozenset[Hashable], list[GroupRead]] = defaultdict(list)
     for read in reads:
@@ -107,6 +116,22 @@ def _anomaly(forks: Sequence[tuple[GroupRead, GroupRead]]) -> Anomaly:
     )
 
 
+def _refuse_other_parts(one: ClientAttempt) -> None:
+    for value, line in ((one.asked, one.line), (one.answered, one.end_line)):
+        if value is None:
+            continue
+        for part in value if isinstance(value, list) else [value]:
+            match part:
+                case [str(f), key, seen] if f in READS | WRITES:
+                    if isinstance(key, Hashable) and isinstance(seen, Hashable):
+                        continue
+            raise HistoryValueError(
+                f"{shown(part)} is no read or write of a key",
+                line=line,
+                remedy="a value is a list of [r key value] and [w key value]",
+            )
+
+
 def _group_read(one: ClientAttempt) -> GroupRead | None:
     """A transaction that only read, and ended well."""
     parts = one.answered
@@ -114,7 +139,7 @@ def _group_read(one: ClientAttempt) -> GroupRead | None:
         return None
     values: dict[Hashable, Hashable] = {}
     for part in parts:
-        if not isinstance(part, list) or len(part) != 3 or part[0] not in {"r", "read"}:
+        if part[0] not in READS:
             return None
         values[part[1]] = part[2]
     return GroupRead(attempt=one, values=values)

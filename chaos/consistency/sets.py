@@ -16,9 +16,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 from chaos.consistency.answer import Anomaly, HistoryAnswer, Proof
-from chaos.consistency.attempts import ClientAttempt
+from chaos.consistency.attempts import ClientAttempt, refuse_others
 from chaos.consistency.calls import capital, shown
 from chaos.consistency.elements import (
+    ADD,
+    READ,
     Fate,
     SetRead,
     additions_of,
@@ -39,9 +41,14 @@ NAMED_MAX = 20
 
 
 def judge_last_read(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
-    """``set``: the last read has all that was acknowledged, nothing twice, nothing from nowhere."""
+    """``set``: the last read has all that was acknowledged, nothing twice, nothing from nowhere.
+
+    Raises:
+        HistoryValueError: an operation is neither an addition nor a read of a set.
+    """
+    refuse_others(attempts, (ADD, READ))
     reads = reads_of(attempts)
-    tried = {element_of(one): one for one in additions_of(attempts)}
+    tried = _first_tries(attempts)
     added = {element_of(one): one for one in additions_of(attempts) if one.is_ok}
     counts = {"operations": len(attempts), "additions": len(tried), "reads": len(reads)}
     if not reads:
@@ -55,14 +62,19 @@ def judge_last_read(attempts: Sequence[ClientAttempt], *, level: str) -> History
         *_twice([last]),
         *_from_nowhere(tried, [last]),
     ]
-    failed = sum(tried[e].outcome == "fail" for e in last.elements if e in tried)
+    failed = len(_failed_each_time(attempts).intersection(last.elements))
     return _answer("set", level, anomalies, counts, _failed_notes(failed))
 
 
 def judge_all_reads(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
-    """``set-full``: no element is lost, stands twice or comes from nowhere; or even is stale."""
+    """``set-full``: no element is lost, stands twice or comes from nowhere; or even is stale.
+
+    Raises:
+        HistoryValueError: an operation is neither an addition nor a read of a set.
+    """
+    refuse_others(attempts, (ADD, READ))
     reads = reads_of(attempts)
-    tried = {element_of(one): one for one in additions_of(attempts)}
+    tried = _first_tries(attempts)
     counts = {"operations": len(attempts), "additions": len(tried), "reads": len(reads)}
     if (reason := _mixed(tried, reads)) is not None:
         return _unknown("set-full", level, reason, counts)
@@ -84,11 +96,26 @@ def judge_all_reads(attempts: Sequence[ClientAttempt], *, level: str) -> History
     ]
     if not anomalies and not stable:
         return _unknown("set-full", level, "No element was seen that was there to stay.", counts)
-    failed = sum(fate.addition.outcome == "fail" and fate.present is not None for fate in fates)
+    seen = {fate.element for fate in fates if fate.present is not None}
+    failed = len(_failed_each_time(attempts) & seen)
     notes = list(_failed_notes(failed))
     if stale and level != LINEARIZABLE:
         notes.append(f"{counted(len(stale), 'element')} came late: the level permits it.")
     return _answer("set-full", level, anomalies, counts, tuple(notes))
+
+
+def _first_tries(attempts: Sequence[ClientAttempt]) -> dict[Hashable, ClientAttempt]:
+    """The first addition of each element: a read after it may have the element."""
+    tried: dict[Hashable, ClientAttempt] = {}
+    for one in additions_of(attempts):
+        tried.setdefault(element_of(one), one)
+    return tried
+
+
+def _failed_each_time(attempts: Sequence[ClientAttempt]) -> set[Hashable]:
+    additions = list(additions_of(attempts))
+    tried = {element_of(one) for one in additions}
+    return tried - {element_of(one) for one in additions if one.outcome != "fail"}
 
 
 def _mixed(tried: Mapping[Hashable, ClientAttempt], reads: Sequence[SetRead]) -> str | None:

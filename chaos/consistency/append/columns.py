@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from chaos.consistency.edn import frozen
 from chaos.evidence.records import Scalar
 
 Ints = NDArray[np.int64]
@@ -98,8 +99,8 @@ class Numbering:
 
     def of(self, name: object) -> int:
         """The number of a thing, which is given one if it has none."""
-        if isinstance(name, list):
-            name = tuple(name)
+        if isinstance(name, list | dict):
+            name = frozen(name)
         number = self._numbers.get(name)
         if number is None:
             number = self._numbers[name] = len(self._names)

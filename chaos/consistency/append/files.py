@@ -29,6 +29,8 @@ def read_transactions(path: Path) -> Transactions:
         raise HistoryFileError(
             error.reason, file=str(path), line=error.line, remedy=error.remedy
         ) from error
+    except RecursionError as error:
+        raise HistoryFileError("a value in it is nested too deeply", file=str(path)) from error
 
 
 def judge_file(path: Path, level: str) -> HistoryAnswer:

@@ -35,6 +35,7 @@ from chaos.consistency.append.columns import (
 )
 from chaos.consistency.edn import read_edn
 from chaos.consistency.errors import HistoryValueError
+from chaos.consistency.foreign.jepsen import NEMESES, PROCESS_MAX
 from chaos.evidence.records import Scalar
 
 _LINES_AT_ONCE = 2_000
@@ -153,7 +154,7 @@ def _numbers(values: Iterable[object], limit: int, *, small: bool = False) -> In
         raise NotPlainError from error
     if not len(column):
         return np.zeros(0, np.int64)
-    if column.dtype != np.int64 or column.min() < 0 or column.max() >= limit:
+    if column.ndim != 1 or column.dtype != np.int64 or column.min() < 0 or column.max() >= limit:
         raise NotPlainError
     return column.astype(np.int32) if small and column.max() < _KEYS_MAX else column
 
@@ -182,9 +183,9 @@ class _LinesRead:
             if operation is None:
                 continue
             kind, process = operation.get("type"), operation.get("process")
-            if type(process) is not int:
-                if isinstance(process, str) and not process.isdecimal():
-                    continue  # a nemesis
+            if type(process) is not int or abs(process) > PROCESS_MAX:
+                if isinstance(process, str) and process in NEMESES:
+                    continue
                 raise NotPlainError
             if kind == "invoke":
                 if process in running:
@@ -192,7 +193,7 @@ class _LinesRead:
                 running[process] = (len(self.process), operation.get("value"))
                 add_process(process)
                 add_began(line)
-            elif kind in _OUTCOMES and process in running:
+            elif isinstance(kind, str) and kind in _OUTCOMES and process in running:
                 outcome = _OUTCOMES[kind]
                 op, asked = running.pop(process)
                 told = operation.get("value")

@@ -7,11 +7,13 @@ own. Jepsen's ``independent`` puts a key before each value: ``[3 nil]`` asks for
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeGuard
 
 from chaos.consistency import calls
 from chaos.consistency.attempts import ClientAttempt
 from chaos.consistency.calls import Call
+from chaos.consistency.edn import frozen
 from chaos.consistency.errors import HistoryValueError
 
 
@@ -19,7 +21,8 @@ def register_calls(attempts: Sequence[ClientAttempt]) -> list[Call]:
     """Reads, writes and compare-and-sets of one register, or of one a key.
 
     Raises:
-        HistoryValueError: an operation that a register does not know.
+        HistoryValueError: an operation that a register does not know, or one without a key among
+            others with one.
     """
     return list(_register_calls(attempts))
 
@@ -87,7 +90,12 @@ def transaction_calls(attempts: Sequence[ClientAttempt]) -> list[Call]:
             continue
         parts = []
         for part in _list(one.answered if one.is_ok else one.asked, one):
-            if not isinstance(part, list) or len(part) != 3 or part[0] not in names:
+            if (
+                not isinstance(part, list)
+                or len(part) != 3
+                or not isinstance(part[0], str)
+                or part[0] not in names
+            ):
                 raise HistoryValueError(
                     f"{part!r} is no part of a transaction",
                     line=one.line,
@@ -96,7 +104,7 @@ def transaction_calls(attempts: Sequence[ClientAttempt]) -> list[Call]:
             f, key, value = names[part[0]], part[1], part[2]
             if f == calls.READ and not one.is_ok:
                 value = None
-            parts.append((f, _frozen(key), _frozen(value)))
+            parts.append((f, frozen(key), frozen(value)))
         call = _call(one, calls.TXN, tuple(parts), None)
         if not (call.is_open and call.only_looks):
             found.append(call)
@@ -106,8 +114,8 @@ def transaction_calls(attempts: Sequence[ClientAttempt]) -> list[Call]:
 def _call(one: ClientAttempt, f: str, value: object, key: object) -> Call:
     return Call(
         f=f,
-        value=_frozen(value),
-        key=_frozen(key),
+        value=frozen(value),
+        key=frozen(key),
         began=one.began,
         ended=one.ended if one.is_ok else None,
         process=one.process,
@@ -117,15 +125,38 @@ def _call(one: ClientAttempt, f: str, value: object, key: object) -> Call:
 
 
 def _has_keys(attempts: Sequence[ClientAttempt]) -> bool:
-    """Whether every read asks with a pair of a key and nil."""
-    reads = [one.asked for one in attempts if one.f == calls.READ]
-    return bool(reads) and all(
-        isinstance(asked, list) and len(asked) == 2 and asked[1] is None for asked in reads
-    )
+    """Whether reads ask with a pair of a key and nil.
+
+    Without reads: whether every write is a pair and every compare-and-set one of a key and a pair.
+
+    Raises:
+        HistoryValueError: some reads ask with a key, others do not.
+    """
+    reads = [one for one in attempts if one.f == calls.READ]
+    without = [one for one in reads if not (_is_pair(one.asked) and one.asked[1] is None)]
+    if without and len(without) < len(reads):
+        raise HistoryValueError(
+            f"a read of {without[0].asked!r}, among others of [key nil]",
+            line=without[0].line,
+            remedy="each operation has a key before its value, or none has",
+        )
+    if reads:
+        return not without
+    written = [one.asked for one in attempts if one.f == calls.WRITE]
+    compared = [one.asked for one in attempts if one.f == calls.CAS]
+    return bool(compared) and all(map(_is_pair, written)) and all(map(_is_keyed_cas, compared))
+
+
+def _is_pair(value: object) -> TypeGuard[list[object]]:
+    return isinstance(value, list) and len(value) == 2
+
+
+def _is_keyed_cas(value: object) -> bool:
+    return _is_pair(value) and not isinstance(value[0], list) and _is_pair(value[1])
 
 
 def _pair(value: object, one: ClientAttempt) -> tuple[object, object]:
-    if isinstance(value, list) and len(value) == 2:
+    if _is_pair(value):
         return value[0], value[1]
     raise HistoryValueError(f"{one.f} of {value!r}, which is no pair", line=one.line)
 
@@ -134,17 +165,6 @@ def _list(value: object, one: ClientAttempt) -> list[object]:
     if isinstance(value, list):
         return value
     raise HistoryValueError(f"{one.f} of {value!r}, which is no list", line=one.line)
-
-
-def _frozen(value: object) -> Hashable:
-    """A value that can be a state: lists become tuples."""
-    if isinstance(value, list | tuple):
-        return tuple(_frozen(one) for one in value)
-    if isinstance(value, dict):
-        return tuple((key, _frozen(one)) for key, one in value.items())
-    if isinstance(value, Hashable):
-        return value
-    raise TypeError(value)
 
 
 def _unknown(one: ClientAttempt, known: str) -> HistoryValueError:

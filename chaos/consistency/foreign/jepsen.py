@@ -1,14 +1,16 @@
 """Histories as Jepsen, Elle and elle-cli write them: EDN or JSON, one operation a line or one list.
 
 An operation is a map with ``type`` (invoke, ok, fail, info), ``f``, ``value`` and ``process``, and
-perhaps ``time``, ``index`` and ``error``. The order in the file is the clock. Operations whose
-process is no number (the nemesis) are no operations of a client; they are left out.
+perhaps ``time``, ``index`` and ``error``. The order in the file is the clock. Those of the process
+``nemesis`` are no operations of a client; they are left out. Every other process is a number.
 
 Source: Jepsen's history format, https://github.com/jepsen-io/history; elle-cli's README.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,12 @@ from chaos.consistency.errors import HistoryFileError, HistoryValueError
 EventType = Literal["invoke", "ok", "fail", "info"]
 _TYPES = frozenset(get_args(EventType))
 
+_TOO_LARGE = re.compile(r"\d{20}|-\d{19}")
+"""Whole numbers that may not fit in 64 bits: orjson makes floats of them, which are others."""
+NEMESES = frozenset({"nemesis", ":nemesis"})
+"""The one process that is no client's, in EDN and in JSON: who breaks things."""
+PROCESS_MAX = 2**63 - 1
+"""Processes are kept in columns of 64 bits."""
 NO_PROCESS = -1
 """The process of events that name none: they are all of one."""
 
@@ -57,6 +65,8 @@ def read_events(path: Path) -> list[HistoryEvent]:
         raise HistoryFileError(
             error.reason, file=str(path), line=error.line, remedy=error.remedy
         ) from error
+    except RecursionError as error:
+        raise HistoryFileError("a value in it is nested too deeply", file=str(path)) from error
 
 
 def events_of_text(text: str) -> list[HistoryEvent]:
@@ -94,19 +104,23 @@ def _is_json(text: str) -> bool:
     return brace == "{" and rest.lstrip()[:1] == '"' and ":" in rest
 
 
-def _json_values(text: str) -> Iterator[tuple[int, object]]:
+def _json_value(text: str) -> object:
     import orjson  # noqa: PLC0415 - only where a file is read
 
+    return json.loads(text) if _TOO_LARGE.search(text) else orjson.loads(text)
+
+
+def _json_values(text: str) -> Iterator[tuple[int, object]]:
     try:
-        whole = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        for number, line in enumerate(text.splitlines(), 1):
+        whole = _json_value(text)
+    except ValueError:
+        for number, line in enumerate(text.split("\n"), 1):
             plain = line.strip().strip("[],").strip() if line.strip() in "[]," else line.strip()
             if not plain:
                 continue
             try:
-                yield number, orjson.loads(plain.rstrip(","))
-            except orjson.JSONDecodeError as error:
+                yield number, _json_value(plain.rstrip(","))
+            except ValueError as error:
                 raise HistoryValueError(
                     f"this is no JSON: {error}",
                     line=number,
@@ -126,23 +140,29 @@ def _events(values: Iterator[tuple[int, object]]) -> Iterator[HistoryEvent]:
                 f"expected an operation (a map), found {str(value)[:40]!r}", line=line
             )
         kind = value.get("type")
-        if kind not in _TYPES:
+        if not isinstance(kind, str) or kind not in _TYPES:
             raise HistoryValueError(
                 f"an operation of type {kind!r}", line=line, remedy="invoke, ok, fail or info"
             )
-        process = _process(value.get("process", NO_PROCESS))
-        if process is not None:
+        process = value.get("process")
+        if not (isinstance(process, str) and process in NEMESES):
             f = value.get("f")
             yield HistoryEvent(
-                line, cast(EventType, kind), process, "" if f is None else str(f),
+                line, cast(EventType, kind), _process(process, line), "" if f is None else str(f),
                 value.get("value"), value,
             )  # fmt: skip
 
 
-def _process(value: object) -> int | None:
-    """The number of a client's process; None for a nemesis."""
+def _process(value: object, line: int) -> int:
+    """The number of a client's process."""
     if value is None:
         return NO_PROCESS
-    if isinstance(value, int):
+    if isinstance(value, str) and value.isdecimal() and len(value) <= len(str(PROCESS_MAX)):
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= PROCESS_MAX:
         return value
-    return int(value) if isinstance(value, str) and value.isdecimal() else None
+    raise HistoryValueError(
+        f"a process {str(value)[:40]!r}, which is no number of a client",
+        line=line,
+        remedy="number the clients 0, 1, 2, …; only the process nemesis is left out",
+    )

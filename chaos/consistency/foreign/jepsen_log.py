@@ -15,35 +15,54 @@ from pathlib import Path
 
 from chaos.consistency import calls
 from chaos.consistency.calls import Call
+from chaos.consistency.errors import HistoryValueError
 
 _LINE = re.compile(
     r"^INFO\s+jepsen\.util\s+-\s+(?P<process>\d+)\s+:(?P<type>invoke|ok|fail|info)"
     r"\s+:(?P<f>read|write|cas)\s+(?P<value>.*?)\s*$"
 )
 _NUMBER = re.compile(r"-?\d+")
+LENGTH_MAX = 4_000
+"""No line of such a log has more characters: Python reads numbers of up to 4,300 digits."""
 
 
 def is_log(path: Path) -> bool:
     """Whether a file holds such lines."""
-    with path.open(encoding="utf-8", errors="replace") as lines:
+    with path.open(encoding="utf-8-sig", errors="replace") as lines:
         return any(_LINE.match(line) for line in lines)
 
 
 def read_log(path: Path) -> list[Call]:
-    """The calls in a file, by their beginnings."""
-    with path.open(encoding="utf-8", errors="replace") as lines:
+    """The calls in a file, by their beginnings.
+
+    Raises:
+        HistoryValueError: as ``calls_of_log``.
+    """
+    with path.open(encoding="utf-8-sig", errors="replace") as lines:
         return calls_of_log(lines)
 
 
 def calls_of_log(lines: Iterable[str]) -> list[Call]:
-    """The calls of a log, by their beginnings."""
+    """The calls of a log, by their beginnings.
+
+    Raises:
+        HistoryValueError: a compare-and-set of no pair, or a number that is too long.
+    """
     running: dict[str, Call] = {}
     done: list[Call] = []
     for position, line in enumerate(lines):
         if (match := _LINE.match(line)) is None:
             continue
         process, f = match["process"], match["f"]
+        if len(line) > LENGTH_MAX:
+            raise HistoryValueError(f"a line of {len(line):,} characters", line=position + 1)
         if match["type"] == "invoke":
+            if f == calls.CAS and len(_NUMBER.findall(match["value"])) != 2:
+                raise HistoryValueError(
+                    f"cas of {match['value']}, which is no pair",
+                    line=position + 1,
+                    remedy=":cas [expected new]",
+                )
             if process in running:
                 done.append(running[process])
             running[process] = Call(

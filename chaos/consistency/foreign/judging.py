@@ -23,6 +23,7 @@ from chaos.consistency.foreign.calls import (
 )
 from chaos.consistency.foreign.jepsen_log import is_log, read_log
 from chaos.consistency.objects import MultiRegister, Mutex, Register, SequentialObject, Text
+from chaos.consistency.registers import LINEARIZABLE
 from chaos.findings import Verdict
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ def judge_register(path: Path, level: str, *, model: str = "register") -> Histor
     """
     del level
     if path.is_file() and is_log(path):
-        return registers.judge(read_log(path), Register, model=model)
+        return _judge_calls(_named(path, lambda: read_log(path)), Register, model)
     attempts = read_attempts(path)
     calls = _named(path, lambda: register_calls(attempts))
     nil_was_read = any(one.f == READ and one.is_ok and one.answered is None for one in attempts)
@@ -54,7 +55,7 @@ def judge_mutex(path: Path, level: str) -> HistoryAnswer:
     """
     del level
     attempts = read_attempts(path)
-    return registers.judge(_named(path, lambda: lock_calls(attempts)), Mutex, model="mutex")
+    return _judge_calls(_named(path, lambda: lock_calls(attempts)), Mutex, "mutex")
 
 
 def judge_text(path: Path, level: str) -> HistoryAnswer:
@@ -65,7 +66,7 @@ def judge_text(path: Path, level: str) -> HistoryAnswer:
     """
     del level
     attempts = read_attempts(path)
-    return registers.judge(_named(path, lambda: text_calls(attempts)), Text, model="kv")
+    return _judge_calls(_named(path, lambda: text_calls(attempts)), Text, "kv")
 
 
 def judge_multi_register(path: Path, level: str) -> HistoryAnswer:
@@ -89,7 +90,7 @@ def judge_counter(path: Path, level: str) -> HistoryAnswer:
     Raises:
         HistoryFileError: the file is no such history.
     """
-    return _judged(path, level, counter.judge)
+    return _judged(path, level, counter.judge, model="counter")
 
 
 def judge_set(path: Path, level: str) -> HistoryAnswer:
@@ -98,7 +99,7 @@ def judge_set(path: Path, level: str) -> HistoryAnswer:
     Raises:
         HistoryFileError: the file is no such history.
     """
-    return _judged(path, level, sets.judge_last_read)
+    return _judged(path, level, sets.judge_last_read, model="set")
 
 
 def judge_set_full(path: Path, level: str) -> HistoryAnswer:
@@ -107,7 +108,7 @@ def judge_set_full(path: Path, level: str) -> HistoryAnswer:
     Raises:
         HistoryFileError: the file is no such history.
     """
-    return _judged(path, level, sets.judge_all_reads)
+    return _judged(path, level, sets.judge_all_reads, model="set-full")
 
 
 def judge_bank(path: Path, level: str) -> HistoryAnswer:
@@ -116,7 +117,7 @@ def judge_bank(path: Path, level: str) -> HistoryAnswer:
     Raises:
         HistoryFileError: the file is no such history.
     """
-    return _judged(path, level, bank.judge)
+    return _judged(path, level, bank.judge, model="bank")
 
 
 def judge_long_fork(path: Path, level: str) -> HistoryAnswer:
@@ -125,7 +126,7 @@ def judge_long_fork(path: Path, level: str) -> HistoryAnswer:
     Raises:
         HistoryFileError: the file is no such history.
     """
-    return _judged(path, level, long_fork.judge)
+    return _judged(path, level, long_fork.judge, model="long-fork")
 
 
 def judge_comments(path: Path, level: str) -> HistoryAnswer:
@@ -134,12 +135,32 @@ def judge_comments(path: Path, level: str) -> HistoryAnswer:
     Raises:
         HistoryFileError: the file is no such history.
     """
-    return _judged(path, level, comments.judge)
+    return _judged(path, level, comments.judge, model="comments")
 
 
-def _judged(path: Path, level: str, judge: Callable[..., HistoryAnswer]) -> HistoryAnswer:
+def _judged(
+    path: Path, level: str, judge: Callable[..., HistoryAnswer], *, model: str
+) -> HistoryAnswer:
     attempts = read_attempts(path)
+    if not attempts:
+        return _empty(model, level)
     return _named(path, lambda: judge(attempts, level=level))
+
+
+def _judge_calls(
+    calls: Sequence[Call], on: Callable[[], SequentialObject], model: str
+) -> HistoryAnswer:
+    return registers.judge(calls, on, model=model) if calls else _empty(model, LINEARIZABLE)
+
+
+def _empty(model: str, level: str) -> HistoryAnswer:
+    return HistoryAnswer(
+        model=model,
+        level=level,
+        verdict=Verdict.UNKNOWN,
+        reason="There is nothing to judge: no operation of a client is left that says anything.",
+        counts={"operations": 0},
+    )
 
 
 def _from_nil_or_zero(
@@ -154,7 +175,7 @@ def _from_nil_or_zero(
     Nil is Knossos' default. Where that is refuted, and zero, with which Knossos' own tests begin,
     is not, the verdict hangs on which it was. Then zero is taken if no read saw nil.
     """
-    answer = registers.judge(calls, lambda: on(None), model=model)
+    answer = _judge_calls(calls, lambda: on(None), model)
     if answer.verdict is not Verdict.INVALID:
         return answer
     from_zero = registers.judge(calls, lambda: on(ZERO), model=model)
@@ -186,3 +207,5 @@ def _named(path: Path, read: Callable[[], T]) -> T:
         raise HistoryFileError(
             error.reason, file=str(path), line=error.line, remedy=error.remedy
         ) from error
+    except RecursionError as error:
+        raise HistoryFileError("a value in it is nested too deeply", file=str(path)) from error

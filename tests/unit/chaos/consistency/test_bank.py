@@ -57,7 +57,24 @@ def test_a_bank_that_was_never_read_says_so() -> None:
     assert answer.notes == ("Nothing was read: no total could be wrong.",)
 
 
-@pytest.mark.parametrize("balances", ["[1 2]", "nil", "{0 :rich}"])
+@pytest.mark.parametrize(
+    "balances", ["[1 2]", "nil", "{0 :rich}", "{0 ##NaN}", "{0 1E+999999999M}"]
+)
 def test_what_is_no_map_of_balances_is_refused(balances: str) -> None:
     with pytest.raises(HistoryValueError):
         _judge(balances)
+
+
+@pytest.mark.parametrize("first", ["{0 0.3, 1 0.0}", "{0 0.3M, 1 0M}", "{0 3E-1, 1 0}"])
+@pytest.mark.parametrize("second", ["{0 0.2, 1 0.1}", "{0 0.2M, 1 0.1M}", "{0 0.1, 1 0.2M}"])
+def test_decimal_balances_add_up_as_people_count(first: str, second: str) -> None:
+    text = "".join(f"0 :invoke :read\n0 :ok :read {read}\n" for read in (first, second))
+    answer = bank.judge(attempts(text), level=bank.NO_DEBTS)
+    assert answer.verdict is Verdict.VALID, answer.reason
+    assert answer.reason.endswith("the total 0.3.")
+
+
+def test_a_decimal_that_is_missing_is_found() -> None:
+    text = "0 :invoke :read\n0 :ok :read {0 0.3M}\n0 :invoke :read\n0 :ok :read {0 0.29}"
+    [anomaly] = bank.judge(attempts(text), level=bank.NO_DEBTS).anomalies
+    assert "adds up to 0.29; the first one was 0.3" in anomaly.sentences[0]

@@ -37,3 +37,8 @@ def test_comments_written_at_once_have_no_order() -> None:
 def test_an_older_one_in_doubt_may_be_missing() -> None:
     lines = ("0 :invoke :write 1", "0 :info :write 1", "2 :invoke :write 2", "2 :ok :write 2")
     assert _judge(*lines, "1 :invoke :read", "1 :ok :read #{2}").verdict is Verdict.VALID
+
+
+def test_a_comment_that_was_tried_again_is_as_old_as_its_first_try() -> None:
+    lines = ("0 :invoke :write 2", "0 :info :write 2", *OLDER, "3 :invoke :write 2")
+    assert _judge(*lines, "1 :invoke :read", "1 :ok :read #{2}").verdict is Verdict.VALID

@@ -147,3 +147,8 @@ def test_both_counts_of_the_bounds_agree(
     recount = Recount(some)
     for one in bounds_of(some):
         assert recount.is_within(one.read) == one.are_kept
+
+
+def test_the_verdict_is_the_bound_that_was_not_kept() -> None:
+    answer = _judge("0 :invoke :read\n0 :ok :read 1")
+    assert "saw 1: all additions" in answer.reason

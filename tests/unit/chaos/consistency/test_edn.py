@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from chaos.consistency.edn import EdnValue, read_edn
@@ -22,7 +24,8 @@ def read(text: str) -> list[EdnValue]:
         ("-12", -12),
         ("12N", 12),
         ("1.5", 1.5),
-        ("2.5M", 2.5),
+        ("2.5M", Decimal("2.5")),
+        ("0.1M", Decimal("0.1")),
         ("1e3", 1000.0),
         ("##Inf", float("inf")),
         (r'"a \"b\" \n \u00e9"', 'a "b" \n é'),

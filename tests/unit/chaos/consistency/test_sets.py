@@ -131,3 +131,24 @@ def test_keys_on_one_side_only_are_unknown() -> None:
     answer = _full("0 :invoke :add [0 7]", "0 :ok :add [0 7]", R, "1 :ok :read [7]")
     assert answer.verdict is Verdict.UNKNOWN
     assert "pairs of a key and an element" in answer.reason
+
+
+def test_an_element_that_was_tried_again_is_no_phantom() -> None:
+    lines = (
+        "0 :invoke :add 1",
+        "0 :info :add 1",
+        "1 :invoke :read",
+        "1 :ok :read #{1}",
+        "2 :invoke :add 1",
+        "2 :ok :add 1",
+    )
+    for answer in (_full(*lines), _last(*lines)):
+        assert answer.verdict is Verdict.VALID, answer.reason
+
+
+def test_an_addition_that_failed_and_was_tried_again_is_not_noted() -> None:
+    lines = ("0 :invoke :add 0", "0 :fail :add 0", A, A_OK, R, HAS)
+    assert _full(*lines).notes == _last(*lines).notes == ()
+    lines = ("0 :invoke :add 0", "0 :fail :add 0", R, HAS)
+    for answer in (_full(*lines), _last(*lines)):
+        assert "though the addition had failed" in answer.notes[0]

@@ -90,3 +90,20 @@ def test_what_a_register_does_not_know_is_refused(line: str) -> None:
 def test_what_is_no_transaction_is_refused(value: str) -> None:
     with pytest.raises(HistoryValueError):
         transaction_calls(attempts(f"0 :invoke :txn {value}"))
+
+
+def test_without_reads_the_compare_and_sets_tell_whether_there_are_keys() -> None:
+    keyed = "0 :invoke :write [3 1]\n0 :ok :write [3 1]\n0 :invoke :cas [3 [1 2]]"
+    assert [(call.key, call.value) for call in register_calls(attempts(keyed))] == [
+        (3, 1),
+        (3, (1, 2)),
+    ]
+    bare = "0 :invoke :write [3 1]\n0 :ok :write [3 1]\n0 :invoke :cas [[3 1] [1 2]]"
+    assert [call.key for call in register_calls(attempts(bare))] == [None, None]
+
+
+def test_reads_with_a_key_and_without_one_are_refused() -> None:
+    with pytest.raises(HistoryValueError, match=r"a read of None, among others of \[key nil\]"):
+        register_calls(
+            attempts("0 :invoke :read [7 nil]\n0 :ok :read [7 1]\n1 :invoke :read\n1 :ok :read 1")
+        )

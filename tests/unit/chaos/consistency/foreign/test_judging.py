@@ -136,3 +136,124 @@ def test_what_is_no_history_of_the_model_names_file_and_line(
         _judged(tmp_path, model, text)
     assert caught.value.file == str(tmp_path / "history")
     assert caught.value.line > 0
+
+
+@pytest.mark.parametrize("model", sorted(MODELS))
+@pytest.mark.parametrize("process", ['"worker-1"', "1.5", "true", "18446744073709551616"])
+def test_a_process_that_is_no_number_is_refused(tmp_path: Path, model: str, process: str) -> None:
+    """Left out in silence, it would leave a history without operations, which is VALID."""
+    text = "\n".join(
+        f'{{"type": "{kind}", "f": "read", "value": null, "process": {process}}}'
+        for kind in ("invoke", "ok")
+    )
+    with pytest.raises(HistoryFileError, match="no number of a client") as caught:
+        _judged(tmp_path, model, text)
+    assert caught.value.line == 1
+
+
+@pytest.mark.parametrize("process", ["nemesis", ":nemesis"])
+def test_the_nemesis_is_left_out(tmp_path: Path, process: str) -> None:
+    text = f'{{"type": "info", "f": "start", "process": "{process}"}}'
+    answer = _judged(tmp_path, "register", text)
+    assert answer.counts["operations"] == 0
+
+
+@pytest.mark.parametrize("model", sorted(MODELS))
+@pytest.mark.parametrize("text", ["", "[]", "{:process :nemesis, :type :info, :f :start}"])
+def test_without_an_operation_it_is_unknown(tmp_path: Path, model: str, text: str) -> None:
+    assert _judged(tmp_path, model, text).verdict is Verdict.UNKNOWN
+
+
+LISTS = _done(":txn", "[[:append 1 1] [:r 2 nil]]", "[[:append 1 1] [:r 2 [5]]]")
+
+
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        *((model, LISTS) for model in sorted(MODELS.keys() - {"list-append"})),
+        *((model, WRITE_1 + READ_1) for model in ("counter", "set", "set-full", "long-fork")),
+        ("bank", ADD_1 + FIRST),
+        ("comments", ADD_1 + _done(":read", "", "[1]")),
+    ],
+)
+def test_a_history_of_another_model_is_refused(tmp_path: Path, model: str, text: str) -> None:
+    with pytest.raises(HistoryFileError):
+        _judged(tmp_path, model, _edn(text))
+
+
+def test_large_numbers_in_json_are_told_apart(tmp_path: Path) -> None:
+    text = "\n".join(
+        f'{{"type": "{kind}", "f": "{f}", "value": {value}, "process": 0}}'
+        for f, value in (("write", 2**64), ("read", 2**64 + 1))
+        for kind in ("invoke", "ok")
+    )
+    assert _judged(tmp_path, "register", text).verdict is Verdict.INVALID
+    listed = f"[{text.replace(chr(10), ',')}]"
+    assert _judged(tmp_path, "register", listed).verdict is Verdict.INVALID
+
+
+def test_the_first_line_of_a_log_with_a_mark_of_its_encoding_counts(tmp_path: Path) -> None:
+    log = "\n".join(
+        f"INFO  jepsen.util - 0 :{kind} :{f} {value}"
+        for f, asked, seen in (("write", "1", "1"), ("read", "nil", "1"))
+        for kind, value in (("invoke", asked), ("ok", seen))
+    )
+    assert _judged(tmp_path, "register", f"\ufeff{log}").verdict is Verdict.VALID
+
+
+def _json(f: str, value: str) -> str:
+    return f'{{"type": "invoke", "process": 0, "f": "{f}", "value": {value}}}'
+
+
+NINES = "9" * 5_000
+DEEP = "[" * 20_000 + "]" * 20_000
+LESS_DEEP = "[" * 900 + "]" * 900
+"""More than Python's stack holds, less than what orjson refuses."""
+
+
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        pytest.param("register", _edn(_done(":write", NINES)), id="nines"),
+        pytest.param("register", _json("write", NINES), id="nines in json"),
+        pytest.param("register", f"INFO  jepsen.util - 0 :invoke :write {NINES}", id="in a log"),
+        pytest.param("register", _edn(_done(":write", DEEP)), id="deep"),
+        pytest.param("register", _json("write", DEEP), id="deep in json"),
+        pytest.param("register", _json("write", LESS_DEEP), id="less deep in json"),
+        pytest.param(
+            "list-append", _json("txn", f'[["append", 1, {LESS_DEEP}]]'), id="deep element"
+        ),
+        ("register", "INFO  jepsen.util - 0 :invoke :cas nil"),
+        ("register", "{:process 0, :type [1], :f :read}"),
+        ("list-append", '{"process": 0, "type": [1], "f": "txn"}'),
+        ("list-append", f'{{"process": {2**63}, "type": "invoke", "f": "txn", "value": []}}'),
+        ("multi-register", _edn(_done(":txn", "[[[:read] :x 1]]"))),
+        ("long-fork", _edn(_done(":read", "", "[[[:r] 0 1]]"))),
+        ("long-fork", _edn(_done(":read", "", "[[:r {0 1} 1]]"))),
+        ("comments", _edn(WRITE_1 + _done(":read", "", "[1 [2]]"))),
+    ],
+)
+def test_what_cannot_be_read_is_an_error_and_no_crash(
+    tmp_path: Path, model: str, text: str
+) -> None:
+    with pytest.raises(HistoryFileError):
+        _judged(tmp_path, model, text)
+
+
+@pytest.mark.parametrize(
+    "operation",
+    ['["append", 1, [0, 5]]', '["append", [1, 2], [0, [5]]]', '["append", {"a": 1}, {}]'],
+)
+def test_keys_and_elements_may_be_collections(tmp_path: Path, operation: str) -> None:
+    """The quick reader of whole numbers must leave them to the other one."""
+    in_json = "\n".join(
+        f'{{"process": 0, "type": "{kind}", "f": "txn", "value": [{operation}]}}'
+        for kind in ("invoke", "ok")
+    )
+    for text in (in_json, _edn(_done(":txn", f"[{operation}]".replace(":", "")))):
+        assert _judged(tmp_path, "list-append", text).verdict is Verdict.VALID
+
+
+def test_maps_are_the_same_in_any_order(tmp_path: Path) -> None:
+    text = _edn(_done(":write", "{:a 1, :b 2}") + _done(":read", "", "{:b 2, :a 1}"))
+    assert _judged(tmp_path, "register", text).verdict is Verdict.VALID
