@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from chaos.cli.files import write_new
+from chaos.cli.files import refuse_existing, write_new
 from chaos.cli.verdict_text import STYLES
 from chaos.judge.exit_codes import of_verdict
 from chaos.wording import counted
@@ -40,13 +40,17 @@ def judge(
     FILE is in the notation of Jepsen, Elle, Knossos, elle-cli or Porcupine. MODEL and LEVEL are
     listed in docs/use/judge.md; a wrong one is answered with those there are.
 
-    VALID comes with an order that explains the history, held against it by a second function;
-    INVALID with the smallest contradiction found, confirmed by a second function, in sentences. The
-    exit code is 0 VALID, 1 INVALID, 4 UNKNOWN (the reason says what could not be decided), 2 if the
-    file is no such history.
+    VALID comes with its proof: for transactions, registers, locks and texts an order that explains
+    the history, held against it by a second function; for the other models what was compared.
+    INVALID comes with the contradiction found, in sentences. The exit code is 0 VALID, 1 INVALID,
+    4 UNKNOWN (the reason says what could not be decided), 2 if the file is no such history.
     """
     model = _find_model(model_name)
-    answer = model.load()(file, _find_level(model, level_name))
+    level = _find_level(model, level_name)
+    if proof is not None:
+        _refuse_unproved(model)
+        refuse_existing(proof)
+    answer = model.load()(file, level)
     if as_json:
         print(json.dumps(answer.to_json(), indent=2, ensure_ascii=False, default=str))
     else:
@@ -78,6 +82,14 @@ def _find_level(model: HistoryModel, name: str | None) -> str:
         f" it has {', '.join(model.levels)}",
         param_hint="--level",
     )
+
+
+def _refuse_unproved(model: HistoryModel) -> None:
+    if not model.is_proved_by_an_order:
+        raise click.BadParameter(
+            f"{model.name} is judged without an order: there is none to write",
+            param_hint="--proof",
+        )
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:

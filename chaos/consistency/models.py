@@ -37,6 +37,8 @@ class HistoryModel:
     """What ``--level`` takes, weakest first."""
     default_level: str
     load: Callable[[], Judge]
+    is_proved_by_an_order: bool = True
+    """VALID comes with an order of all operations; else with a comparison of what was read."""
 
     def find_level(self, name: str) -> str | None:
         """The level that a name or an alias means; None: none of this model."""
@@ -102,6 +104,7 @@ _ALL: tuple[HistoryModel, ...] = (
         levels=(counter.BOUNDED,),
         default_level=counter.BOUNDED,
         load=lambda: judging.judge_counter,
+        is_proved_by_an_order=False,
     ),
     HistoryModel(
         name="set",
@@ -109,6 +112,7 @@ _ALL: tuple[HistoryModel, ...] = (
         levels=(sets.EVENTUAL,),
         default_level=sets.EVENTUAL,
         load=lambda: judging.judge_set,
+        is_proved_by_an_order=False,
     ),
     HistoryModel(
         name="set-full",
@@ -116,6 +120,7 @@ _ALL: tuple[HistoryModel, ...] = (
         levels=(sets.EVENTUAL, sets.LINEARIZABLE),
         default_level=sets.EVENTUAL,
         load=lambda: judging.judge_set_full,
+        is_proved_by_an_order=False,
     ),
     HistoryModel(
         name="bank",
@@ -123,6 +128,7 @@ _ALL: tuple[HistoryModel, ...] = (
         levels=(bank.TOTALS, bank.NO_DEBTS),
         default_level=bank.NO_DEBTS,
         load=lambda: judging.judge_bank,
+        is_proved_by_an_order=False,
     ),
     HistoryModel(
         name="long-fork",
@@ -130,6 +136,7 @@ _ALL: tuple[HistoryModel, ...] = (
         levels=(long_fork.SNAPSHOT_ISOLATION,),
         default_level=long_fork.SNAPSHOT_ISOLATION,
         load=lambda: judging.judge_long_fork,
+        is_proved_by_an_order=False,
     ),
     HistoryModel(
         name="comments",
@@ -137,6 +144,7 @@ _ALL: tuple[HistoryModel, ...] = (
         levels=(comments.STRICT_SERIALIZABLE,),
         default_level=comments.STRICT_SERIALIZABLE,
         load=lambda: judging.judge_comments,
+        is_proved_by_an_order=False,
     ),
 )
 """One entry a model."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -22,6 +22,7 @@ from chaos.consistency.errors import HistoryFileError, HistoryValueError
 EventType = Literal["invoke", "ok", "fail", "info"]
 _TYPES = frozenset(get_args(EventType))
 
+_FIRST_KEY_IN_QUOTES = re.compile(r'(?:[\s,\[(]|;[^\n]*\n)*\{\s*"')
 _TOO_LARGE = re.compile(r"\d{20}|-\d{19}")
 """Whole numbers that may not fit in 64 bits: orjson makes floats of them, which are others."""
 NEMESES = frozenset({"nemesis", ":nemesis"})
@@ -100,8 +101,7 @@ def _opened(text: str) -> str:
 
 def _is_json(text: str) -> bool:
     """JSON puts its keys in quotes: the first thing in its first object is a quote."""
-    _, brace, rest = text.partition("{")
-    return brace == "{" and rest.lstrip()[:1] == '"' and ":" in rest
+    return _FIRST_KEY_IN_QUOTES.match(text) is not None and ":" in text
 
 
 def _json_value(text: str) -> object:
@@ -128,9 +128,18 @@ def _json_values(text: str) -> Iterator[tuple[int, object]]:
                 ) from error
     else:
         if isinstance(whole, list):
-            yield from enumerate(whole, 1)
+            yield from zip(_lines_of(text, len(whole)), whole, strict=True)
         else:
             yield 1, whole
+
+
+def _lines_of(text: str, count: int) -> Sequence[int]:
+    """The line of each operation in a list; its number where they have no lines of their own."""
+    lines = [(number, line.strip(" \t\r[],")) for number, line in enumerate(text.split("\n"), 1)]
+    full = [(number, line) for number, line in lines if line]
+    if len(full) == count and all(line[0] + line[-1] == "{}" for _, line in full):
+        return [number for number, _ in full]
+    return range(1, count + 1)
 
 
 def _events(values: Iterator[tuple[int, object]]) -> Iterator[HistoryEvent]:

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from chaos.cli.main import bascule
 from chaos.consistency.errors import HistoryFileError
+from chaos.errors import OutputError
 
 STALE = """\
 {:type :invoke, :f :txn, :value [[:append 1 1]], :process 0}
@@ -85,3 +86,24 @@ def test_what_is_no_history_is_an_error(stale: Path) -> None:
     done = run(stale, "--as", "list-append")
     assert isinstance(done.exception, HistoryFileError)
     assert run(stale.parent / "none.edn", "--as", "list-append").exit_code == 2
+
+
+def test_the_proof_leaves_json_alone(stale: Path, tmp_path: Path) -> None:
+    proof = tmp_path / "order.txt"
+    done = run(stale, "--as", "list-append", "--level", "ser", "--json", "--proof", proof)
+    assert json.loads(done.stdout)["verdict"] == "valid"
+    assert done.stderr == f"wrote {proof}\n"
+
+
+def test_a_proof_that_exists_is_found_before_the_history_is_read(stale: Path) -> None:
+    stale.write_text("hello")
+    done = run(stale, "--as", "list-append", "--proof", stale)
+    assert isinstance(done.exception, OutputError)
+
+
+@pytest.mark.parametrize("model", ["counter", "set", "set-full", "bank", "long-fork", "comments"])
+def test_where_there_is_no_order_none_is_written(model: str, stale: Path, tmp_path: Path) -> None:
+    done = run(stale, "--as", model, "--proof", tmp_path / "order.txt")
+    assert done.exit_code == 2
+    assert "there is none to write" in done.stderr
+    assert not (tmp_path / "order.txt").exists()

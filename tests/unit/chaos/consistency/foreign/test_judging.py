@@ -257,3 +257,20 @@ def test_keys_and_elements_may_be_collections(tmp_path: Path, operation: str) ->
 def test_maps_are_the_same_in_any_order(tmp_path: Path) -> None:
     text = _edn(_done(":write", "{:a 1, :b 2}") + _done(":read", "", "{:b 2, :a 1}"))
     assert _judged(tmp_path, "register", text).verdict is Verdict.VALID
+
+
+def test_operations_of_a_json_list_stand_on_their_own_lines(tmp_path: Path) -> None:
+    lines = ["", "[", _json("write", "1") + ",", _json("explode", "2"), "]"]
+    with pytest.raises(HistoryFileError) as caught:
+        _judged(tmp_path, "register", "\n".join(lines))
+    assert caught.value.line == 4
+
+
+def test_edn_after_a_comment_with_json_is_edn(tmp_path: Path) -> None:
+    text = '; {"x": 1}\n' + _edn(WRITE_1 + READ_1)
+    assert _judged(tmp_path, "register", text).verdict is Verdict.VALID
+
+
+def test_a_line_separator_in_a_text_of_json_ends_no_line(tmp_path: Path) -> None:
+    text = _json("write", '"a\u2028b"') + "\n" + _json("write", "2")
+    assert _judged(tmp_path, "register", text).verdict is Verdict.VALID
