@@ -106,7 +106,7 @@ class _Arrays:
             return
         try:
             f, keys, values = zip(*flat, strict=True)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise NotPlainError from error
         counts = np.fromiter(map(len, block.value), np.int64, len(block.value))
         is_read = np.fromiter(map("r".__eq__, f), np.bool_, len(f))
@@ -133,14 +133,13 @@ class _Arrays:
 
 def _lengths(lists: list[object], outcome: Ints) -> Ints:
     """The length of each read: a read of nil saw nothing if it was acknowledged."""
-    try:
-        length = np.fromiter(
-            (UNKNOWN_LENGTH if seen is None else len(seen) for seen in lists),  # type: ignore[arg-type]
-            np.int64,
-            len(lists),
-        )
-    except TypeError as error:
-        raise NotPlainError from error
+    if not set(map(type, lists)) <= {list, type(None)}:
+        raise NotPlainError
+    length = np.fromiter(
+        (UNKNOWN_LENGTH if seen is None else len(seen) for seen in lists),  # type: ignore[arg-type]
+        np.int64,
+        len(lists),
+    )
     length[(length < 0) & (outcome == OK)] = 0
     length[outcome == FAIL] = UNKNOWN_LENGTH
     return length

@@ -205,6 +205,7 @@ def _json(f: str, value: str) -> str:
     return f'{{"type": "invoke", "process": 0, "f": "{f}", "value": {value}}}'
 
 
+READ_OF_A_LIST = _json("txn", '[["append", 1, 1], ["r", 2, {}]]')
 NINES = "9" * 5_000
 DEEP = "[" * 20_000 + "]" * 20_000
 LESS_DEEP = "[" * 900 + "]" * 900
@@ -226,6 +227,9 @@ LESS_DEEP = "[" * 900 + "]" * 900
         ("register", "INFO  jepsen.util - 0 :invoke :cas nil"),
         ("register", "{:process 0, :type [1], :f :read}"),
         ("list-append", '{"process": 0, "type": [1], "f": "txn"}'),
+        ("list-append", _json("txn", "[5]")),
+        ("list-append", _edn(_done(":txn", '[["r" 1 nil]]', '[["r" 1 {}]]'))),
+        ("list-append", f"{READ_OF_A_LIST}\n{READ_OF_A_LIST.replace('invoke', 'ok')}"),
         ("list-append", f'{{"process": {2**63}, "type": "invoke", "f": "txn", "value": []}}'),
         ("multi-register", _edn(_done(":txn", "[[[:read] :x 1]]"))),
         ("long-fork", _edn(_done(":read", "", "[[[:r] 0 1]]"))),
