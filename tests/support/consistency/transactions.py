@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 
-from chaos.consistency.append.columns import Transactions
 from chaos.consistency.append.histories import from_events
 from chaos.consistency.foreign.jepsen import HistoryEvent
+from chaos.consistency.transactions.columns import Transactions
 
 _PART = re.compile(r"([+?])([a-z])(?:(\d+)|\[([\d ]*)\])?")
 

@@ -19,9 +19,9 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from chaos.consistency.append.columns import NEVER, OK, Bools, Ints, Transactions
-from chaos.consistency.append.edges import RW, WR, WW, Dependencies
 from chaos.consistency.levels import AntiDependencies, Level, Order
+from chaos.consistency.transactions.columns import NEVER, OK, Bools, Ints, Transactions
+from chaos.consistency.transactions.edges import RW, WR, WW, Dependencies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +205,11 @@ class Timeline:
     read_at: Ints
     commit_at: Ints
     """The same as ``read_at`` where a level knows only one moment."""
+
+    @property
+    def is_split(self) -> bool:
+        """A transaction may read at one moment and commit at another."""
+        return self.commit_at is not self.read_at
 
 
 def timeline_of(graph: OrderGraph, components: Components) -> Timeline | None:
