@@ -56,8 +56,9 @@ class ListAppendJudge(TransactionsJudge):
     def _replay(self, took_part: Bools, timeline: Timeline, level: Level) -> Replay:
         return replay(self._history, took_part, timeline, level)
 
-    def _method(self, level: Level, timeline: Timeline) -> str:
+    def _method(self, level: Level, replayed: Replay) -> str:
         """What the replay has shown, in a sentence."""
+        del replayed
         how = _METHODS[level.rw if level.reads_count else "appends"]
         if level.rw == "any" and "internal" not in level.forbids:
             how += ", but for what they had appended themselves"

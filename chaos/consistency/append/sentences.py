@@ -11,7 +11,7 @@ import numpy as np
 from chaos.consistency.append.steps import ListWitness
 from chaos.consistency.append.versions import Versions
 from chaos.consistency.transactions.columns import FAIL
-from chaos.consistency.transactions.sentences import Teller, Told
+from chaos.consistency.transactions.sentences import AnomalyTold, Teller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class ListTeller(Teller):
     witness: ListWitness
     versions: Versions
 
-    def tell(self, name: str, micro: int) -> Told:
+    def tell(self, name: str, micro: int) -> AnomalyTold:
         """What is wrong at a micro-operation of T1."""
         return _WORDS[name](self, micro)
 
@@ -43,7 +43,7 @@ class ListTeller(Teller):
         return None
 
 
-def _duplicates(teller: ListTeller, read: int) -> Told:
+def _duplicates(teller: ListTeller, read: int) -> AnomalyTold:
     counts = Counter(teller.history.list_of(read))
     element, times = counts.most_common(1)[0]
     what = f"{teller.value(element)} {times} times"
@@ -52,13 +52,13 @@ def _duplicates(teller: ListTeller, read: int) -> Told:
     ], []
 
 
-def _phantom(teller: ListTeller, read: int) -> Told:
+def _phantom(teller: ListTeller, read: int) -> AnomalyTold:
     found = teller.writer_of(read, lambda writer: writer < 0)
     element = "an element" if found is None else teller.value(found[0])
     return [f"T1 saw {element} in {teller.key(read)}, which nobody ever appended."], []
 
 
-def _incompatible(teller: ListTeller, read: int) -> Told:
+def _incompatible(teller: ListTeller, read: int) -> AnomalyTold:
     history = teller.history
     longest = teller.witness.longest(int(history.key[read]))
     reads = np.flatnonzero(
@@ -76,7 +76,7 @@ def _incompatible(teller: ListTeller, read: int) -> Told:
     ], [int(history.op[other])]
 
 
-def _aborted(teller: ListTeller, read: int) -> Told:
+def _aborted(teller: ListTeller, read: int) -> AnomalyTold:
     outcome = teller.history.outcome
     found = teller.writer_of(read, lambda writer: writer >= 0 and outcome[writer] == FAIL)
     assert found is not None
@@ -87,7 +87,7 @@ def _aborted(teller: ListTeller, read: int) -> Told:
     ], [writer]
 
 
-def _dirty(teller: ListTeller, append: int) -> Told:
+def _dirty(teller: ListTeller, append: int) -> AnomalyTold:
     history, versions = teller.history, teller.versions
     at = int(versions.position[append])
     first = int(versions.start[history.key[append]])
@@ -101,7 +101,7 @@ def _dirty(teller: ListTeller, append: int) -> Told:
     ], [int(versions.writer[lost])]
 
 
-def _intermediate(teller: ListTeller, read: int) -> Told:
+def _intermediate(teller: ListTeller, read: int) -> AnomalyTold:
     element = teller.history.list_of(read)[-1]
     versions = teller.versions
     last = versions.start[teller.history.key[read]] + teller.history.length[read] - 1
@@ -111,18 +111,18 @@ def _intermediate(teller: ListTeller, read: int) -> Told:
     ], [int(versions.writer[last])]
 
 
-def _internal(teller: ListTeller, micro: int) -> Told:
+def _internal(teller: ListTeller, micro: int) -> AnomalyTold:
     return [
         f"Within T1, what it sees of {teller.key(micro)} is not what it had read and appended.",
     ], []
 
 
-def _future(teller: ListTeller, append: int) -> Told:
+def _future(teller: ListTeller, append: int) -> AnomalyTold:
     value = teller.value(int(teller.history.value[append]))
     return [f"T1 saw {value} in {teller.key(append)} before it appended it itself."], []
 
 
-def _lost_update(teller: ListTeller, read: int) -> Told:
+def _lost_update(teller: ListTeller, read: int) -> AnomalyTold:
     history = teller.history
     micro = np.flatnonzero(
         history.is_read
@@ -145,7 +145,7 @@ def _lost_update(teller: ListTeller, read: int) -> Told:
     ], others
 
 
-_WORDS: Mapping[str, Callable[[ListTeller, int], Told]] = {
+_WORDS: Mapping[str, Callable[[ListTeller, int], AnomalyTold]] = {
     "duplicate-elements": _duplicates,
     "phantom-read": _phantom,
     "incompatible-order": _incompatible,

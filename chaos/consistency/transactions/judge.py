@@ -101,7 +101,7 @@ class TransactionsJudge(ABC):
         """Hold an order against the history, with nothing but both."""
 
     @abstractmethod
-    def _method(self, level: Level, timeline: Timeline) -> str:
+    def _method(self, level: Level, replayed: Replay) -> str:
         """What the replay has shown, in a sentence."""
 
     def _judge(self, level: Level) -> HistoryAnswer:
@@ -186,7 +186,7 @@ class TransactionsJudge(ABC):
                 f" {replayed.wrong}",
             )
         proof = Proof(
-            method=self._method(level, timeline),
+            method=self._method(level, replayed),
             order=OrderInWords(self._history, took_part, timeline),
             checked=replayed.checked,
             took_s=took_s,

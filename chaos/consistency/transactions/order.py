@@ -208,8 +208,8 @@ class Timeline:
 
     @property
     def is_split(self) -> bool:
-        """A transaction may read at one moment and commit at another."""
-        return self.commit_at is not self.read_at
+        """A transaction reads at one moment and commits at another."""
+        return not np.array_equal(self.read_at, self.commit_at)
 
 
 def timeline_of(graph: OrderGraph, components: Components) -> Timeline | None:

@@ -22,6 +22,8 @@ class Replay:
     """So many reads were compared."""
     wrong: str = ""
     """The first thing that the order does not explain; empty: it explains everything."""
+    how: str = ""
+    """What was compared, where a model can show a level in several ways."""
 
 
 def order_breaks(history: Transactions, took_part: Bools, timeline: Timeline, level: Level) -> str:
@@ -33,7 +35,7 @@ def order_breaks(history: Transactions, took_part: Bools, timeline: Timeline, le
         return "the order lacks an acknowledged transaction, or has a failed"
     who = np.flatnonzero(took_part)
     read_at, commit_at = timeline.read_at[who], timeline.commit_at[who]
-    if level.is_snapshot and (read_at >= commit_at).any():
+    if timeline.is_split and (read_at >= commit_at).any():
         return "a transaction commits before it reads"
     ok = history.outcome[who] == OK
     if level.order == "session":

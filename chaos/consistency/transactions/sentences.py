@@ -15,7 +15,7 @@ from chaos.consistency.transactions.order import Timeline
 from chaos.consistency.transactions.steps import CircleWitness
 from chaos.evidence.records import Scalar
 
-Told = tuple[Sequence[str], Sequence[int]]
+AnomalyTold = tuple[Sequence[str], Sequence[int]]
 """Sentences, and the transactions in them beside T1."""
 
 
@@ -27,7 +27,7 @@ class Teller(ABC):
     witness: CircleWitness
 
     @abstractmethod
-    def tell(self, name: str, micro: int) -> Told:
+    def tell(self, name: str, micro: int) -> AnomalyTold:
         """What is wrong at a micro-operation of T1."""
 
     def local(self, name: str, micro: Ints) -> Anomaly:
