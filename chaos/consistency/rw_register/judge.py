@@ -79,9 +79,8 @@ class RwRegisterJudge(TransactionsJudge):
         if level.rw == "none":
             return self._along_edges(level)
         took_part = self._accesses.took_part
-        demands = [self._demand("any", order) for order in _STRONGER[level.order]]
-        if level.rw != "any":
-            demands.append(self._demand("apart", level.order))
+        kinds: tuple[AntiDependencies, ...] = ("any",) if level.rw == "any" else ("any", "apart")
+        demands = [self._demand(kind, order) for order in _STRONGER[level.order] for kind in kinds]
         for demand in demands:
             found = self._search(demand)
             if isinstance(found, Searched) and found.timeline is not None:
@@ -130,7 +129,9 @@ class RwRegisterJudge(TransactionsJudge):
             if find_components(graph).has_circle():
                 self._searched[demand] = self._circle(self._bound, demand)
             else:
-                self._searched[demand] = search_order(self._history, self._accesses, graph)
+                by_clock = demand.order == "clock"
+                found = search_order(self._history, self._accesses, graph, by_clock=by_clock)
+                self._searched[demand] = found
         return self._searched[demand]
 
     def _between(self, demand: OrderDemand) -> str:

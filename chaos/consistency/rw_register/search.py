@@ -4,8 +4,8 @@ Nothing tells in which order the writes of a register took effect, so the order 
 graph, as with lists, but searched. Whatever must come first by the graph is done first; a
 transaction may be next if each key is what it saw, and may overwrite a value only when everybody
 who saw that value is done. Who only reads is done as soon as possible, which takes nothing from
-anybody; among the writers the one that ended first is tried first, and where nobody can go on, the
-last choice is taken back. Situations that led nowhere are not entered twice.
+anybody; among the writers the one that must be done first is tried first (``bounds.py``), and where
+nobody can go on, the last choice is taken back. Situations that led nowhere are not entered twice.
 
 With a graph of snapshot isolation a transaction reads at one step and commits at another, and from
 its read to its commit nobody else may commit a write to a key that it writes.
@@ -23,8 +23,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from chaos.consistency.rw_register.accesses import NIL, Accesses
-from chaos.consistency.transactions.columns import NEVER, OK, Transactions, ints
-from chaos.consistency.transactions.order import OrderGraph, Timeline
+from chaos.consistency.rw_register.bounds import Bounds, narrowed, plain_bounds
+from chaos.consistency.transactions.columns import NEVER, Transactions
+from chaos.consistency.transactions.order import OrderGraph, Timeline, find_components
 
 STEPS_MAX = 300_000
 """So many times it is asked whether a transaction may be next, and ``STEPS_PER_NODE`` times for
@@ -63,16 +64,34 @@ class _Node:
         return not self.writes and not self.holds
 
 
-def search_order(history: Transactions, accesses: Accesses, graph: OrderGraph) -> Searched:
-    """Look for an order along the edges of a graph that has no circle."""
-    return _Search(history, accesses, graph).run()
+def search_order(
+    history: Transactions, accesses: Accesses, graph: OrderGraph, *, by_clock: bool
+) -> Searched:
+    """Look for an order along the edges of a graph that has no circle.
+
+    Args:
+        history: The history.
+        accesses: What it shows of each register.
+        graph: What must come before what.
+        by_clock: The clock is in the graph.
+    """
+    bounds = plain_bounds(history, accesses, graph)
+    if by_clock and not graph.is_split:
+        graph, bounds = narrowed(history, accesses, graph)
+        if find_components(graph).has_circle():
+            return Searched(timeline=None, is_exhausted=True, steps=0)
+    return _OrderSearch(history, accesses, graph, bounds).run()
 
 
-class _Search:
-    def __init__(self, history: Transactions, accesses: Accesses, graph: OrderGraph) -> None:
+class _OrderSearch:
+    def __init__(
+        self, history: Transactions, accesses: Accesses, graph: OrderGraph, bounds: Bounds
+    ) -> None:
         self._graph = graph
         self._count = history.count
         self._nodes = _nodes(history, accesses, graph)
+        for node, latest in zip(self._nodes, bounds.latest.tolist(), strict=True):
+            node.deadline = latest
         total = len(history.op) + history.keys
         self._current = [len(history.op) + key for key in range(history.keys)]
         self._left = [0] * total
@@ -226,17 +245,4 @@ def _nodes(history: Transactions, accesses: Accesses, graph: OrderGraph) -> list
             nodes[op + commit].writes.append((key, micro))
             if commit:
                 nodes[op].holds.append(key)
-    for op, deadline in enumerate(_deadlines(history, accesses)):
-        nodes[op].deadline = nodes[op + commit].deadline = deadline
     return nodes
-
-
-def _deadlines(history: Transactions, accesses: Accesses) -> list[int]:
-    """When each transaction had taken effect at the latest: its end, or that of a first reader."""
-    deadlines = np.where(history.outcome == OK, history.ended, NEVER)
-    reads = accesses.external_reads[accesses.saw[accesses.external_reads] >= 0]
-    writers = history.op[accesses.saw[reads]]
-    ended = history.ended[history.op[reads]]
-    np.minimum.at(deadlines, writers, ended)
-    found: list[int] = ints(deadlines.tolist()).tolist()
-    return found

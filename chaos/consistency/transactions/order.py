@@ -212,18 +212,25 @@ class Timeline:
         return not np.array_equal(self.read_at, self.commit_at)
 
 
-def timeline_of(graph: OrderGraph, components: Components) -> Timeline | None:
-    """An order along all edges of a graph without circles; None if there is none to be had.
+def places_of(graph: OrderGraph, components: Components) -> Ints | None:
+    """The place of each node in an order along all edges; None if there is none to be had.
 
     The components of scipy come in an order along the edges, or against them. That is not
     promised, so it is looked at here, and what is made of it is replayed (``proof.py``).
     """
     label = components.label
     if (label[graph.source] < label[graph.target]).all():
-        place = label
-    elif (label[graph.source] > label[graph.target]).all():
-        place = components.count - 1 - label
-    else:
+        return label
+    if (label[graph.source] > label[graph.target]).all():
+        against: Ints = components.count - 1 - label
+        return against
+    return None
+
+
+def timeline_of(graph: OrderGraph, components: Components) -> Timeline | None:
+    """An order along all edges of a graph without circles; None if there is none to be had."""
+    place = places_of(graph, components)
+    if place is None:
         return None
     count = graph.transactions
     read_at = place[:count]
