@@ -55,18 +55,23 @@ def narrowed(
     """
     values = _values(history, accesses)
     wider, bounds = graph, plain_bounds(history, accesses, graph)
-    for _ in range(ROUNDS_MAX):
+    for done in range(ROUNDS_MAX):
         passed = _passed_on(wider, bounds)
-        if passed is None or np.array_equal(passed.latest, bounds.latest[: len(passed.latest)]):
+        if passed is None or (done and _are_equal(passed, bounds, graph.nodes)):
             break
-        bounds = passed
-        wider = _with_edges_between_values(graph, values, bounds)
-        more = np.full(wider.nodes - graph.nodes, NEVER, np.int64)
+        wider = _with_edges_between_values(graph, values, passed)
+        more = np.zeros(wider.nodes - graph.nodes, np.int64)
         bounds = Bounds(
-            earliest=np.concatenate([bounds.earliest[: graph.nodes], more * 0 - 1]),
-            latest=np.concatenate([bounds.latest[: graph.nodes], more]),
+            earliest=np.concatenate([passed.earliest[: graph.nodes], more - 1]),
+            latest=np.concatenate([passed.latest[: graph.nodes], more + NEVER]),
         )
     return wider, bounds
+
+
+def _are_equal(some: Bounds, others: Bounds, nodes: int) -> bool:
+    return np.array_equal(some.earliest[:nodes], others.earliest[:nodes]) and np.array_equal(
+        some.latest[:nodes], others.latest[:nodes]
+    )
 
 
 @dataclass(slots=True)

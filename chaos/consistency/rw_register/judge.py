@@ -87,7 +87,10 @@ class RwRegisterJudge(TransactionsJudge):
                 return self._valid(level, took_part, found.timeline)
         if level.rw == "one":
             return self._along_edges(level)
-        return self._unknown(level, self._between(demands[-1]))
+        between = self._between(demands[-1])
+        if level.order == "clock" and (stale := self._teller.stale_read()):
+            return self._unknown(level, f"{between}. {stale}")
+        return self._unknown(level, between)
 
     def _strange_read(self, level: Level) -> str:
         """A read that no order can explain, although Elle says nothing against it."""
@@ -139,7 +142,7 @@ class RwRegisterJudge(TransactionsJudge):
         found = self._search(demand)
         if isinstance(found, str):
             return found
-        steps = counted(found.steps, "step")
+        steps = counted(found.steps, "step") if found.steps else "the clock leaves none"
         if found.is_exhausted:
             return (
                 "no anomaly that Elle knows is in it, but no order of the transactions explains"

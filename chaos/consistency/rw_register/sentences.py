@@ -31,6 +31,27 @@ class RegisterTeller(Teller):
         """The transaction that wrote what a read saw."""
         return int(self.history.op[self.accesses.saw[read]])
 
+    def stale_read(self) -> str:
+        """A read of a value that had been replaced before it began, by the clock; empty: none."""
+        history, accesses = self.history, self.accesses
+        writes = accesses.final_writes[accesses.took_part[history.op[accesses.final_writes]]]
+        writes = writes[np.argsort(history.ended[history.op[writes]], kind="stable")]
+        reads = accesses.external_reads[accesses.saw[accesses.external_reads] >= 0]
+        for read in reads.tolist():
+            reader, writer = history.op[read], history.op[accesses.saw[read]]
+            between = history.op[writes[history.key[writes] == history.key[read]]]
+            between = between[history.began[between] > history.ended[writer]]
+            between = between[history.ended[between] < history.began[reader]]
+            if len(between):
+                lines = [
+                    history.details(int(one)).get("began_line") for one in (reader, between[0])
+                ]
+                return (
+                    f"The transaction of line {lines[0]} read {self.seen(read)} in {self.key(read)},"
+                    f" which had been replaced when it began, by that of line {lines[1]}"
+                )
+        return ""
+
 
 def _internal(teller: RegisterTeller, read: int) -> AnomalyTold:
     return [

@@ -137,6 +137,8 @@ def test_a_circle_is_told_in_sentences_and_drawn() -> None:
     ("lines", "level", "words"),
     [
         (["+x1", "+x2", "?x1"], "strict-serializable", "no order of the transactions explains"),
+        (["+x1", "+x2", "?x1"], "strict-serializable", "line 5 read 1 in key x"),
+        (["+x1", "+x2", "?x1"], "strong-snapshot-isolation", "began, by that of line 3"),
         (["+x1 +y1", "| ?x1 +x2 +y2", "| ?x1 ?y2"], "serializable", "read and replaced by 2"),
         (["+x1", "?x7"], "serializable", "nobody in the history wrote it"),
         (["?x1 +x1"], "serializable", "wrote it only afterwards"),
