@@ -47,8 +47,9 @@ class RegisterTeller(Teller):
                     history.details(int(one)).get("began_line") for one in (reader, between[0])
                 ]
                 return (
-                    f"The transaction of line {lines[0]} read {self.seen(read)} in {self.key(read)},"
-                    f" which had been replaced when it began, by that of line {lines[1]}"
+                    f"The transaction of line {lines[0]} read {self.seen(read)} in"
+                    f" {self.key(read)}, which had been replaced when it began, by that of line"
+                    f" {lines[1]}"
                 )
         return ""
 
