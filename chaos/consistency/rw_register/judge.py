@@ -142,11 +142,12 @@ class RwRegisterJudge(TransactionsJudge):
         found = self._search(demand)
         if isinstance(found, str):
             return found
-        steps = counted(found.steps, "step") if found.steps else "the clock leaves none"
+        steps = counted(found.steps, "step")
         if found.is_exhausted:
+            why = f"all were looked at ({steps})" if found.steps else "the clock leaves none"
             return (
                 "no anomaly that Elle knows is in it, but no order of the transactions explains"
-                f" every read: all were looked at ({steps})"
+                f" every read: {why}"
             )
         return (
             "no anomaly was found, and no order that explains every read: the search gave up after"
