@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise, permutations
 
 import pytest
@@ -163,12 +164,12 @@ def test_a_search_that_gives_up_says_so(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @st.composite
-def small_histories(draw: st.DrawFn) -> list[HistoryEvent]:
+def small_histories(draw: st.DrawFn, most: int = 5) -> list[HistoryEvent]:
     """A few transactions on two keys, side by side or not, whose reads may be anything."""
     counts = {"x": 0, "y": 0}
     lines = []
     beside = "| " if draw(st.booleans()) else ""
-    for _ in range(draw(st.integers(2, 5))):
+    for _ in range(draw(st.integers(2, most))):
         outcome = draw(st.sampled_from(["ok", "ok", "ok", "info"]))
         parts = []
         for _ in range(draw(st.integers(1, 3))):
@@ -194,6 +195,16 @@ def test_valid_means_that_some_order_explains_it(found: list[HistoryEvent], leve
     assert (answer.verdict is Verdict.VALID) == is_explained
 
 
+@settings(max_examples=100, deadline=None)
+@given(small_histories(most=4))
+def test_snapshot_isolation_means_that_some_snapshots_explain_it(found: list[HistoryEvent]) -> None:
+    history = from_events(found)
+    answer = RwRegisterJudge(history).judge(LEVELS["snapshot-isolation"])
+    if "nobody in the history wrote it" in answer.reason:
+        return
+    assert (answer.verdict is Verdict.VALID) == some_snapshots_explain(history)
+
+
 @settings(max_examples=150, deadline=None)
 @given(small_histories())
 def test_what_a_stronger_level_allows_a_weaker_one_allows(found: list[HistoryEvent]) -> None:
@@ -213,15 +224,54 @@ def test_what_a_stronger_level_allows_a_weaker_one_allows(found: list[HistoryEve
         assert weaker is not Verdict.INVALID or stronger is Verdict.INVALID
 
 
-def some_order_explains(history: Transactions, *, by_clock: bool) -> bool:
-    """Every order of every choice of what took effect, one after the other."""
+def choices(history: Transactions) -> Iterator[list[int]]:
+    """Every choice of what took effect."""
     sure = [op for op in range(history.count) if history.outcome[op] == 0]
     unsure = [op for op in range(history.count) if history.outcome[op] == 2]
     for chosen in range(2 ** len(unsure)):
-        took = [*sure, *(op for bit, op in enumerate(unsure) if chosen >> bit & 1)]
-        for order in permutations(took):
-            if explains(history, order) and not (by_clock and breaks_clock(history, order)):
-                return True
+        yield [*sure, *(op for bit, op in enumerate(unsure) if chosen >> bit & 1)]
+
+
+def some_order_explains(history: Transactions, *, by_clock: bool) -> bool:
+    """Every order, one after the other."""
+    return any(
+        explains(history, order) and not (by_clock and breaks_clock(history, order))
+        for took in choices(history)
+        for order in permutations(took)
+    )
+
+
+def some_snapshots_explain(history: Transactions) -> bool:
+    """Every order of reads and commits, and none of two that overlap writes the same key."""
+    return any(snapshots_explain(history, (), frozenset(took), {}, {}) for took in choices(history))
+
+
+def snapshots_explain(
+    history: Transactions,
+    running: tuple[int, ...],
+    waiting: frozenset[int],
+    state: dict[int, int],
+    held: dict[int, int],
+) -> bool:
+    if not running and not waiting:
+        return True
+    for op in waiting:
+        keys = [int(history.key[micro]) for micro in history.micro_ops(op)
+                if not history.is_read[micro]]  # fmt: skip
+        if any(key in held for key in keys) or not sees(history, op, dict(state)):
+            continue
+        more = held | dict.fromkeys(keys, op)
+        if snapshots_explain(history, (*running, op), waiting - {op}, state, more):
+            return True
+    for op in running:
+        after = dict(state)
+        for micro in history.micro_ops(op):
+            if not history.is_read[micro]:
+                after[int(history.key[micro])] = int(history.value[micro])
+        rest = {key: holder for key, holder in held.items() if holder != op}
+        others = tuple(one for one in running if one != op)
+        if snapshots_explain(history, others, waiting, after, rest):
+            return True
     return False
 
 
@@ -235,13 +285,17 @@ def breaks_clock(history: Transactions, order: tuple[int, ...]) -> bool:
 
 def explains(history: Transactions, order: tuple[int, ...]) -> bool:
     state: dict[int, int] = {}
-    for op in order:
-        for micro in history.micro_ops(op):
-            key = int(history.key[micro])
-            if not history.is_read[micro]:
-                state[key] = int(history.value[micro])
-            elif history.length[micro] >= 0 and history.list_of(micro) != (
-                [state[key]] if key in state else []
-            ):
-                return False
+    return all(sees(history, op, state) for op in order)
+
+
+def sees(history: Transactions, op: int, state: dict[int, int]) -> bool:
+    """Whether a transaction reads what is there; what it writes is there then."""
+    for micro in history.micro_ops(op):
+        key = int(history.key[micro])
+        if not history.is_read[micro]:
+            state[key] = int(history.value[micro])
+        elif history.length[micro] >= 0 and history.list_of(micro) != (
+            [state[key]] if key in state else []
+        ):
+            return False
     return True
