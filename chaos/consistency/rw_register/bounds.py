@@ -26,14 +26,14 @@ ROUNDS_MAX = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class TimeBounds:
     """Positions in the history, one a node."""
 
     earliest: Ints
     latest: Ints
 
 
-def plain_bounds(history: Transactions, accesses: Accesses, graph: OrderGraph) -> Bounds:
+def plain_bounds(history: Transactions, accesses: Accesses, graph: OrderGraph) -> TimeBounds:
     """From the begin of each transaction to its end, or to that of who first read from it."""
     earliest, latest = np.full(graph.nodes, -1, np.int64), np.full(graph.nodes, NEVER, np.int64)
     count = history.count
@@ -43,12 +43,12 @@ def plain_bounds(history: Transactions, accesses: Accesses, graph: OrderGraph) -
     for first in (0, count) if graph.is_split else (0,):
         earliest[first : first + count] = history.began
         latest[first : first + count] = ended
-    return Bounds(earliest=earliest, latest=latest)
+    return TimeBounds(earliest=earliest, latest=latest)
 
 
 def narrowed(
     history: Transactions, accesses: Accesses, graph: OrderGraph
-) -> tuple[OrderGraph, Bounds]:
+) -> tuple[OrderGraph, TimeBounds]:
     """A graph of one moment a transaction and of the clock, with what its bounds add to it.
 
     The graph that comes back has a circle if the bounds contradict one another.
@@ -61,14 +61,14 @@ def narrowed(
             break
         wider = _with_edges_between_values(graph, values, passed)
         more = np.zeros(wider.nodes - graph.nodes, np.int64)
-        bounds = Bounds(
+        bounds = TimeBounds(
             earliest=np.concatenate([passed.earliest[: graph.nodes], more - 1]),
             latest=np.concatenate([passed.latest[: graph.nodes], more + NEVER]),
         )
     return wider, bounds
 
 
-def _are_equal(some: Bounds, others: Bounds, nodes: int) -> bool:
+def _are_equal(some: TimeBounds, others: TimeBounds, nodes: int) -> bool:
     return np.array_equal(some.earliest[:nodes], others.earliest[:nodes]) and np.array_equal(
         some.latest[:nodes], others.latest[:nodes]
     )
@@ -104,7 +104,7 @@ def _values(history: Transactions, accesses: Accesses) -> Mapping[int, list[_Val
     return of_key
 
 
-def _passed_on(graph: OrderGraph, bounds: Bounds) -> Bounds | None:
+def _passed_on(graph: OrderGraph, bounds: TimeBounds) -> TimeBounds | None:
     """The bounds, passed along all edges; None where the graph has a circle."""
     place = places_of(graph, find_components(graph))
     if place is None:
@@ -118,11 +118,11 @@ def _passed_on(graph: OrderGraph, bounds: Bounds) -> Bounds | None:
     source, target = graph.source[against].tolist(), graph.target[against].tolist()
     for before, after in zip(source, target, strict=True):
         latest[before] = min(latest[before], latest[after])
-    return Bounds(earliest=ints(earliest), latest=ints(latest))
+    return TimeBounds(earliest=ints(earliest), latest=ints(latest))
 
 
 def _with_edges_between_values(
-    graph: OrderGraph, values: Mapping[int, list[_Value]], bounds: Bounds
+    graph: OrderGraph, values: Mapping[int, list[_Value]], bounds: TimeBounds
 ) -> OrderGraph:
     """The graph, and the edges that the bounds give it.
 

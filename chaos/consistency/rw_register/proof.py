@@ -156,7 +156,7 @@ def _not_committed(history: Transactions, done: list[_Done]) -> str:
         for is_read, key, value in one.micro_ops:
             if not is_read:
                 own.add((key, value))
-            elif value is not None and (key, value) not in own | committed:
+            elif value is not None and (key, value) not in own and (key, value) not in committed:
                 return f"a read of key {history.key_name(key)!r} saw what was not committed before"
         committed.update(one.written().items())
     return ""

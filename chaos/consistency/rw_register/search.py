@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from chaos.consistency.rw_register.accesses import NIL, Accesses
-from chaos.consistency.rw_register.bounds import Bounds, narrowed, plain_bounds
+from chaos.consistency.rw_register.bounds import TimeBounds, narrowed, plain_bounds
 from chaos.consistency.transactions.columns import NEVER, Transactions
 from chaos.consistency.transactions.order import OrderGraph, Timeline, find_components
 
@@ -85,7 +85,7 @@ def search_order(
 
 class _OrderSearch:
     def __init__(
-        self, history: Transactions, accesses: Accesses, graph: OrderGraph, bounds: Bounds
+        self, history: Transactions, accesses: Accesses, graph: OrderGraph, bounds: TimeBounds
     ) -> None:
         self._graph = graph
         self._count = history.count
