@@ -161,12 +161,14 @@ async def _counts_replicas(cluster: RaisedCluster, primary: str) -> bool:
     ``process_sync_replication``): up to here that has to be the second of the boot.
     """
     topology = cluster.substrate.topology
-    counting = standbys(topology.cluster, topology.tags, primary, frozenset(topology.nodes))
-    if not counting:
+    nodes = frozenset(topology.nodes)
+    counting = standbys(topology.cluster, topology.tags, primary, nodes)
+    needed = standbys_needed(topology.cluster, topology.tags, primary, nodes)
+    if not needed:
         return True
     member = await cluster.rest[primary].member()
     counted = set() if member is None else counted_by(member)
-    return len(counting & counted) >= standbys_needed(topology.cluster, counting)
+    return len(counting & counted) >= needed
 
 
 async def _nudge_until(

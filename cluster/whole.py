@@ -23,7 +23,13 @@ from dataclasses import dataclass
 
 from cluster.patroni.rest import MemberAnswer
 from cluster.topology.model import ClusterSettings
-from cluster.topology.tags import NOBODY, TagsOf, streams_from, synchronous
+from cluster.topology.tags import (
+    NOBODY,
+    TagsOf,
+    able_to_be_synchronous,
+    streams_from,
+    synchronous,
+)
 
 PRIMARY_ROLES = ("primary", "master", "leader")
 STREAMING = "streaming"
@@ -76,7 +82,7 @@ def _missing(look: Look, settings: ClusterSettings, tags: TagsOf) -> Iterator[st
         yield shortfall or "there is no primary"
         return
     counting = standbys(settings, tags, primary, frozenset(look.members))
-    needed = standbys_needed(settings, counting)
+    needed = standbys_needed(settings, tags, primary, frozenset(look.members))
     leader = look.members[primary]
     uncounted = counting - (counted_by(leader) if leader else set())
     if len(counting) - len(uncounted) < needed:
@@ -103,14 +109,19 @@ def standbys(
     """The replicas that may be synchronous in a whole cluster of these nodes."""
     if settings.durability != "quorum":
         return frozenset()
-    return synchronous(tags, primary, nodes, settings.synchronous_node_count)
+    return frozenset(able_to_be_synchronous(tags, primary, nodes))
 
 
-def standbys_needed(settings: ClusterSettings, counting: frozenset[str]) -> int:
+def standbys_needed(
+    settings: ClusterSettings, tags: TagsOf, primary: str, nodes: frozenset[str]
+) -> int:
     """How many of them the primary of a whole cluster counts as synchronous."""
+    if settings.durability != "quorum":
+        return 0
     if settings.synchronous_mode == "on":
-        return min(settings.synchronous_node_count, len(counting))
-    return len(counting)
+        able = able_to_be_synchronous(tags, primary, nodes)
+        return min(settings.synchronous_node_count, len(able))
+    return len(synchronous(tags, primary, nodes, settings.synchronous_node_count))
 
 
 def counted_by(primary: MemberAnswer) -> set[str]:

@@ -52,6 +52,12 @@ def _list_append() -> Judge:
     return judge_file
 
 
+def _rw_register() -> Judge:
+    from chaos.consistency.rw_register.files import judge_file  # noqa: PLC0415
+
+    return judge_file
+
+
 _KNOSSOS = "EDN or JSON by Knossos' conventions"
 
 _ALL: tuple[HistoryModel, ...] = (
@@ -62,6 +68,14 @@ _ALL: tuple[HistoryModel, ...] = (
         levels=tuple(LEVELS),
         default_level=DEFAULT_LEVEL,
         load=_list_append,
+    ),
+    HistoryModel(
+        name="rw-register",
+        about="Transactions of [w key value] and [r key value], no value written twice to a key:"
+        " Jepsen's and Elle's EDN, elle-cli's JSON.",
+        levels=tuple(LEVELS),
+        default_level=DEFAULT_LEVEL,
+        load=_rw_register,
     ),
     HistoryModel(
         name="register",

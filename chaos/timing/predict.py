@@ -31,8 +31,6 @@ from cluster.topology.quorum import (
 
 UNKNOWN: tuple[Effect, ...] = ("unpredicted", "one-way")
 """Effects of which nobody can say when the service is back."""
-WITNESSED_STANDBYS_MIN = 2
-"""One wins, another acknowledges (``replication/witness/decide.py``)."""
 
 _Condition = Callable[[frozenset[str]], bool]
 """Whether something holds while these hosts are out of reach."""
@@ -205,12 +203,13 @@ class _Course:
             found = durations.crash(
                 self._clock.loop_wait_s, waits_for_standby=self._shape.waits_for_standby
             )
-            return self._witnessed(found, step, hosts, known, crashed=True)
+            return self._witnessed(found, step, hosts, self._voters(step.at_s), crashed=True)
         if not self._shape.waits_for_standby or not known:
             return durations.goes_on(
                 "A commit waits for no replica, so that nobody notices.", durations.TTL_SOURCE
             )
-        if self._voters(step.at_s) - hosts:
+        counting = self._voters(step.at_s)
+        if counting - hosts or not counting:  # where nobody counts, anybody does
             return durations.goes_on(durations.ANOTHER_CONFIRMS, durations.QUORUM_SOURCE)
         return Prediction(
             low_s=0.0,
@@ -241,7 +240,7 @@ class _Course:
         if self._shape.waits_for_standby:
             words = durations.ANOTHER_CONFIRMS
         found = durations.goes_on(words, durations.QUORUM_SOURCE)
-        if self._shape.waits_for_standby and not waited_for - down:
+        if self._shape.waits_for_standby and waited_for and not waited_for - down:
             found = durations.another_is_counted(self._clock, self._healed_s(step) - step.at_s)
         return self._but_for_stranded(step, found, down)
 
@@ -249,7 +248,7 @@ class _Course:
         self, step: FaultStep, hosts: frozenset[str], known: frozenset[str]
     ) -> Prediction:
         """The primary's host is gone without a word, so that its key must expire."""
-        at_s = step.at_s
+        at_s, before = step.at_s, self._primary
         why_not = partial(why_nobody_leads, self._shape, primary=self._primary, known=known)
         elected_s = self._first(at_s, lambda gone: not why_not(gone))
         why = why_not(self._down(at_s))
@@ -266,7 +265,9 @@ class _Course:
             loses_etcd=bool(hosts & set(self._shape.etcd)) and len(self._shape.etcd) > 1,
         )
         if not why:
-            found = self._witnessed(found, step, hosts, known, crashed=False)
+            found = self._witnessed(
+                found, step, hosts, voters(self._shape, before, known | {before})
+            )
         back_s = self._healed_s(step) - at_s
         if back_s < found.low_s:
             words = f" The host itself is back {back_s:g} s after the loss, and may lead on."
@@ -280,14 +281,16 @@ class _Course:
         found: Prediction,
         step: FaultStep,
         hosts: frozenset[str],
-        known: frozenset[str],
+        standbys: frozenset[str],
         *,
-        crashed: bool,
+        crashed: bool = False,
     ) -> Prediction:
         """``found``, or what witnesses make of it: they are patient while anything else is lost,
         and act only if the winner has a standby that acknowledges."""
         down = self._down(step.at_s)
-        if not self._clock.witness or down - hosts or len(known - down) < WITNESSED_STANDBYS_MIN:
+        waits_for = min(self._shape.synchronous_node_count, len(standbys))
+        needed = 1 + max(len(standbys) - waits_for, waits_for)  # ``replication/witness/decide.py``
+        if not self._clock.witness or down - hosts or len(standbys - down) < needed:
             return found
         loses_etcd = not crashed and bool(hosts & set(self._shape.etcd))
         return durations.witnessed(

@@ -190,7 +190,8 @@ def _copies(topology: Topology, shape: Shape) -> str:
     nodes = frozenset(shape.nodes)
     waited_for = {node: voters(shape, node, nodes) for node in filter(shape.may_lead, shape.nodes)}
     fewest = min(map(len, waited_for.values()))
-    copies = min(shape.synchronous_node_count, fewest) + 1
+    # Where nobody counts by its tags strict mode waits for anybody: one at least.
+    copies = max(1, min(shape.synchronous_node_count, fewest)) + 1
     together = [
         site.name
         for site in topology.sites

@@ -14,7 +14,7 @@ SLOTS = "PostgreSQL manual, Replication Slots, and max_slot_wal_keep_size"
 
 ANYBODY = (
     "patroni/postgresql/sync.py, current_state; patroni/ha.py, _process_quorum_replication; "
-    "patroni issue 789"
+    "patroni issues 789 and 1699"
 )
 
 MAX_SLOT_WAL_KEEP_SIZE = "max_slot_wal_keep_size"
@@ -103,7 +103,7 @@ def _cascading(topology: Topology) -> Iterator[Trap]:
         f"depend on it: {host} gets nothing while {upstream} stands still, and turns to the "
         "primary only once the source's key has expired",
         remedy="let a replica that a commit or a failover must count on stream from the primary",
-        source=f"{TAGS}: replicatefrom; patroni issues 1699 and 3369",
+        source=f"{TAGS}: replicatefrom; patroni issue 3369",
         is_note=True,
     )
 

@@ -97,12 +97,22 @@ def streaming_from(tags: TagsOf, primary: str, reach: AbstractSet[str]) -> froze
     return frozenset(one for one in replicas if streams_from(tags, one, primary, reach) == primary)
 
 
+def able_to_be_synchronous(tags: TagsOf, primary: str, reach: AbstractSet[str]) -> list[str]:
+    """The replicas among whom the primary chooses those that a commit may wait for."""
+    return [
+        node
+        for node in sorted(streaming_from(tags, primary, reach))
+        if tags.get(node, NO_TAGS).may_be_synchronous
+    ]
+
+
 def synchronous(
     tags: TagsOf, primary: str, reach: AbstractSet[str], node_count: int
 ) -> frozenset[str]:
     """The replicas that a commit may wait for, which are the voters of an election.
 
-    Those that may lead come first: one that may not is taken only where they are too few.
+    Those that may lead come first: one that may not is taken only where they are too few; which one
+    of several is for Patroni to choose (``sync.py``, ``current_state``), here the first by name.
 
     Args:
         tags: of every host.
@@ -110,11 +120,7 @@ def synchronous(
         reach: the nodes that it reaches.
         node_count: ``synchronous_node_count``.
     """
-    able = [
-        node
-        for node in sorted(streaming_from(tags, primary, reach))
-        if tags.get(node, NO_TAGS).may_be_synchronous
-    ]
+    able = able_to_be_synchronous(tags, primary, reach)
     leading = [node for node in able if tags.get(node, NO_TAGS).may_lead]
     others = [node for node in able if node not in leading]
     return frozenset([*leading, *others[: max(0, node_count - len(leading))]])

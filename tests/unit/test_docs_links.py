@@ -41,6 +41,12 @@ def test_anchors_of_the_reference_are_unique() -> None:
     assert len(found) == len(set(found))
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_paths_of_tests_lead_somewhere(page: Path) -> None:
+    for path in re.findall(r"(?<![\w/])([\w-]+/[\w/-]*test_\w+\.py)", prose(page)):
+        assert any((base / path).exists() for base in (ROOT, page.parent)), path
+
+
 @pytest.fixture(scope="module")
 def tests_by_file() -> dict[str, set[str]]:
     """The names of the tests in the files of one name."""

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chaos.consistency.append.columns import FAIL, OK, Bools, Ints, Transactions, ranges
-from chaos.consistency.append.versions import Versions, appends_of
+from chaos.consistency.append.versions import Versions
+from chaos.consistency.transactions.columns import FAIL, OK, Bools, Ints, Transactions, ranges
+from chaos.consistency.transactions.writes import writes_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,7 @@ def _strange_lists(history: Transactions, versions: Versions) -> tuple[Ints, Int
         order = np.lexsort((seen, owner))
         o, s = owner[order], seen[order]
         duplicates.append(odd[np.unique(o[1:][(o[1:] == o[:-1]) & (s[1:] == s[:-1])])])
-        append = appends_of(history, history.key[odd][owner], seen)
+        append = writes_of(history, history.key[odd][owner], seen)
         phantoms.append(odd[np.unique(owner[append < 0])])
     return np.unique(np.concatenate(duplicates)), np.unique(np.concatenate(phantoms))
 

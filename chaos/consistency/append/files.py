@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from chaos.consistency.answer import HistoryAnswer
-from chaos.consistency.append.columns import Transactions
 from chaos.consistency.append.histories import from_events
 from chaos.consistency.append.judge import judge_transactions
 from chaos.consistency.append.quick import NotPlainError, read_quickly
 from chaos.consistency.errors import HistoryFileError, HistoryValueError
 from chaos.consistency.foreign.jepsen import read_events
+from chaos.consistency.transactions.columns import Transactions
 
 
 def read_transactions(path: Path) -> Transactions:

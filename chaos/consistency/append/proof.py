@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chaos.consistency.append.columns import (
+from chaos.consistency.levels import Level
+from chaos.consistency.transactions.columns import (
     FAIL,
     OK,
     VALUE_BITS,
@@ -20,20 +21,10 @@ from chaos.consistency.append.columns import (
     Transactions,
     ranges,
 )
-from chaos.consistency.append.order import Timeline
-from chaos.consistency.levels import Level
+from chaos.consistency.transactions.order import Timeline
+from chaos.consistency.transactions.replay import Replay, order_breaks
 
 _READS_AT_ONCE = 30_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
-    """What came of it."""
-
-    checked: int
-    """So many reads were compared."""
-    wrong: str = ""
-    """The first thing that the order does not explain; empty: it explains everything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +46,10 @@ def replay(history: Transactions, took_part: Bools, timeline: Timeline, level: L
         timeline: The order.
         level: What the order must show.
     """
-    if (took_part & (history.outcome == FAIL)).any() or ((history.outcome == OK) > took_part).any():
-        return Replay(
-            checked=0, wrong="the order lacks an acknowledged transaction, or has a failed"
-        )
     appended = _in_order(history, took_part, timeline)
     reads = history.is_read & (history.length >= 0) & (history.outcome[history.op] == OK)
     reads = np.flatnonzero(reads)
-    wrong = _order_breaks(history, took_part, timeline, level)
+    wrong = order_breaks(history, took_part, timeline, level)
     if not wrong and level.reads_count:
         wrong = _lengths_differ(history, appended, timeline, reads, level)
         wrong = wrong or _lists_differ(history, appended, reads)
@@ -79,30 +66,6 @@ def _in_order(history: Transactions, took_part: Bools, timeline: Timeline) -> _A
     micro = micro[np.lexsort((timeline.commit_at[history.op[micro]], history.key[micro]))]
     key = history.key[micro]
     return _Appended(micro=micro, key=key, first=np.searchsorted(key, np.arange(history.keys + 1)))
-
-
-def _order_breaks(history: Transactions, took_part: Bools, timeline: Timeline, level: Level) -> str:
-    """Whether the order breaks its own form, the sessions' or the clock's."""
-    who = np.flatnonzero(took_part)
-    read_at, commit_at = timeline.read_at[who], timeline.commit_at[who]
-    if level.is_snapshot and (read_at >= commit_at).any():
-        return "a transaction commits before it reads"
-    ok = history.outcome[who] == OK
-    if level.order == "session":
-        mine = who[ok]
-        mine = mine[np.lexsort((history.ended[mine], history.process[mine]))]
-        same = history.process[mine][1:] == history.process[mine][:-1]
-        late = timeline.commit_at[mine][:-1] >= timeline.read_at[mine][1:]
-        if (same & late).any():
-            return "two transactions of a session stand the other way round"
-    if level.order == "clock" and len(who):
-        by_read = np.argsort(read_at, kind="stable")
-        latest_begin = np.maximum.accumulate(history.began[who][by_read])
-        earlier = np.searchsorted(read_at[by_read], commit_at[ok], "left") - 1
-        some = earlier >= 0
-        if (latest_begin[earlier[some]] > history.ended[who][ok][some]).any():
-            return "a transaction stands before one that had ended before it began"
-    return ""
 
 
 def _lengths_differ(

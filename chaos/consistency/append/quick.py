@@ -21,7 +21,10 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from chaos.consistency.append.columns import (
+from chaos.consistency.edn import read_edn
+from chaos.consistency.errors import HistoryValueError
+from chaos.consistency.foreign.jepsen import NEMESES, PROCESS_MAX
+from chaos.consistency.transactions.columns import (
     FAIL,
     INFO,
     NEVER,
@@ -33,9 +36,6 @@ from chaos.consistency.append.columns import (
     Transactions,
     ints,
 )
-from chaos.consistency.edn import read_edn
-from chaos.consistency.errors import HistoryValueError
-from chaos.consistency.foreign.jepsen import NEMESES, PROCESS_MAX
 from chaos.evidence.records import Scalar
 
 _LINES_AT_ONCE = 2_000

@@ -1,84 +1,33 @@
-"""What happened, in words: anomalies inside one transaction or list, and circles. Pure."""
+"""What happened, in words: anomalies inside one transaction or one list. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from chaos.consistency.answer import Anomaly
-from chaos.consistency.append.columns import FAIL, Ints, Transactions
-from chaos.consistency.append.cycles import Circle
-from chaos.consistency.append.steps import CircleWitness
+from chaos.consistency.append.steps import ListWitness
 from chaos.consistency.append.versions import Versions
-from chaos.evidence.records import Scalar
+from chaos.consistency.transactions.columns import FAIL
+from chaos.consistency.transactions.sentences import AnomalyTold, Teller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Teller:
-    """Words for what was found in one history."""
+class ListTeller(Teller):
+    """Words for what was found in one history of lists."""
 
-    history: Transactions
+    witness: ListWitness
     versions: Versions
-    witness: CircleWitness
 
-    def local(self, name: str, micro: Ints) -> Anomaly:
-        """An anomaly that needs no circle, told of its earliest case."""
-        one = int(micro.min())
-        sentences, others = _WORDS[name](self, one)
-        return self._anomaly(name, [int(self.history.op[one]), *others], sentences, len(micro))
-
-    def circle(self, circle: Circle, level: str, components: int) -> Anomaly:
-        """A circle, step by step."""
-        transactions = [step.before for step in circle.steps]
-        names = {one: f"T{index}" for index, one in enumerate(transactions, 1)}
-        sentences = [
-            step.why.format(a=names[step.before], b=names[step.after])
-            + f": {names[step.before]} before {names[step.after]}."
-            for step in circle.steps
-        ]
-        sentences.append(f"So T1 comes before itself, which {level} forbids.")
-        drawn = "".join(f"{names[step.before]} -{step.kind}-> " for step in circle.steps) + "T1"
-        return self._anomaly(circle.name, transactions, sentences, components, drawn)
-
-    def _anomaly(
-        self,
-        name: str,
-        transactions: Sequence[int],
-        sentences: Sequence[str],
-        count: int,
-        drawn: str = "",
-    ) -> Anomaly:
-        unique = list(dict.fromkeys(transactions))
-        evidence: list[Mapping[str, Scalar]] = [
-            {
-                "transaction": f"T{index}",
-                "did": self.witness.shown(one),
-                **self.history.details(one),
-            }
-            for index, one in enumerate(unique, 1)
-        ]
-        return Anomaly(
-            name=name,
-            sentences=tuple(sentences),
-            evidence=tuple(evidence),
-            drawn=drawn,
-            count=count,
-        )
-
-    def key(self, micro: int) -> str:
-        """The key of a micro-operation."""
-        return f"key {self.history.key_name(int(self.history.key[micro]))}"
+    def tell(self, name: str, micro: int) -> AnomalyTold:
+        """What is wrong at a micro-operation of T1."""
+        return _WORDS[name](self, micro)
 
     def seen(self, read: int) -> str:
         """What a read saw."""
         return self.witness.shown_list(self.history.list_of(read))
-
-    def value(self, number: int) -> str:
-        """A value."""
-        return str(self.history.value_name(number))
 
     def writer_of(self, read: int, wanted: Callable[[int], bool]) -> tuple[int, int] | None:
         """The first element of a read whose writer is as wanted, and that writer."""
@@ -94,11 +43,7 @@ class Teller:
         return None
 
 
-_Told = tuple[Sequence[str], Sequence[int]]
-"""Sentences, and the transactions in them beside T1."""
-
-
-def _duplicates(teller: Teller, read: int) -> _Told:
+def _duplicates(teller: ListTeller, read: int) -> AnomalyTold:
     counts = Counter(teller.history.list_of(read))
     element, times = counts.most_common(1)[0]
     what = f"{teller.value(element)} {times} times"
@@ -107,13 +52,13 @@ def _duplicates(teller: Teller, read: int) -> _Told:
     ], []
 
 
-def _phantom(teller: Teller, read: int) -> _Told:
+def _phantom(teller: ListTeller, read: int) -> AnomalyTold:
     found = teller.writer_of(read, lambda writer: writer < 0)
     element = "an element" if found is None else teller.value(found[0])
     return [f"T1 saw {element} in {teller.key(read)}, which nobody ever appended."], []
 
 
-def _incompatible(teller: Teller, read: int) -> _Told:
+def _incompatible(teller: ListTeller, read: int) -> AnomalyTold:
     history = teller.history
     longest = teller.witness.longest(int(history.key[read]))
     reads = np.flatnonzero(
@@ -131,7 +76,7 @@ def _incompatible(teller: Teller, read: int) -> _Told:
     ], [int(history.op[other])]
 
 
-def _aborted(teller: Teller, read: int) -> _Told:
+def _aborted(teller: ListTeller, read: int) -> AnomalyTold:
     outcome = teller.history.outcome
     found = teller.writer_of(read, lambda writer: writer >= 0 and outcome[writer] == FAIL)
     assert found is not None
@@ -142,7 +87,7 @@ def _aborted(teller: Teller, read: int) -> _Told:
     ], [writer]
 
 
-def _dirty(teller: Teller, append: int) -> _Told:
+def _dirty(teller: ListTeller, append: int) -> AnomalyTold:
     history, versions = teller.history, teller.versions
     at = int(versions.position[append])
     first = int(versions.start[history.key[append]])
@@ -156,7 +101,7 @@ def _dirty(teller: Teller, append: int) -> _Told:
     ], [int(versions.writer[lost])]
 
 
-def _intermediate(teller: Teller, read: int) -> _Told:
+def _intermediate(teller: ListTeller, read: int) -> AnomalyTold:
     element = teller.history.list_of(read)[-1]
     versions = teller.versions
     last = versions.start[teller.history.key[read]] + teller.history.length[read] - 1
@@ -166,18 +111,18 @@ def _intermediate(teller: Teller, read: int) -> _Told:
     ], [int(versions.writer[last])]
 
 
-def _internal(teller: Teller, micro: int) -> _Told:
+def _internal(teller: ListTeller, micro: int) -> AnomalyTold:
     return [
         f"Within T1, what it sees of {teller.key(micro)} is not what it had read and appended.",
     ], []
 
 
-def _future(teller: Teller, append: int) -> _Told:
+def _future(teller: ListTeller, append: int) -> AnomalyTold:
     value = teller.value(int(teller.history.value[append]))
     return [f"T1 saw {value} in {teller.key(append)} before it appended it itself."], []
 
 
-def _lost_update(teller: Teller, read: int) -> _Told:
+def _lost_update(teller: ListTeller, read: int) -> AnomalyTold:
     history = teller.history
     micro = np.flatnonzero(
         history.is_read
@@ -200,7 +145,7 @@ def _lost_update(teller: Teller, read: int) -> _Told:
     ], others
 
 
-_WORDS: Mapping[str, Callable[[Teller, int], _Told]] = {
+_WORDS: Mapping[str, Callable[[ListTeller, int], AnomalyTold]] = {
     "duplicate-elements": _duplicates,
     "phantom-read": _phantom,
     "incompatible-order": _incompatible,

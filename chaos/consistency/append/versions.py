@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chaos.consistency.append.columns import (
+from chaos.consistency.transactions.columns import (
     FAIL,
-    VALUE_BITS,
     Ints,
     Transactions,
     ranges,
 )
+from chaos.consistency.transactions.writes import writes_of
 
 _READS_AT_ONCE = 30_000
 """So many reads are compared with the longest at once: their elements fit into a cache."""
@@ -64,15 +64,6 @@ class Versions:
         return np.where(failed, -1, self.writer)
 
 
-def appended_twice(history: Transactions) -> int | None:
-    """An append of a value that another one appends to the same key; None if all differ."""
-    appends = np.flatnonzero(~history.is_read)
-    ids = _ids(history.key[appends], history.value[appends])
-    order = np.argsort(ids, kind="stable")
-    same = np.flatnonzero(ids[order][1:] == ids[order][:-1])
-    return int(appends[order][same[0] + 1]) if len(same) else None
-
-
 def find_versions(history: Transactions, *, first_of_equals: bool = False) -> Versions:
     """The versions of a history in which no value is appended twice to a key.
 
@@ -93,7 +84,7 @@ def find_versions(history: Transactions, *, first_of_equals: bool = False) -> Ve
     np.cumsum(longest_length, out=start[1:])
     element = history.elements[ranges(longest, longest_length)].astype(np.int64)
     key_of = np.repeat(np.arange(history.keys), longest_length)
-    append = appends_of(history, key_of, element)
+    append = writes_of(history, key_of, element)
     found = append >= 0
     position = np.full(len(history.op), -1, np.int64)
     position[append[found]] = np.flatnonzero(found)
@@ -110,24 +101,6 @@ def find_versions(history: Transactions, *, first_of_equals: bool = False) -> Ve
         contradicting=contradicting,
         is_contested=bool(tied.any()),
     )
-
-
-def _ids(key: Ints, value: Ints) -> Ints:
-    """One number for a key and a value."""
-    return (key << VALUE_BITS) | value
-
-
-def appends_of(history: Transactions, key: Ints, element: Ints) -> Ints:
-    """The micro-operation that appended each element to its key; -1 where there is none."""
-    appends = np.flatnonzero(~history.is_read)
-    if not len(appends) or not len(key):
-        return np.full(len(key), -1, np.int64)
-    ids = _ids(history.key[appends], history.value[appends])
-    order = np.argsort(ids, kind="stable")
-    ids = ids[order]
-    wanted = _ids(key, element)
-    place = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
-    return np.where(ids[place] == wanted, appends[order][place], -1)
 
 
 def _not_prefixes(history: Transactions, reads: Ints, start: Ints, element: Ints) -> Ints:

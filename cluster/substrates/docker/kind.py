@@ -84,7 +84,7 @@ def how_to_look(cluster: RaisedCluster, folder: Path) -> list[str]:
 
 COMPOSE = SubstrateKind(
     key="compose",
-    sites="containers (docs/compose.md)",
+    sites="containers (docs/operate/compose.md)",
     own_postgres="containers have PostgreSQL in their image",
     check_topology=check_topology,
     prepare=prepare,

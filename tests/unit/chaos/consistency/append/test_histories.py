@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from chaos.consistency.append.columns import FAIL, INFO, NEVER, OK, Transactions
 from chaos.consistency.append.files import judge_file, read_transactions
 from chaos.consistency.append.histories import from_events
 from chaos.consistency.append.quick import NotPlainError, read_quickly
 from chaos.consistency.errors import HistoryFileError
 from chaos.consistency.foreign.jepsen import events_of_text, read_events
+from chaos.consistency.transactions.columns import FAIL, INFO, NEVER, OK, Transactions
 from chaos.findings import Verdict
 
 EDN = """\

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.consistency.transactions import events, transactions
 
-from chaos.consistency.append.columns import Transactions
 from chaos.consistency.append.histories import from_events
 from chaos.consistency.append.judge import ListAppendJudge
 from chaos.consistency.foreign.jepsen import HistoryEvent
 from chaos.consistency.levels import LEVELS
+from chaos.consistency.transactions.columns import Transactions
 from chaos.findings import Verdict
 
 EIGHT = (

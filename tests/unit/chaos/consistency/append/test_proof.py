@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from support.consistency.transactions import transactions
 
-from chaos.consistency.append.order import Timeline
 from chaos.consistency.append.proof import replay
 from chaos.consistency.levels import LEVELS
+from chaos.consistency.transactions.order import Timeline
 
 HISTORY = ("p1 +x1", "p1 ?x[1] +x2", "p2 ?x[1 2]")
 

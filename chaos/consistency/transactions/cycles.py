@@ -1,7 +1,7 @@
 """The smallest circle that shows why a level does not hold, and its name. Pure.
 
 The weakest demand that already has a circle gives the worst anomaly: it is looked for first, within
-the transactions that reach one another. Names are Elle's: ``G0`` of appends only, ``G1c`` with
+the transactions that reach one another. Names are Elle's: ``G0`` of writes only, ``G1c`` with
 reads, ``G-single-item`` with one ``rw``, ``G-nonadjacent-item`` with several but never two in a
 row, ``G2-item`` with two in a row; ``-process`` and ``-realtime`` where it needs the sessions or
 the clock.
@@ -16,9 +16,10 @@ from itertools import permutations
 
 import numpy as np
 
-from chaos.consistency.append.columns import Ints
-from chaos.consistency.append.edges import RW, WR, WW
-from chaos.consistency.append.order import (
+from chaos.consistency.levels import AntiDependencies, Order
+from chaos.consistency.transactions.columns import Ints
+from chaos.consistency.transactions.edges import RW, WR, WW
+from chaos.consistency.transactions.order import (
     Components,
     OrderDemand,
     OrderGraph,
@@ -26,8 +27,7 @@ from chaos.consistency.append.order import (
     build_graph,
     find_components,
 )
-from chaos.consistency.append.steps import CircleStep, CircleWitness, kinds_of
-from chaos.consistency.levels import AntiDependencies, Order
+from chaos.consistency.transactions.steps import CircleStep, CircleWitness, kinds_of
 
 _STARTS_MAX = 256
 """From so many nodes of the smallest component the way back is looked for."""
@@ -212,7 +212,7 @@ def path_with_one_rw(parts: Parts, demand: OrderDemand) -> list[int] | None:
     """The transactions of a circle with exactly one ``rw``, which parallel snapshot isolation
     forbids; None if there is none.
 
-    From every transaction whose append a reader did not see, a way back to that reader is looked
+    From every transaction whose write a reader did not see, a way back to that reader is looked
     for over what is no ``rw``; the way back may not use a hub, through which only ``rw`` passes.
 
     Raises:
@@ -239,7 +239,7 @@ def path_with_one_rw(parts: Parts, demand: OrderDemand) -> list[int] | None:
 
 
 def _missed(parts: Parts) -> dict[int, set[int]]:
-    """Of each writer: the readers that did not see its next append. Hubs are seen through."""
+    """Of each writer: the readers that did not see its next write. Hubs are seen through."""
     dependencies = parts.dependencies
     is_rw = dependencies.kind == RW
     ways = _Ways(dependencies.source[is_rw], dependencies.target[is_rw])

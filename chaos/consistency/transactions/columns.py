@@ -1,7 +1,9 @@
 """A history of transactions as columns: one row a transaction, one row a micro-operation. Pure.
 
-A micro-operation appends a value to the list of a key, or reads the whole list. Columns instead of
-objects are why a million transactions can be judged in a second.
+A micro-operation writes a value to a key, or reads the key. What a write does, the model says: it
+appends to a list, or replaces what was there. What a read saw is a list of values in either case; a
+register is read as a list of one value, or of none. Columns instead of objects are why a million
+transactions can be judged in a second.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ OK, FAIL, INFO = 0, 1, 2
 NEVER = int(np.iinfo(np.int64).max)
 """When a transaction ended of which nobody knows that it did."""
 UNKNOWN_LENGTH = -1
-"""The length of a list that nobody saw: of an append, and of a read without an answer."""
+"""The length of a list that nobody saw: of a write, and of a read without an answer."""
 VALUE_BITS = 32
 """A key and a value are told apart by one number: values are below 2**32, keys below 2**31."""
 
@@ -50,7 +52,7 @@ class Transactions:
     is_read: Bools
     key: Ints
     value: Ints
-    """What an append appends; -1 for a read."""
+    """What a write writes; -1 for a read."""
     offset: Ints
     """Where in ``elements`` the list begins that a read saw."""
     length: Ints

@@ -19,9 +19,9 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from chaos.consistency.append.columns import NEVER, OK, Bools, Ints, Transactions
-from chaos.consistency.append.edges import RW, WR, WW, Dependencies
 from chaos.consistency.levels import AntiDependencies, Level, Order
+from chaos.consistency.transactions.columns import NEVER, OK, Bools, Ints, Transactions
+from chaos.consistency.transactions.edges import RW, WR, WW, Dependencies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,19 +206,31 @@ class Timeline:
     commit_at: Ints
     """The same as ``read_at`` where a level knows only one moment."""
 
+    @property
+    def is_split(self) -> bool:
+        """A transaction reads at one moment and commits at another."""
+        return not np.array_equal(self.read_at, self.commit_at)
 
-def timeline_of(graph: OrderGraph, components: Components) -> Timeline | None:
-    """An order along all edges of a graph without circles; None if there is none to be had.
+
+def places_of(graph: OrderGraph, components: Components) -> Ints | None:
+    """The place of each node in an order along all edges; None if there is none to be had.
 
     The components of scipy come in an order along the edges, or against them. That is not
     promised, so it is looked at here, and what is made of it is replayed (``proof.py``).
     """
     label = components.label
     if (label[graph.source] < label[graph.target]).all():
-        place = label
-    elif (label[graph.source] > label[graph.target]).all():
-        place = components.count - 1 - label
-    else:
+        return label
+    if (label[graph.source] > label[graph.target]).all():
+        against: Ints = components.count - 1 - label
+        return against
+    return None
+
+
+def timeline_of(graph: OrderGraph, components: Components) -> Timeline | None:
+    """An order along all edges of a graph without circles; None if there is none to be had."""
+    place = places_of(graph, components)
+    if place is None:
         return None
     count = graph.transactions
     read_at = place[:count]

@@ -1,0 +1,1 @@
+"""Transactions that write registers and read them, judged at any isolation level."""
