@@ -24,4 +24,6 @@ def judge_file(path: Path, level: str) -> HistoryAnswer:
         raise HistoryFileError(
             error.reason, file=str(path), line=error.line, remedy=error.remedy
         ) from error
+    except RecursionError as error:
+        raise HistoryFileError("a value in it is nested too deeply", file=str(path)) from error
     return RwRegisterJudge(history).judge(LEVELS[level])

@@ -227,6 +227,7 @@ LESS_DEEP = "[" * 900 + "]" * 900
         ("register", "INFO  jepsen.util - 0 :invoke :cas nil"),
         ("register", "{:process 0, :type [1], :f :read}"),
         ("list-append", '{"process": 0, "type": [1], "f": "txn"}'),
+        pytest.param("rw-register", _json("txn", f'[["w", 1, {LESS_DEEP}]]'), id="deep value"),
         ("list-append", _json("txn", "[5]")),
         ("list-append", _edn(_done(":txn", '[["r" 1 nil]]', '[["r" 1 {}]]'))),
         ("list-append", f"{READ_OF_A_LIST}\n{READ_OF_A_LIST.replace('invoke', 'ok')}"),
