@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import anyio
@@ -59,6 +60,15 @@ def test_it_serves_until_its_end() -> None:
     assert thing.happened == ["booted", "ended"]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT interrupts, also where this process was started with it ignored (a shell's ``&``)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_while_it_boots_ends_it() -> None:
     """It used to be waited for, for ever, when the stack was closed without the interrupt."""
     thing = Hanging()
