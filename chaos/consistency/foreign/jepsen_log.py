@@ -55,7 +55,9 @@ def calls_of_log(lines: Iterable[str]) -> list[Call]:
             continue
         process, f = match["process"], match["f"]
         if len(line) > LENGTH_MAX:
-            raise HistoryValueError(f"a line of {len(line):,} characters", line=position + 1)
+            raise HistoryValueError(
+                f"a line with more than {LENGTH_MAX:,} characters", line=position + 1
+            )
         if match["type"] == "invoke":
             if f == calls.CAS and len(_NUMBER.findall(match["value"])) != 2:
                 raise HistoryValueError(

@@ -297,7 +297,9 @@ async def freeze(lab: Lab, exits: list[ProcessExit]) -> None:
     peer = client(B, lab.address(A))
     assert echoes(peer, b"before")
     await lab.signal_all_processes(A, signal.SIGSTOP)
-    assert [one.state for one in await lab.processes(A)] == ["T"]
+    with anyio.fail_after(DEADLINE_S):  # a process stops when it is scheduled next
+        while [one.state for one in await lab.processes(A)] != ["T"]:
+            await anyio.sleep(0.01)
     assert is_silent(peer)
     await lab.signal_all_processes(A, signal.SIGCONT)
     peer.settimeout(DEADLINE_S)

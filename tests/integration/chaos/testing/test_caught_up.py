@@ -125,13 +125,13 @@ def test_a_replica_whose_receiver_stands_still_is_not_whole(cluster: PatroniClus
     with as_superuser(cluster, behind) as session:
         row = session.execute("SELECT pid FROM pg_stat_wal_receiver").fetchone()
         assert row is not None
-        session.execute(f"COPY (SELECT 1) TO PROGRAM 'kill -STOP {row[0]}'")
+        session.execute(f"COPY (SELECT 1) TO PROGRAM 'cat && kill -STOP {row[0]}'")
         write(cluster, 4)
         wait_until(
             lambda: f"{behind} has not received" in (cluster.state().missing or ""),
             timeout_s=DEADLINE_S,
             what="that the replica is behind",
         )
-        session.execute(f"COPY (SELECT 1) TO PROGRAM 'kill -CONT {row[0]}'")
+        session.execute(f"COPY (SELECT 1) TO PROGRAM 'cat && kill -CONT {row[0]}'")
     cluster.wait_healthy()
     assert cluster.switchover(behind) == behind

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import anyio
 import anyio.to_thread
@@ -35,10 +36,15 @@ LIMIT_S = 10.0
 
 
 @pytest.fixture
-def etcd(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LocalEtcd]:
-    """With the keys of a cluster that is well; version 3.4 unless a test asks for both."""
+def etcd(request: pytest.FixtureRequest) -> Iterator[LocalEtcd]:
+    """With the keys of a cluster that is well; version 3.4 unless a test asks for both. In memory:
+    a witness waits a third of a second for an answer, and a disk that others use may take longer.
+    """
     program = getattr(request, "param", of_the_machine)
-    with local_etcd(tmp_path, program()) as server:
+    with (
+        TemporaryDirectory(dir="/dev/shm") as folder,
+        local_etcd(Path(folder), program()) as server,
+    ):
         server.put(f"{PATRONI}config", json.dumps(CONFIG))
         server.put(f"{PATRONI}sync", json.dumps(SYNC))
         server.put(f"{PATRONI}leader", "db-paris")
