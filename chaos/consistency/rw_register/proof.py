@@ -169,7 +169,8 @@ def _not_visible(history: Transactions, done: list[_Done], *, by_session: bool) 
     counts, and whatever those see.
     """
     if len(done) > VISIBILITY_MAX:
-        return f"more than {VISIBILITY_MAX:,} transactions are too many to follow what each of them sees"
+        limit = f"{VISIBILITY_MAX:,}"
+        return f"more than {limit} transactions are too many to follow what each of them sees"
     sees = [0] * len(done)
     """Of each place: the places that it sees and its own, as bits."""
     writer: dict[tuple[int, int | None], int] = {}
