@@ -33,10 +33,10 @@ START_TIMEOUT_S = 20.0
 POLL_S = 0.1
 
 
-def key_names(topology: Topology) -> KeyNames:
-    """The names of the keys of the drill's cluster."""
+def key_names(topology: Topology, *, is_dry: bool = False) -> KeyNames:
+    """The names of the keys of the drill's cluster, as witnesses know them that act or are dry."""
     dcs = Dcs(endpoints=("http://any:2379",), scope=topology.cluster.scope, namespace=NAMESPACE)
-    return KeyNames(dcs)
+    return KeyNames(dcs, is_dry=is_dry)
 
 
 def config_text(cluster: RaisedCluster, host: str) -> str:
@@ -80,7 +80,7 @@ async def start_witnesses(
     substrate = cluster.substrate
     topology = substrate.topology
     hosts = [host.name for host in topology.witness_hosts]
-    names = key_names(topology)
+    names = key_names(topology, is_dry="--dry-run" in options)
     configs = folder / "config"
     configs.mkdir(exist_ok=True)
     for host in hosts:

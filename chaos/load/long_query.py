@@ -32,9 +32,10 @@ POLL_S = 0.05
 BITE_TIMEOUT_S = 15.0
 """For the query to begin, and for the record of the vacuum to be replayed up to it."""
 
-ONE_AT_A_TIME: LiteralString = "SELECT pg_advisory_lock(hashtext('bascule.long_query'))"
+ONE_AT_A_TIME: LiteralString = "SELECT 1 WHERE pg_try_advisory_lock(hashtext('bascule.long_query'))"
 """Until the session ends: several replicas may be held up at a time, each by a table of rows that
-are there when its query begins."""
+are there when its query begins. Tried again and again, since who waits in one statement has a
+snapshot, and that would keep the rows from being vacuumed."""
 MAKE_TABLE: tuple[LiteralString, ...] = (
     "CREATE SCHEMA IF NOT EXISTS bascule",
     "CREATE TABLE IF NOT EXISTS bascule.long_query (n integer)",
@@ -107,7 +108,8 @@ async def hold_up(
             superuser_session(cluster, replica, application="bascule-fault") as there,
             superuser_session(cluster, primary, application="bascule-fault") as writer,
         ):
-            for statement in (ONE_AT_A_TIME, *MAKE_TABLE):
+            await _until(writer, ONE_AT_A_TIME)
+            for statement in MAKE_TABLE:
                 await writer.fetch(statement)
             lsn = (await writer.fetch("SELECT pg_current_wal_flush_lsn()::text"))[0][0]
             await _until(there, "SELECT 1 WHERE pg_last_wal_replay_lsn() >= %s::pg_lsn", lsn)

@@ -82,7 +82,9 @@ class PatroniAnswer:
 class RestAnswer:
     """What one question to a member gave; ``status`` is None when it said nothing in time.
 
-    ``lsn_bytes``: a primary's WAL position, or how far a replica has replayed. ``streams``: the
+    ``lsn_bytes``: a primary's WAL position, or how far a replica has replayed. ``in_recovery``: it
+    is the latter, also of one that holds the leader lock and replays what it has received before it
+    is promoted (half a minute, where a query holds it up). ``streams``: the
     replica receives WAL by streaming. ``scope``, ``system_identifier``, ``name``: of its cluster
     and its own, where its Patroni says them. ``asked_s``: when the question was sent, on the
     asker's clock; ``elapsed_s``: how long the answer took.
@@ -91,6 +93,7 @@ class RestAnswer:
     status: int | None = None
     timeline: int | None = None
     lsn_bytes: int | None = None
+    in_recovery: bool = False
     streams: bool = False
     scope: str | None = field(default=None, compare=False)
     system_identifier: int | None = field(default=None, compare=False)
@@ -169,6 +172,7 @@ def read_answer(status: int, body: bytes) -> RestAnswer:
         status=status,
         timeline=said.timeline,
         lsn_bytes=said.replayed if said.position is None else said.position,
+        in_recovery=said.position is None and said.replayed is not None,
         streams=said.streams is True,
         scope=said.scope,
         system_identifier=said.system_identifier,

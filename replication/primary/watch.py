@@ -346,7 +346,8 @@ class Watch:
         if answer.is_of_another_cluster(self.known):  # at the address of one that left
             answer = RestAnswer(asked_s=answer.asked_s, elapsed_s=answer.elapsed_s)
         self.view[member.name] = answer
-        if answer.is_primary and answer.lsn_bytes is not None and answer.timeline is not None:
+        writes = answer.is_primary and not answer.in_recovery
+        if writes and answer.lsn_bytes is not None and answer.timeline is not None:
             self.samples.append(
                 Sample(
                     node=member.name,

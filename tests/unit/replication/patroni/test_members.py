@@ -64,3 +64,12 @@ def test_a_replicas_answer() -> None:
         "streaming", "xlog": {"received_location": 67419600, "replayed_location": 67419584}}"""
     answer = read_answer(503, body)
     assert (answer.is_primary, answer.streams, answer.lsn_bytes) == (False, True, 67419584)
+
+
+def test_who_holds_the_lock_and_replays_still_is_in_recovery() -> None:
+    """Patroni answers 200 from the moment when it takes the lock (api.py, do_GET)."""
+    replaying = b'{"state": "running", "role": "primary", "timeline": 1, "xlog": {%s}}'
+    before = read_answer(200, replaying % b'"received_location": 90, "replayed_location": 70')
+    after = read_answer(200, replaying % b'"location": 95')
+    assert (before.is_primary, before.in_recovery, before.lsn_bytes) == (True, True, 70)
+    assert (after.is_primary, after.in_recovery, after.lsn_bytes) == (True, False, 95)

@@ -236,6 +236,20 @@ async def test_doubts_of_a_primary_that_answers_are_heard_ever_less_often() -> N
         assert cluster.primary == "a"
 
 
+async def test_who_has_the_lock_and_replays_still_does_not_say_where_the_wal_ends() -> None:
+    """A replica that has replayed as much would pass for one that lacks nothing. Seen in the drill
+    host-loss-with-readers: reads "5 s old at most" lacked what was 21 s old."""
+    cluster = Cluster(a=replace(YES, in_recovery=True), b=NO)
+    async with watching(cluster):
+        await cluster.watch.wait_primary()
+        await all_asked_again(cluster)
+        assert await cluster.watch.sample() is None
+        assert not cluster.watch.samples
+        cluster.answers["a"] = YES
+        assert (sample := await cluster.watch.sample()) is not None
+        assert sample.lsn_bytes == 100
+
+
 async def test_a_reason_that_was_answered_counts_again_once_its_patroni_is_silent() -> None:
     cluster = Cluster(a=YES, b=NO)
     async with watching(cluster):
