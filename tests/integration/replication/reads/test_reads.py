@@ -165,8 +165,10 @@ async def test_a_replica_that_stands_still_is_left_when_its_bound_is_over(
                     assert read.staleness_s <= 0.5
             assert "late" in read.value
             # What it showed before is not older than a minute: that much may still be promised.
-            old = await on.storage.read(ids, max_staleness_s=60)
-            assert (old.source, "late" in old.value) == ("replica", False)
+            with anyio.fail_after(GENEROUS_S):  # a busy machine may have it left out for a moment
+                while (old := await on.storage.read(ids, max_staleness_s=60)).source != "replica":
+                    await anyio.sleep(0.05)
+            assert "late" not in old.value
             assert old.staleness_s is not None
         await on.storage.read(ids, max_staleness_s=0.5)
         with anyio.fail_after(GENEROUS_S):
