@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from chaos.cli.patroni_options import patroni_options
 from chaos.cli.replay import replay_command
 from chaos.cli.verdict_text import print_verdict
 from chaos.drill.launch import DrillEnd, DrillRequest, default_folder, run_drill
@@ -61,17 +62,7 @@ WORKERS_MAX = 200
     type=click.Choice(tuple(WORKLOADS)),
     help="What the load does (docs/use/scenarios.md). [default: the scenario's]",
 )
-@click.option("--ttl", "ttl_s", type=int, metavar="S", help="Patroni's ttl, at least 20.")
-@click.option("--loop-wait", "loop_wait_s", type=int, metavar="S", help="Patroni's loop_wait.")
-@click.option(
-    "--retry-timeout", "retry_timeout_s", type=int, metavar="S", help="Patroni's retry_timeout."
-)
-@click.option(
-    "--witness/--no-witness",
-    default=None,
-    help="Witnesses beside etcd, which replace a dead primary before its ttl (bascule witness). "
-    "[default: the topology's]",
-)
+@patroni_options
 @click.option(
     "--rate",
     "rate_per_s",

@@ -16,6 +16,7 @@ import click
 
 from chaos.cli.drill import RATE_MAX, SEED_BITS, refuse_postgres
 from chaos.cli.labs import NAME, lab_of, say
+from chaos.cli.patroni_options import patroni_options
 from chaos.cli.replay import replay_command
 from chaos.cli.verdict_text import print_verdict
 from chaos.decode import encode
@@ -72,17 +73,7 @@ class _StoppedError(Exception):
     type=click.Choice(["quorum", "async"]),
     help="When a commit is acknowledged. [default: the topology's]",
 )
-@click.option("--ttl", "ttl_s", type=int, metavar="S", help="Patroni's ttl, at least 20.")
-@click.option("--loop-wait", "loop_wait_s", type=int, metavar="S", help="Patroni's loop_wait.")
-@click.option(
-    "--retry-timeout", "retry_timeout_s", type=int, metavar="S", help="Patroni's retry_timeout."
-)
-@click.option(
-    "--witness/--no-witness",
-    default=None,
-    help="Witnesses beside etcd, which replace a dead primary before its ttl (bascule witness). "
-    "[default: the topology's]",
-)
+@patroni_options
 @click.option(
     "--workload",
     type=click.Choice(tuple(WORKLOADS)),
