@@ -16,8 +16,8 @@ DEADLINE_S = 60.0
 
 @pytest.fixture(scope="module")
 def raised() -> Iterator[PatroniCluster]:
-    """One cluster for the module."""
-    with PatroniCluster() as cluster:
+    """One cluster for the module: a primary without etcd keeps the lead for 10 s."""
+    with PatroniCluster(ttl_s=30, retry_timeout_s=10) as cluster:
         yield cluster
 
 
@@ -29,10 +29,10 @@ def cluster(raised: PatroniCluster) -> Iterator[PatroniCluster]:
     raised.heal()
 
 
-def is_healthy(endpoint: str) -> bool:
+def is_healthy(endpoint: str, *, timeout_s: float = 2.5) -> bool:
     """What a member of etcd says of itself, asked from outside of the lab."""
     try:
-        with urllib.request.urlopen(f"{endpoint}/health", timeout=2.5) as answer:
+        with urllib.request.urlopen(f"{endpoint}/health", timeout=timeout_s) as answer:
             return bool(json.load(answer)["health"] == "true")
     except (OSError, ValueError):
         return False
@@ -71,7 +71,8 @@ def test_a_host_that_came_back_brought_its_etcd_along(cluster: PatroniCluster) -
 def test_a_paused_etcd_is_silent_and_the_primary_keeps_the_lead(cluster: PatroniCluster) -> None:
     before = cluster.wait_healthy()
     done = cluster.strike("dcs-pause", "dcs-all")
-    wait_healthy_members(cluster, 0)
+    # Briefly: all of this has to fit into Patroni's retry_timeout.
+    assert not any(is_healthy(one, timeout_s=0.5) for one in cluster.dcs().endpoints)
     for host in done.hosts:
         assert "etcd answers again" in cluster.undo("dcs-pause", host)
     after = cluster.wait_healthy()
