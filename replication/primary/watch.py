@@ -5,6 +5,8 @@ slowly while all is well, quickly while there is no primary or while the present
 Whatever wakes the watch (a lost connection, a change in the DCS) causes a question to every member
 at once. Members come and go while it runs (``membership``).
 
+A primary that is doubted stays so until its Patroni claims the role and its server answers it.
+
 Invariants: an answer to a question that was asked before a search began has no part in it; a lower
 timeline than was seen before is never believed; a member that has just refused us is believed only
 when no other claims to be the primary; a member of another cluster is never believed.
@@ -68,6 +70,15 @@ def choose_primary(
     if not trusted and any(name not in answers for name in members):
         return None
     return max(trusted or claims, key=lambda name: claims[name], default=None)
+
+
+def _serves(answer: RestAnswer) -> bool:
+    """Its Patroni is right that it is the primary: its server answers that Patroni too.
+
+    In a switchover the old primary's Patroni keeps the leader lock while its server is stopped, and
+    claims the role without a timeline for that second or two.
+    """
+    return answer.is_primary and answer.timeline is not None
 
 
 class Listener(Protocol):
@@ -358,7 +369,7 @@ class Watch:
             )
         if answer.asked_s < self._search_began_s:
             return
-        if answer.is_primary and member.name in self._slow:
+        if _serves(answer) and member.name in self._slow:
             self._clear(member.name)  # a silent third member must not keep it in doubt
         if answer.status is not None and not answer.is_primary:
             self._clear(member.name)  # what it claims after that is news
@@ -378,7 +389,8 @@ class Watch:
             if chosen is not None:
                 self._become(chosen)
         elif chosen == current:
-            self._clear(current)
+            if _serves(self.view[chosen]):
+                self._clear(chosen)
         elif member.name == current and answer.status is not None and not answer.is_primary:
             self.lose(current, "its Patroni says that it is not the primary")
         elif chosen is not None and self._outranks(chosen, current):
