@@ -91,7 +91,7 @@ class ScenarioError(ChaosError):
 
 
 class CampaignError(ChaosError):
-    """A campaign cannot be run, or gone on with: the message names the file, the key, the remedy."""
+    """A campaign cannot be run, or gone on with: the message names file, key and remedy."""
 
     @classmethod
     def of(cls, source: str, problems: tuple[Problem, ...]) -> CampaignError:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaos.campaigns.limits import Limits
-from chaos.faults.base import FaultKind, Family
+from chaos.faults.base import Family, FaultKind
 from chaos.faults.registry import FAULTS
 from chaos.faults.targets import Layout, Selector, Target, hosts_at_risk, layout_of, problem_of
 from cluster.errors import TopologyError

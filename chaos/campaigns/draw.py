@@ -86,7 +86,7 @@ def draw(seed: int, n: int, catalogue: FaultCatalogue, limits: Limits) -> Case:
     scenario = Scenario(
         name=f"campaign-{seed}-{n}",
         title=_title(faults)[:200],
-        description=f"Run {n} of the campaign with the seed {seed}, drawn by generator {GENERATOR}.",
+        description=f"Run {n} of the campaign with seed {seed}, drawn by generator {GENERATOR}.",
         steady_s=STEADY_S,
         fault_s=fault_s,
         after_heal_s=AFTER_HEAL_S,

@@ -1,0 +1,136 @@
+"""One run of a campaign: a drawn case becomes a drill, and the drill a line of the journal."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos.campaigns.draw import Case
+from chaos.campaigns.journal import RunDone, StruckTarget
+from chaos.drill.launch import DrillEnd, DrillRequest, run_drill
+from chaos.evidence.events import Phase
+from chaos.evidence.run import Run
+from chaos.report.sentence import verdict_sentence
+from chaos.scenarios.fitting import fitted
+from chaos.scenarios.load import to_toml
+from chaos.scenarios.model import FaultStep
+from chaos.timing.load import phase_window
+from chaos.workloads.registry import DEFAULT as DEFAULT_WORKLOAD
+from chaos.workloads.registry import WORKLOADS
+
+WORKERS = 2
+DEADLINE_S = 90.0
+"""As ``bascule drill`` has them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseDrilled:
+    """A drill that has ended."""
+
+    end: DrillEnd
+    schedule: Path
+    took_s: float
+
+
+def drill_case(
+    case: Case,
+    *,
+    schedule: Path,
+    folder: Path,
+    rate_per_s: float | None = None,
+    pg_bindir: Path | None = None,
+) -> CaseDrilled:
+    """Write the schedule down, and run it.
+
+    Args:
+        case: what was drawn.
+        schedule: the TOML file to write, which replays it.
+        folder: the run folder, new.
+        rate_per_s: of the ledger; other workloads get as many more or fewer as by default.
+        pg_bindir: PostgreSQL's programs; None: the newest found.
+
+    Raises:
+        PrerequisiteError: this machine lacks something; nothing was begun.
+        OutputError, OSError: the files cannot be written.
+    """
+    begin_s = time.monotonic()
+    schedule.parent.mkdir(parents=True, exist_ok=True)
+    schedule.write_text(to_toml(case.scenario), encoding="utf-8")
+    kind = WORKLOADS[case.scenario.workload.kind]
+    rate = kind.rate_per_s
+    if rate_per_s is not None:
+        rate = round(rate * rate_per_s / DEFAULT_WORKLOAD.rate_per_s, 3)
+    request = DrillRequest(
+        scenario=case.scenario,
+        topology=fitted(case.topology, case.scenario),
+        seed=case.seed,
+        rate_per_s=rate,
+        workers=WORKERS,
+        deadline_s=DEADLINE_S,
+        out=folder,
+        command=replay_of(case, schedule, folder, rate),
+        pg_bindir=pg_bindir,
+        display="none",
+    )
+    end = run_drill(request)
+    return CaseDrilled(end=end, schedule=schedule, took_s=time.monotonic() - begin_s)
+
+
+def replay_of(case: Case, schedule: Path, folder: Path, rate_per_s: float) -> str:
+    """The command that runs the same drill again."""
+    topology = folder.resolve() / "topology.toml"
+    words = ["bascule", "drill", schedule.resolve(), "--topology", topology]
+    words += ["--rate", f"{rate_per_s:g}", "--seed", case.seed]
+    return shlex.join(str(word) for word in words)
+
+
+def line_of(case: Case, drilled: CaseDrilled, campaign: Path, *, is_canary: bool) -> RunDone:
+    """What the journal says of it."""
+    run, verdict = drilled.end.judged.run, drilled.end.judged.verdict
+    cluster = case.topology.cluster
+    worst = [
+        finding.kind.word for finding in verdict.findings if finding.verdict == verdict.verdict
+    ]
+    return RunDone(
+        n=case.n,
+        is_canary=is_canary,
+        folder=drilled.end.folder.relative_to(campaign.resolve()).as_posix(),
+        schedule=drilled.schedule.resolve().relative_to(campaign.resolve()).as_posix(),
+        topology=case.topology.name,
+        ttl_s=cluster.ttl_s,
+        witness=cluster.witness,
+        durability=cluster.durability,
+        workload=verdict.workload,
+        seed=case.seed,
+        faults=struck(case.scenario.faults),
+        verdict=verdict.verdict.word,
+        findings=tuple(dict.fromkeys(worst)),
+        sentence=verdict_sentence(run, verdict),
+        acknowledged=verdict.acknowledged,
+        lost=verdict.lost,
+        split_brain=verdict.split_brain,
+        rto_s=_rounded(verdict.rto_s),
+        outages_s={site.site: _rounded(site.outage_s) for site in verdict.sites},
+        started_at=verdict.started_at,
+        took_s=round(drilled.took_s, 1),
+        cost_s=_rounded(_cost_s(run, drilled.took_s)),
+    )
+
+
+def struck(faults: tuple[FaultStep, ...]) -> tuple[StruckTarget, ...]:
+    """The faults of a schedule, for the journal."""
+    return tuple(StruckTarget(fault=step.fault, target=str(step.target)) for step in faults)
+
+
+def _cost_s(run: Run, took_s: float) -> float | None:
+    """What a run took beside its load and its faults."""
+    steady, quiesce = phase_window(run, Phase.STEADY), phase_window(run, Phase.QUIESCE)
+    if steady is None or quiesce is None:
+        return None
+    return took_s - (quiesce.begin_s - steady.begin_s)
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, 3)
