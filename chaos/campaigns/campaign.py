@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from chaos.campaigns.drilling import CaseDrilled, drill_case, line_of
 from chaos.campaigns.journal import (
     FORMAT_VERSION,
     CampaignBegan,
-    Journal,
+    CampaignJournal,
     RunDone,
     append,
     read_journal,
@@ -32,6 +32,7 @@ from chaos.campaigns.journal import (
 from chaos.campaigns.limits import Limits, load_limits
 from chaos.errors import CampaignError, OutputError
 from cluster.errors import ClusterError
+from cluster.substrates.kind import Say
 from cluster.substrates.lab.enter import handled
 from cluster.substrates.registry import DEFAULT as LAB
 from cluster.substrates.registry import SUBSTRATES
@@ -44,8 +45,6 @@ TOPOLOGIES = "topologies"
 RUNS = "runs"
 SCHEDULES = "schedules"
 
-Say = Callable[[str], object]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
@@ -55,7 +54,7 @@ class Budget:
     minutes: float | None = None
     """Of all that it has done, also before it was gone on with. The last run may end later."""
 
-    def is_spent(self, journal: Journal) -> bool:
+    def is_spent(self, journal: CampaignJournal) -> bool:
         """Whether there is nothing left of it."""
         if self.runs is not None and len(journal.runs) >= self.runs:
             return True
@@ -66,7 +65,7 @@ class Budget:
 class CampaignEnd:
     """How a campaign ended."""
 
-    journal: Journal
+    journal: CampaignJournal
     stopped_by: signal.Signals | None
 
 
@@ -78,7 +77,7 @@ def begin_campaign(  # noqa: PLR0913 (what a campaign is asked to be)
     budget: Budget,
     seed: int | None,
     rate_per_s: float | None,
-) -> Journal:
+) -> CampaignJournal:
     """Make the folder of a campaign, with all that it is drawn from.
 
     Args:
@@ -124,7 +123,7 @@ def begin_campaign(  # noqa: PLR0913 (what a campaign is asked to be)
     return read_journal(folder)
 
 
-def resume_campaign(folder: Path) -> Journal:
+def resume_campaign(folder: Path) -> CampaignJournal:
     """What a campaign has done so far, to be gone on with.
 
     Raises:
@@ -153,7 +152,7 @@ class Campaign:
 
     def __init__(
         self,
-        journal: Journal,
+        journal: CampaignJournal,
         budget: Budget,
         say: Say,
         *,

@@ -5,7 +5,7 @@ stochastically larger than the other", Annals of Mathematical Statistics 18, 194
 ``scipy.stats.mannwhitneyu`` has it: exact for small samples without ties, else by the normal
 distribution with corrections for ties and continuity. Since every cause is tested, the p-values are
 corrected by Holm's method ("A simple sequentially rejective multiple test procedure", Scandinavian
-Journal of Statistics 6, 1979).
+CampaignJournal of Statistics 6, 1979).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from statistics import median
 from scipy.stats import mannwhitneyu
 
 from chaos.campaigns.figures import rtos_s
-from chaos.campaigns.journal import Journal
+from chaos.campaigns.journal import CampaignJournal
 
 SAMPLES_MIN = 4
 """With three on each side no order of them is rarer than one in twenty: 3! 3! / 6! = 0.05."""
@@ -77,7 +77,7 @@ class Comparison:
         return {**asdict(self), "tests": tests, "is_worse": self.is_worse}
 
 
-def compare(before: Journal, after: Journal) -> Comparison:
+def compare(before: CampaignJournal, after: CampaignJournal) -> Comparison:
     """The outages of two campaigns, and what they found."""
     earlier, later = rtos_s(before.drawn), rtos_s(after.drawn)
     samples = [(ALL, _together(earlier), _together(later))]
@@ -121,11 +121,11 @@ def _together(by_cause: Mapping[str, list[float]]) -> list[float]:
     return [value for values in by_cause.values() for value in values]
 
 
-def _findings(journal: Journal) -> set[str]:
+def _findings(journal: CampaignJournal) -> set[str]:
     return {found for run in journal.drawn if run.is_invalid for found in run.findings}
 
 
-def _differences(before: Journal, after: Journal) -> list[str]:
+def _differences(before: CampaignJournal, after: CampaignJournal) -> list[str]:
     one, other = before.began, after.began
     found = []
     for words, this, that in (

@@ -15,11 +15,12 @@ from pathlib import Path
 from chaos.campaigns.ddmin import repeats_for
 from chaos.campaigns.draw import Case
 from chaos.campaigns.drilling import CaseDrilled, struck
-from chaos.campaigns.journal import Confirmed, Journal, RunDone, Shrunk, append
+from chaos.campaigns.journal import CampaignJournal, Confirmed, RunDone, Shrunk, append
 from chaos.campaigns.shrink import REPLAYS, shrink
 from chaos.findings import Verdict
 from chaos.scenarios.load import to_toml
 from chaos.scenarios.model import Scenario
+from chaos.wording import counted
 
 REPLAYS_FOLDER = "replays"
 SHRUNK_FOLDER = "shrunk"
@@ -29,7 +30,7 @@ Drill = Callable[[Case, Path, Path], CaseDrilled | None]
 """Runs a case, given where to write its schedule and its run folder; None where it was stopped."""
 
 
-class _StoppedError(Exception):
+class _CampaignStoppedError(Exception):
     """The campaign was stopped in between."""
 
 
@@ -47,7 +48,7 @@ class Confirming:
         self._drill = drill
         self._say = say
 
-    def next_of(self, journal: Journal) -> RunDone | None:
+    def next_of(self, journal: CampaignJournal) -> RunDone | None:
         """The first failing run whose kind of failure was not looked into yet."""
         known = {one.findings for one in journal.confirmed.values()}
         for run in journal.drawn:
@@ -60,7 +61,7 @@ class Confirming:
                 return run
         return None
 
-    def take(self, run: RunDone, case: Case, journal: Journal) -> None:
+    def take(self, run: RunDone, case: Case, journal: CampaignJournal) -> None:
         """The next step with a failing run: its replays, or its shrinking. One that is stopped is
         not written down, and taken again when the campaign is gone on with.
 
@@ -70,7 +71,7 @@ class Confirming:
         """
         begin_s = time.monotonic()
         confirmed = journal.confirmed.get(run.n)
-        with suppress(_StoppedError):
+        with suppress(_CampaignStoppedError):
             if confirmed is None:
                 append(self._folder, self._confirm(run, case, begin_s))
             else:
@@ -81,7 +82,7 @@ class Confirming:
         failed = 0
         for folder in folders:
             failed += self._fails(run, case, folder)
-            self._say(f"run {run.n}: replayed into {folder}, failed {failed} times so far")
+            self._say(f"run {run.n}: replayed into {folder}, failed so far: {failed}")
         self._say(f"run {run.n}: failed {failed} of {REPLAYS} replays")
         return Confirmed(
             n=run.n,
@@ -114,7 +115,7 @@ class Confirming:
         schedule = f"{place}/{SHRUNK_SCHEDULE}"
         (self._folder / schedule).parent.mkdir(parents=True, exist_ok=True)
         (self._folder / schedule).write_text(to_toml(smallest.scenario), encoding="utf-8")
-        self._say(f"run {run.n}: shrunk in {smallest.runs} runs to {schedule}")
+        self._say(f"run {run.n}: shrunk in {counted(smallest.runs, 'run')} to {schedule}")
         is_own = smallest.of == 0  # nothing smaller failed: the replays count
         return Shrunk(
             n=run.n,
@@ -131,12 +132,12 @@ class Confirming:
         """Run a case once; whether it has one of the run's findings.
 
         Raises:
-            _StoppedError: the campaign was stopped.
+            _CampaignStoppedError: the campaign was stopped.
         """
         path = self._folder / folder
         drilled = self._drill(case, path.with_name(f"{path.name}.toml"), path)
         if drilled is None:
-            raise _StoppedError
+            raise _CampaignStoppedError
         found = drilled.end.judged.verdict.findings
         kinds = {one.kind.word for one in found if one.verdict is Verdict.INVALID}
         return bool(kinds & set(run.findings))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 
-from chaos.campaigns.journal import Journal, RunDone, StruckTarget, was_found_out
+from chaos.campaigns.journal import CampaignJournal, RunDone, StruckTarget, was_found_out
 
 SEVERAL = "several faults"
 WORST_MAX = 10
@@ -87,7 +87,7 @@ def coverage(runs: Iterable[RunDone]) -> Mapping[str, Counter[str]]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
+class CampaignTotals:
     """A campaign in a few figures."""
 
     runs: int
@@ -106,12 +106,12 @@ class Totals:
     """Median of what a run takes beside its faults and its load; None: no run came to its end."""
 
 
-def totals(journal: Journal) -> Totals:
+def totals(journal: CampaignJournal) -> CampaignTotals:
     """Adds everything up; losses of canaries are not counted."""
     runs = journal.drawn
     verdicts = Counter(run.verdict for run in runs)
     costs_s = [run.cost_s for run in runs if run.cost_s is not None]
-    return Totals(
+    return CampaignTotals(
         runs=len(runs),
         valid=verdicts["valid"],
         unknown=verdicts["unknown"],

@@ -152,7 +152,7 @@ _TYPES: Mapping[str, type[Step]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Journal:
+class CampaignJournal:
     """Everything that stands in the file."""
 
     folder: Path
@@ -214,7 +214,7 @@ def _cut_last(descriptor: int) -> None:
     os.ftruncate(descriptor, text.rfind(b"\n") + 1)
 
 
-def read_journal(folder: Path) -> Journal:
+def read_journal(folder: Path) -> CampaignJournal:
     """The journal of a campaign folder.
 
     Raises:
@@ -224,7 +224,7 @@ def read_journal(folder: Path) -> Journal:
     steps = list(_steps(path))
     if not steps or not isinstance(steps[0], CampaignBegan):
         raise CampaignError(f"{path}: no campaign has begun here; begin one without --resume")
-    return Journal(
+    return CampaignJournal(
         folder=folder,
         began=steps[0],
         runs=tuple(step for step in steps if isinstance(step, RunDone)),

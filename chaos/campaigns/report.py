@@ -12,8 +12,16 @@ from xml.etree import ElementTree as ET
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from chaos.campaigns.figures import Spread, Totals, coverage, outages_s, rtos_s, totals, worst
-from chaos.campaigns.journal import Journal, RunDone, was_found_out
+from chaos.campaigns.figures import (
+    CampaignTotals,
+    Spread,
+    coverage,
+    outages_s,
+    rtos_s,
+    totals,
+    worst,
+)
+from chaos.campaigns.journal import CampaignJournal, RunDone, was_found_out
 from chaos.campaigns.spread_chart import spread_chart
 from chaos.evidence.manifest import JUNIT, REPORT
 from chaos.evidence.whole_file import write_whole
@@ -27,7 +35,7 @@ CAMPAIGN_REPORT = REPORT
 SYMBOLS = {verdict.word: symbol for verdict, symbol in VERDICT_SYMBOL.items()}
 
 
-def write_campaign_reports(journal: Journal) -> tuple[Path, ...]:
+def write_campaign_reports(journal: CampaignJournal) -> tuple[Path, ...]:
     """Draw the reports into the folder of the campaign; their paths.
 
     Raises:
@@ -39,7 +47,7 @@ def write_campaign_reports(journal: Journal) -> tuple[Path, ...]:
     return html, junit
 
 
-def campaign_sentence(journal: Journal) -> str:
+def campaign_sentence(journal: CampaignJournal) -> str:
     """The verdict of a campaign in one sentence."""
     found = totals(journal)
     runs = counted(found.runs, "drawn run")
@@ -50,7 +58,7 @@ def campaign_sentence(journal: Journal) -> str:
     return f"{journal.verdict.name}: {runs}: {ended}; {lost}; {seen}{_doubt(journal, found)}."
 
 
-def _doubt(journal: Journal, found: Totals) -> str:
+def _doubt(journal: CampaignJournal, found: CampaignTotals) -> str:
     """Why a campaign in which nothing was found is UNKNOWN all the same."""
     if journal.verdict is not Verdict.UNKNOWN or found.unknown:
         return ""
@@ -59,7 +67,7 @@ def _doubt(journal: Journal, found: Totals) -> str:
     return "" if found.found_out == found.canaries else "; so losses may have gone unseen"
 
 
-def render_campaign(journal: Journal) -> str:
+def render_campaign(journal: CampaignJournal) -> str:
     """The text of ``report.html``; the same journal gives the same bytes."""
     runs = journal.drawn
     causes, sites = rtos_s(runs), outages_s(runs)
@@ -92,7 +100,7 @@ def render_campaign(journal: Journal) -> str:
     )
 
 
-def render_campaign_junit(journal: Journal) -> str:
+def render_campaign_junit(journal: CampaignJournal) -> str:
     """The text of ``junit.xml``: a test case a run. A canary fails where it was not found out."""
     cases = [(run, _fault_of(run)) for run in journal.runs]
     counts = {

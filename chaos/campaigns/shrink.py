@@ -46,7 +46,7 @@ def shrink(scenario: Scenario, fails: Fails, *, repeats: int, runs_max: int = RU
         repeats: how often a candidate is run before it counts as one that does not fail.
         runs_max: how many runs it may take.
     """
-    search = _Search(scenario, fails, repeats, runs_max)
+    search = _ShrinkRuns(scenario, fails, repeats, runs_max)
     found = ddmin(scenario.faults, search.is_failing)
     found = _with_shorter_times(_bound(found), search.is_failing)
     failed, of = search.counts.get(found, (0, 0))
@@ -64,7 +64,7 @@ def _bound(faults: Sequence[FaultStep]) -> tuple[FaultStep, ...]:
     return (replace(faults[0], on=None, at_s=faults[0].after_s, after_s=0.0), *faults[1:])
 
 
-class _Search:
+class _ShrinkRuns:
     """Runs candidates, each as often as is needed, and counts."""
 
     def __init__(self, scenario: Scenario, fails: Fails, repeats: int, runs_max: int) -> None:

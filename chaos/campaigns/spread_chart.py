@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from chaos.report.charts.scales import LinearScale, nice_ceiling, ticks
 from chaos.report.charts.svg import chart, el, line, text
+from chaos.wording import counted
 
 WIDTH, NAMES, RIGHT = 1000.0, 290.0, 24.0
 ROW, TOP, BOTTOM = 24.0, 10.0, 30.0
@@ -38,7 +39,7 @@ def spread_chart(chart_id: str, values_s: Mapping[str, Sequence[float]], title: 
         at = scale.at(median(values))
         parts.append(line(at, middle - 8, at, middle + 8, class_="predicted-end"))
     described = "; ".join(
-        f"{name}: {len(values)} runs, median {median(values):.1f} s, longest {max(values):.1f} s"
+        f"{name}: {counted(len(values), 'run')}, median {median(values):.1f} s, longest {max(values):.1f} s"
         for name, values in values_s.items()
     )
     return chart(

@@ -20,7 +20,7 @@ from chaos.campaigns.campaign import (
     resume_campaign,
 )
 from chaos.campaigns.figures import totals
-from chaos.campaigns.journal import Journal, read_journal
+from chaos.campaigns.journal import CampaignJournal, read_journal
 from chaos.campaigns.limits import Limits, load_limits
 from chaos.campaigns.report import CAMPAIGN_REPORT, campaign_sentence, write_campaign_reports
 from chaos.cli.drill import RATE_MAX
@@ -181,7 +181,7 @@ def _default_folder() -> Path:
     return Path("campaigns") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
 
 
-def summary(journal: Journal) -> Mapping[str, object]:
+def summary(journal: CampaignJournal) -> Mapping[str, object]:
     """The campaign in figures, for scripts."""
     return {
         "verdict": journal.verdict.word,

@@ -11,12 +11,12 @@ import pytest
 from support.evidence.campaigns import BEGAN, a_run
 
 from chaos.campaigns.comparison import ALL, compare, corrected, rank_test
-from chaos.campaigns.journal import Journal
+from chaos.campaigns.journal import CampaignJournal
 
 
-def journal(*rtos_s: float, fault: str = "host-power-cut", first: int = 2) -> Journal:
+def journal(*rtos_s: float, fault: str = "host-power-cut", first: int = 2) -> CampaignJournal:
     runs = [a_run(first + n, rto_s=rto_s, fault=fault) for n, rto_s in enumerate(rtos_s)]
-    return Journal(folder=Path("c"), began=BEGAN, runs=tuple(runs))
+    return CampaignJournal(folder=Path("c"), began=BEGAN, runs=tuple(runs))
 
 
 def around(middle_s: float, count: int, seed: int) -> list[float]:

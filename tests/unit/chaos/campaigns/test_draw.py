@@ -39,7 +39,7 @@ def drawn(seed: int, n: int, limits: Limits, topology: str = "three-sites") -> C
     return draw(seed, n, make_catalogue([find_topology(topology)], limits), limits)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(SEEDS, st.integers(1, 1000), LIMITS, st.sampled_from(TOPOLOGIES))
 def test_a_drill_takes_what_is_drawn_and_it_keeps_to_the_limits(
     tmp_path_factory: pytest.TempPathFactory, seed: int, n: int, limits: Limits, topology: object
@@ -81,7 +81,7 @@ def known_s(faults: tuple[FaultStep, ...]) -> list[float]:
     ]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=60)
 @given(SEEDS, st.integers(1, 1000), st.sampled_from(TOPOLOGIES))
 def test_no_fault_strikes_into_the_void(seed: int, n: int, topology: object) -> None:
     """Who is to lead when it strikes surely does, and no host is struck twice at once."""
@@ -140,7 +140,7 @@ PINNED = (
 def test_many_runs_cover_every_fault_and_its_targets() -> None:
     limits = Limits()
     catalogue = make_catalogue([find_topology("three-sites")], limits)
-    cases = [draw(3, n, catalogue, limits) for n in range(1, 1500)]
+    cases = [draw(3, n, catalogue, limits) for n in range(1, 800)]
     faults = [step for case in cases for step in case.scenario.faults]
     assert {step.fault for step in faults} == set(DRAWN_FAULTS)
     assert {step.on for step in faults} >= {None, "whole", "healed", "new-primary"}

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 from support.evidence.campaigns import BEGAN, a_run
 
 from chaos.campaigns.figures import SEVERAL, Spread, coverage, rtos_s, totals
-from chaos.campaigns.journal import Confirmed, Journal, Shrunk, StruckTarget
+from chaos.campaigns.journal import CampaignJournal, Confirmed, Shrunk, StruckTarget
 from chaos.campaigns.report import campaign_sentence, render_campaign, render_campaign_junit
 
 CANARY = a_run(1, verdict="invalid", is_canary=True)
@@ -32,7 +32,7 @@ SHRUNK = Shrunk(
     runs=12,
     took_s=400.0,
 )
-JOURNAL = Journal(
+JOURNAL = CampaignJournal(
     folder=Path("c"),
     began=BEGAN,
     runs=(CANARY, a_run(2), CUT, TWO, FAILED),
