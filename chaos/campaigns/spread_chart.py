@@ -39,7 +39,8 @@ def spread_chart(chart_id: str, values_s: Mapping[str, Sequence[float]], title: 
         at = scale.at(median(values))
         parts.append(line(at, middle - 8, at, middle + 8, class_="predicted-end"))
     described = "; ".join(
-        f"{name}: {counted(len(values), 'run')}, median {median(values):.1f} s, longest {max(values):.1f} s"
+        f"{name}: {counted(len(values), 'run')}, median {median(values):.1f} s, "
+        f"longest {max(values):.1f} s"
         for name, values in values_s.items()
     )
     return chart(

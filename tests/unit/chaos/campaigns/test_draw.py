@@ -152,7 +152,7 @@ def test_many_runs_cover_every_fault_and_its_targets() -> None:
         for target in offer.targets
     }
     struck = {(step.fault, step.target.selector) for step in faults}
-    assert len(offered - struck) < 0.05 * len(offered)
+    assert len(offered - struck) < 0.1 * len(offered)
 
 
 def test_limits_that_leave_nothing_are_refused() -> None:
