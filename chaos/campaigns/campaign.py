@@ -20,7 +20,7 @@ from chaos.campaigns.canary import canary, is_canary
 from chaos.campaigns.catalogue import FaultCatalogue, make_catalogue
 from chaos.campaigns.confirm import Confirming
 from chaos.campaigns.draw import GENERATOR, SEED_BITS, Case, draw
-from chaos.campaigns.drilling import CaseDrilled, drill_case, line_of
+from chaos.campaigns.drilling import CaseDrilled, drill_case, hindered_by_the_machine, line_of
 from chaos.campaigns.journal import (
     FORMAT_VERSION,
     CampaignBegan,
@@ -202,11 +202,19 @@ class Campaign:
 
     def _run(self, n: int) -> None:
         case = self.case(n)
-        folder = self._folder / RUNS / f"{n:04}"
-        drilled = self._drill(case, self._folder / SCHEDULES / f"{n:04}.toml", folder)
-        if drilled is None:
-            return
-        line = line_of(case, drilled, self._folder, is_canary=is_canary(n))
+        folder, schedule = (
+            self._folder / RUNS / f"{n:04}",
+            self._folder / SCHEDULES / f"{n:04}.toml",
+        )
+        attempts: list[CaseDrilled] = []
+        while not attempts or (len(attempts) < 2 and hindered_by_the_machine(attempts[-1])):
+            if attempts:
+                self._say(f"run {n}: UNKNOWN, since the machine was too busy; once more")
+            drilled = self._drill(case, schedule, folder)
+            if drilled is None:
+                return
+            attempts.append(drilled)
+        line = line_of(case, attempts, self._folder, is_canary=is_canary(n))
         append(self._folder, line)
         self._say(progress(line))
 
@@ -253,11 +261,11 @@ def progress(line: RunDone) -> str:
 
 
 def put_aside(folder: Path) -> None:
-    """Move away what a run that broke off has left in its folder."""
+    """Move away what a run has left in its folder that broke off, or that the machine spoilt."""
     if not folder.exists():
         return
     number = 1
-    while (aside := folder.with_name(f"{folder.name}-broken-off-{number}")).exists():
+    while (aside := folder.with_name(f"{folder.name}-aside-{number}")).exists():
         number += 1
     folder.rename(aside)
 

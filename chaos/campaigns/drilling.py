@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from chaos.campaigns.draw import Case
 from chaos.campaigns.journal import RunDone, StruckTarget
+from chaos.checkers.load import LOAD_TOO_LOW
+from chaos.checkers.stalls import STALLED_LOAD
 from chaos.drill.launch import DrillEnd, DrillRequest, run_drill
 from chaos.evidence.events import Phase
 from chaos.evidence.run import Run
+from chaos.findings import Verdict
 from chaos.report.sentence import verdict_sentence
 from chaos.scenarios.fitting import fitted
 from chaos.scenarios.load import to_toml
@@ -23,6 +27,8 @@ from chaos.workloads.registry import WORKLOADS
 WORKERS = 2
 DEADLINE_S = 90.0
 """As ``bascule drill`` has them."""
+OF_THE_MACHINE = frozenset({LOAD_TOO_LOW, STALLED_LOAD})
+"""Findings about the instrument, not about the cluster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +92,20 @@ def replay_of(case: Case, schedule: Path, folder: Path, rate_per_s: float) -> st
     return shlex.join(str(word) for word in words)
 
 
-def line_of(case: Case, drilled: CaseDrilled, campaign: Path, *, is_canary: bool) -> RunDone:
-    """What the journal says of it."""
-    run, verdict = drilled.end.judged.run, drilled.end.judged.verdict
+def hindered_by_the_machine(drilled: CaseDrilled) -> bool:
+    """Whether a run is UNKNOWN for no other reason than that the load could not be driven as asked:
+    then the same case, run once more, tells more."""
+    verdict = drilled.end.judged.verdict
+    kinds = {finding.kind for finding in verdict.findings}
+    return drilled.end.ran and verdict.verdict is Verdict.UNKNOWN and kinds <= OF_THE_MACHINE
+
+
+def line_of(
+    case: Case, drilled: Sequence[CaseDrilled], campaign: Path, *, is_canary: bool
+) -> RunDone:
+    """What the journal says of a run: of its last attempt, and what all took."""
+    last = drilled[-1]
+    run, verdict = last.end.judged.run, last.end.judged.verdict
     cluster = case.topology.cluster
     worst = [
         finding.kind.word for finding in verdict.findings if finding.verdict == verdict.verdict
@@ -96,8 +113,8 @@ def line_of(case: Case, drilled: CaseDrilled, campaign: Path, *, is_canary: bool
     return RunDone(
         n=case.n,
         is_canary=is_canary,
-        folder=drilled.end.folder.relative_to(campaign.resolve()).as_posix(),
-        schedule=drilled.schedule.resolve().relative_to(campaign.resolve()).as_posix(),
+        folder=last.end.folder.relative_to(campaign.resolve()).as_posix(),
+        schedule=last.schedule.resolve().relative_to(campaign.resolve()).as_posix(),
         topology=case.topology.name,
         ttl_s=cluster.ttl_s,
         witness=cluster.witness,
@@ -114,8 +131,9 @@ def line_of(case: Case, drilled: CaseDrilled, campaign: Path, *, is_canary: bool
         rto_s=_rounded(verdict.rto_s),
         outages_s={site.site: _rounded(site.outage_s) for site in verdict.sites},
         started_at=verdict.started_at,
-        took_s=round(drilled.took_s, 1),
-        cost_s=_rounded(_cost_s(run, drilled.took_s)),
+        attempts=len(drilled),
+        took_s=round(sum(one.took_s for one in drilled), 1),
+        cost_s=_rounded(_cost_s(run, last.took_s)),
     )
 
 

@@ -85,9 +85,11 @@ class RunDone:
     rto_s: float | None
     outages_s: Mapping[str, float | None]
     """By site."""
+    attempts: int
+    """Two, where the first one was UNKNOWN because of the machine alone, and was put aside."""
     started_at: str
     took_s: float
-    """From before the boot to the written reports."""
+    """Of all attempts, from before the boot to the written reports."""
     cost_s: float | None
     """Of that, what is neither fault nor load: the boot, the final read, the judgement. None: the
     run broke off."""

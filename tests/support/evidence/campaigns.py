@@ -50,6 +50,7 @@ def a_run(
         split_brain=False,
         rto_s=rto_s,
         outages_s={"paris": rto_s, "orsay": 1.0},
+        attempts=1,
         started_at="2026-11-27T10:00:00.000Z",
         took_s=40.0,
         cost_s=9.5,

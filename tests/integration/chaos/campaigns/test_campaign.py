@@ -47,7 +47,7 @@ def test_a_campaign_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None
     assert (said["canaries"], said["found_out"], said["runs"]) == (1, 1, 1), done.stderr
     journal = read_journal(folder)
     assert [run.n for run in journal.runs] == [1, 2]
-    assert (folder / "runs" / "0002-broken-off-1" / "run.json").exists()
+    assert (folder / "runs" / "0002-aside-1" / "run.json").exists()
     [drawn] = journal.drawn
     # A busy machine may leave a run UNKNOWN; nothing may be found.
     assert done.returncode == {Verdict.VALID: 0, Verdict.UNKNOWN: 4}[journal.verdict]

@@ -85,5 +85,5 @@ def test_what_broke_off_is_put_aside_and_never_overwritten(tmp_path: Path) -> No
         (folder / "events.jsonl").write_text(str(number))
         put_aside(folder)
         assert not folder.exists()
-        aside = tmp_path / f"0007-broken-off-{number}" / "events.jsonl"
+        aside = tmp_path / f"0007-aside-{number}" / "events.jsonl"
         assert aside.read_text() == str(number)
