@@ -28,8 +28,8 @@ from cluster.topology.settings import SyncMode
 GENERATOR = 1
 """Raised when the same seed draws something else."""
 
-STEADY_S = 2.0
-"""Two hundred operations a site at the rate of the ledger: enough to see that all is well."""
+STEADY_S = 3.0
+"""A dozen operations a site at the least rate (``drilling.RATE_PER_S_MIN``)."""
 AFTER_HEAL_S = 1.0
 RECOVERY_S_MAX = 120.0
 """As the scenario of a lost site has it, which clones every PostgreSQL of it anew."""

@@ -27,6 +27,9 @@ from chaos.workloads.registry import WORKLOADS
 WORKERS = 2
 DEADLINE_S = 90.0
 """As ``bascule drill`` has them."""
+RATE_PER_S_MIN = 4.0
+"""That of ``bulk`` by default: a dozen operations a site in the steady state. With fewer, one more
+or less would decide whether the load was too low."""
 OF_THE_MACHINE = frozenset({LOAD_TOO_LOW, STALLED_LOAD})
 """Findings about the instrument, not about the cluster."""
 
@@ -54,7 +57,7 @@ def drill_case(
         case: what was drawn.
         schedule: the TOML file to write, which replays it.
         folder: the run folder, new.
-        rate_per_s: of the ledger; other workloads get as many more or fewer as by default.
+        rate_per_s: of the ledger; other workloads in proportion, but no fewer than are needed.
         pg_bindir: PostgreSQL's programs; None: the newest found.
 
     Raises:
@@ -67,7 +70,8 @@ def drill_case(
     kind = WORKLOADS[case.scenario.workload.kind]
     rate = kind.rate_per_s
     if rate_per_s is not None:
-        rate = round(rate * rate_per_s / DEFAULT_WORKLOAD.rate_per_s, 3)
+        share = rate_per_s / DEFAULT_WORKLOAD.rate_per_s
+        rate = max(round(rate * share, 3), min(rate, RATE_PER_S_MIN))
     request = DrillRequest(
         scenario=case.scenario,
         topology=fitted(case.topology, case.scenario),

@@ -77,7 +77,7 @@ TOPOLOGIES = (
     "rate_per_s",
     type=click.FloatRange(0, RATE_MAX, min_open=True),
     metavar="N",
-    help="Operations a second and site of the ledger; other workloads in proportion. [default: "
+    help="Operations a second and site of the ledger; others in proportion, 4 at least. [default: "
     "100]",
 )
 @click.option(
