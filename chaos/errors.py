@@ -90,6 +90,15 @@ class ScenarioError(ChaosError):
         self.problems = problems
 
 
+class CampaignError(ChaosError):
+    """A campaign cannot be run, or gone on with: the message names file, key and remedy."""
+
+    @classmethod
+    def of(cls, source: str, problems: tuple[Problem, ...]) -> CampaignError:
+        """Everything that is wrong with a file."""
+        return cls(describe(source, problems))
+
+
 def leaves(error: BaseException) -> list[BaseException]:
     """The error itself, or those of a group, however deep they are nested."""
     if isinstance(error, BaseExceptionGroup):

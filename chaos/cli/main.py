@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 import click
 
+from chaos.cli.campaign import campaign
 from chaos.cli.check import check, report
 from chaos.cli.compose import compose
 from chaos.cli.doctor import doctor
@@ -49,6 +50,7 @@ def bascule() -> None:
 
 for command in (
     drill,
+    campaign,
     scenarios,
     topologies,
     lint_command,

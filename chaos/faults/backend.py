@@ -10,7 +10,15 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 
-from chaos.faults.base import NO_PARAMS, FaultKind, FaultParams, FaultWords, Stage, nothing_to_undo
+from chaos.faults.base import (
+    NO_PARAMS,
+    Chances,
+    FaultKind,
+    FaultParams,
+    FaultWords,
+    Stage,
+    nothing_to_undo,
+)
 from chaos.faults.programs import client_backends, nothing_there, processes_of, wait_processes
 from chaos.faults.targets import HOSTS, Victim
 from chaos.wording import joined
@@ -75,6 +83,8 @@ BACKEND_KILL = FaultKind(
     effect=lambda params: "unpredicted",
     strike=kill,
     undo=nothing_to_undo,
+    # A replica may have no client, and is then refused.
+    chances=Chances(alone=True, targets=("primary",)),
     draw=lambda random: NO_PARAMS,
     impossible=has_no_postgres,
 )

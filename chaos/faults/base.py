@@ -12,8 +12,8 @@ from random import Random
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast
 
 from chaos.errors import AbilityError
-from chaos.faults.targets import FORMS, Selector, Target, Victim
-from cluster.substrates.base import name_of_ability
+from chaos.faults.targets import DCS_HOSTS, FORMS, LINKS, SITES, Selector, Target, Victim
+from cluster.substrates.base import DiskBreakable, name_of_ability
 from cluster.toml.reader import TomlTable
 from cluster.topology.model import Topology
 
@@ -114,6 +114,26 @@ def always_possible(params: FaultParams, topology: Topology, hosts: Sequence[str
     return None
 
 
+Family = Literal["hosts", "links", "sites", "etcd", "disks", "operators"]
+"""What campaigns turn on and off together (swarm testing)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chances:
+    """How a campaign draws a fault, beside its parameters (``chaos/campaigns``)."""
+
+    weight: float = 1.0
+    """How often, next to the other faults: twice as often with 2."""
+    family: Family | None = None
+    """None: by whom it strikes (``FaultKind.family``)."""
+    targets: tuple[Selector, ...] | None = None
+    """Whom of ``takes`` it is drawn to strike; None: all of them."""
+    alone: bool | None = None
+    """It strikes a whole cluster only, and nothing else strikes until the cluster is whole again:
+    because it takes a copy of the data away for good, or because a broken cluster refuses it. None:
+    where it asks the cluster itself (``FaultKind.is_alone``)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultKind(Generic[P]):
     """A kind of fault."""
@@ -146,6 +166,30 @@ class FaultKind(Generic[P]):
     that nothing but its undoing starts again."""
     worded: Callable[[P], FaultWords] | None = None
     """Its words where they depend on its parameters; None: ``words``."""
+    chances: Chances = Chances()
+    """How a campaign draws it, if ``draw`` is there."""
+
+    @property
+    def family(self) -> Family:
+        """With which other faults campaigns turn it on and off."""
+        if self.chances.family is not None:
+            return self.chances.family
+        if DiskBreakable in self.needs:
+            return "disks"
+        if not self.needs:
+            return "operators"
+        if "dcs" in self.takes or set(self.takes) <= {*DCS_HOSTS, "host"}:
+            return "etcd"
+        return "sites" if set(self.takes) <= {*SITES, *LINKS} else "hosts"
+
+    @property
+    def is_alone(self) -> bool:
+        """Campaigns have nothing else broken beside it. A fault that needs no ability of the
+        substrate goes through Patroni, and one of etcd as a whole through etcd: both refuse while
+        much is broken."""
+        if self.chances.alone is not None:
+            return self.chances.alone
+        return not self.needs or "dcs" in self.takes
 
     def stays(self, params: P) -> bool:
         """With these parameters it stays until it is undone."""

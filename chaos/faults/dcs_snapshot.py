@@ -12,6 +12,7 @@ import anyio
 
 from chaos.faults.base import (
     NO_PARAMS,
+    Chances,
     FaultKind,
     FaultParams,
     FaultWords,
@@ -67,5 +68,6 @@ DCS_SNAPSHOT = FaultKind(
     effect=lambda params: "none",
     strike=back_up,
     undo=nothing_to_undo,
+    chances=Chances(weight=0.2),  # a backup alone breaks nothing
     draw=lambda random: NO_PARAMS,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chaos.faults.base import NO_PARAMS, FaultKind, FaultParams, FaultWords, Stage
+from chaos.faults.base import NO_PARAMS, Chances, FaultKind, FaultParams, FaultWords, Stage
 from chaos.faults.dcs_stop import of_etcd
 from chaos.faults.roles import only_with
 from chaos.faults.targets import Victim
@@ -86,6 +86,7 @@ DCS_WIPED = FaultKind(
     effect=lambda params: "unpredicted",
     strike=wipe,
     undo=join_anew,
+    chances=Chances(alone=True),  # its heal asks a majority of etcd
     draw=lambda random: NO_PARAMS,
     impossible=too_few,
 )

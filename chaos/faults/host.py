@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chaos.faults.base import NO_PARAMS, FaultKind, FaultParams, FaultWords, Stage
+from chaos.faults.base import NO_PARAMS, Chances, FaultKind, FaultParams, FaultWords, Stage
 from chaos.faults.targets import HOSTS, Victim
 from chaos.wording import joined, possessive
 from cluster.substrates.base import Killable
@@ -60,6 +60,7 @@ HOST_POWER_CUT = FaultKind(
     effect=lambda params: "power-off",
     strike=cut_power,
     undo=give_power_back,
+    chances=Chances(weight=2.0),
     draw=lambda random: NO_PARAMS,
     impossible=would_end_the_load,
 )

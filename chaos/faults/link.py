@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaos.faults.base import NO_PARAMS, FaultKind, FaultParams, FaultWords, Stage
+from chaos.faults.base import NO_PARAMS, Chances, FaultKind, FaultParams, FaultWords, Stage
 from chaos.faults.packets import both_ways, seen_silent
 from chaos.faults.targets import HOSTS, Victim
 from chaos.wording import links_of
@@ -38,5 +38,6 @@ LINK_CUT = FaultKind(
     effect=lambda params: "silence",
     strike=pull,
     undo=plug_in,
+    chances=Chances(family="links"),
     draw=lambda random: NO_PARAMS,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chaos.errors import FormatError
-from chaos.faults.base import FaultKind, FaultParams, FaultWords, Stage
+from chaos.faults.base import Chances, FaultKind, FaultParams, FaultWords, Stage
 from chaos.faults.packets import both_ways, seen_silent
 from chaos.faults.targets import HOSTS, Victim
 from chaos.wording import links_of
@@ -79,6 +79,7 @@ LINK_FLAP = FaultKind(
     effect=lambda params: "unpredicted",
     strike=flap,
     undo=steady,
+    chances=Chances(family="links"),
     draw=lambda random: LinkFlapParams(
         down_s=float(random.randint(1, 8)), up_s=float(random.randint(1, 8))
     ),

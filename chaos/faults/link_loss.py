@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chaos.errors import FormatError
-from chaos.faults.base import FaultKind, FaultParams, FaultWords
+from chaos.faults.base import Chances, FaultKind, FaultParams, FaultWords
 from chaos.faults.packets import NEEDS, Cut, both_ways, dropping, lifting
 from chaos.faults.targets import HOSTS, Victim
 from chaos.wording import links_of
@@ -63,5 +63,6 @@ LINK_LOSS = FaultKind(
     effect=lambda params: "unpredicted",
     strike=dropping(cut_of),
     undo=lifting(cut_of),
+    chances=Chances(family="links"),
     draw=lambda random: LinkLossParams(loss_percent=float(random.randint(5, 40))),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from chaos.faults.base import FaultKind, FaultParams, FaultWords
+from chaos.faults.base import Chances, FaultKind, FaultParams, FaultWords
 from chaos.faults.packets import NEEDS, Cut, Way, both_ways, dropping, lifting
 from chaos.faults.targets import HOSTS, Victim
 from chaos.wording import links_of
@@ -69,5 +69,6 @@ LINK_CUT_ONE_WAY = FaultKind(
     effect=lambda params: "unpredicted",
     strike=dropping(cut_of),
     undo=lifting(cut_of),
+    chances=Chances(family="links"),
     draw=lambda random: OneWayParams(direction=random.choice(DIRECTIONS)),
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from chaos.faults.base import Effect, FaultKind, FaultParams, FaultWords, Stage
+from chaos.faults.base import Chances, Effect, FaultKind, FaultParams, FaultWords, Stage
 from chaos.faults.targets import SITES, Victim
 from chaos.wording import joined
 from cluster.errors import ClusterError
@@ -182,6 +182,7 @@ LINK_SLOW = FaultKind(
     effect=effect,
     strike=slow_down,
     undo=give_back,
+    chances=Chances(family="links"),
     draw=draw,
     impossible=would_slow_nothing,
 )

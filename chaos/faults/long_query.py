@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pkgutil import resolve_name
 
-from chaos.faults.base import FaultKind, FaultParams, FaultWords, Stage
+from chaos.faults.base import Chances, FaultKind, FaultParams, FaultWords, Stage
 from chaos.faults.targets import HOSTS, Victim
 from chaos.wording import joined
 from cluster.errors import ClusterError
@@ -98,6 +98,8 @@ LONG_QUERY = FaultKind(
     effect=lambda params: "unpredicted",
     strike=ask,
     undo=end,
+    # A host that is named may be the primary, which replays nothing.
+    chances=Chances(targets=("replicas",)),
     draw=lambda random: LongQueryParams(query_s=random.uniform(10.0, QUERY_S)),
     impossible=has_no_replica,
 )

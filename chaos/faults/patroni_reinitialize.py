@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chaos.faults.base import (
     NO_PARAMS,
+    Chances,
     FaultKind,
     FaultParams,
     FaultWords,
@@ -66,6 +67,8 @@ PATRONI_REINITIALIZE = FaultKind(
     effect=lambda params: "unpredicted",
     strike=reinitialize,
     undo=nothing_to_undo,
+    # One copy at a time, as with ``host-wiped``.
+    chances=Chances(targets=("replica",)),
     draw=lambda random: NO_PARAMS,
     impossible=only_with("postgres", KEY),
 )

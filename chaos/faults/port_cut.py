@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chaos.errors import FormatError
-from chaos.faults.base import FaultKind, FaultParams, FaultWords, Stage
+from chaos.faults.base import Chances, FaultKind, FaultParams, FaultWords, Stage
 from chaos.faults.packets import NEEDS, Cut, both_ways, drop, lift
 from chaos.faults.targets import HOSTS, Victim
 from chaos.wording import joined
@@ -103,5 +103,6 @@ PORT_CUT = FaultKind(
     effect=lambda params: "unpredicted",
     strike=strike,
     undo=undo,
+    chances=Chances(family="links"),
     draw=lambda random: PortCutParams(port=random.choice(list(SERVICES))),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chaos.faults.base import FaultKind, FaultParams, FaultWords, Stage
+from chaos.faults.base import Chances, FaultKind, FaultParams, FaultWords, Stage
 from chaos.faults.packets import NEEDS, Cut, both_ways, drop, lift, others
 from chaos.faults.targets import LINKS, Victim, layout_of, link_ends
 from chaos.wording import joined, plural
@@ -78,5 +78,6 @@ SITE_LINK_CUT = FaultKind(
     effect=lambda params: "unpredicted",
     strike=strike,
     undo=undo,
+    chances=Chances(family="links"),
     draw=lambda random: SiteLinkCutParams(one_way=random.random() < 0.5),
 )

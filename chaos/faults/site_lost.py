@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import anyio
 
 from chaos.faults import dcs_wiped
-from chaos.faults.base import NO_PARAMS, FaultKind, FaultParams, FaultWords, Stage
+from chaos.faults.base import NO_PARAMS, Chances, FaultKind, FaultParams, FaultWords, Stage
 from chaos.faults.site_power import cannot_lose_its_power, cut_power, sites_in_words, split
 from chaos.faults.targets import SITES, Victim, find_victim, layout_of
 from chaos.wording import joined
@@ -108,6 +108,7 @@ SITE_LOST = FaultKind(
     effect=lambda params: "power-off",
     strike=lose,
     undo=build_anew,
+    chances=Chances(alone=True),  # with its disks a copy of the data is lost
     draw=lambda random: NO_PARAMS,
     impossible=cannot_be_built_anew,
 )

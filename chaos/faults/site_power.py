@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import anyio
 
-from chaos.faults.base import NO_PARAMS, FaultKind, FaultParams, FaultWords, Stage
+from chaos.faults.base import NO_PARAMS, Chances, FaultKind, FaultParams, FaultWords, Stage
 from chaos.faults.targets import SITES, Victim
 from chaos.wording import joined, plural
 from cluster.errors import HostError
@@ -176,6 +176,7 @@ SITE_POWER_CUT = FaultKind(
     effect=lambda params: "power-off",
     strike=cut_power,
     undo=give_power_back,
+    chances=Chances(weight=2.0),
     draw=lambda random: NO_PARAMS,
     impossible=cannot_lose_its_power,
 )

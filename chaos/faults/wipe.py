@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chaos.faults.base import NO_PARAMS, FaultKind, FaultParams, FaultWords, Stage
+from chaos.faults.base import NO_PARAMS, Chances, FaultKind, FaultParams, FaultWords, Stage
 from chaos.faults.host import cut_power, give_power_back, would_end_the_load
 from chaos.faults.programs import nothing_there
 from chaos.faults.targets import HOSTS, Victim
@@ -57,6 +57,8 @@ HOST_WIPED = FaultKind(
     effect=lambda params: "power-off",
     strike=wipe,
     undo=come_back_empty,
+    # One copy at a time: with two gone, what was acknowledged may be gone with them.
+    chances=Chances(alone=True, targets=("primary", "replica", "any")),
     draw=lambda random: NO_PARAMS,
     impossible=impossible,
 )

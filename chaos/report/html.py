@@ -116,7 +116,7 @@ def compose_page(run: Run, verdict: VerdictFile) -> Page:
     said = verdict.rto_predicted_s
     prediction = said.of_rto if said else None
     return Page(
-        style=_style(),
+        style=style_sheet(),
         title=info.scenario.title,
         description=info.scenario.description,
         word=verdict.verdict.word,
@@ -261,6 +261,6 @@ def _template() -> Template:
 
 
 @cache
-def _style() -> Markup:
+def style_sheet() -> Markup:
     """The style sheet, ours and without ``<``, so that it can stand in the page as it is."""
     return Markup(resources.files("chaos.report").joinpath("report.css").read_text("utf-8"))

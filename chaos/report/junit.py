@@ -42,17 +42,17 @@ def render_junit(run: Run, verdict: VerdictFile) -> str:
         "time": f"{course.end_s(run):.3f}",
     }
     root = ET.Element("testsuites", {"name": "bascule", **shared})
-    name = f"bascule.{_clean(verdict.scenario)}"
+    name = f"bascule.{clean(verdict.scenario)}"
     suite = ET.SubElement(
         root,
         "testsuite",
-        {"name": name, **shared, "skipped": "0", "timestamp": _clean(verdict.started_at)},
+        {"name": name, **shared, "skipped": "0", "timestamp": clean(verdict.started_at)},
     )
     _properties(suite, run, verdict)
     for checker in checkers:
         found = [finding for finding in verdict.findings if finding.checker == checker.name]
         _case(suite, name, checker, found)
-    ET.SubElement(suite, "system-out").text = _clean(verdict_sentence(run, verdict))
+    ET.SubElement(suite, "system-out").text = clean(verdict_sentence(run, verdict))
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -79,7 +79,7 @@ def _properties(suite: ET.Element, run: Run, verdict: VerdictFile) -> None:
     }
     properties = ET.SubElement(suite, "properties")
     for name, value in values.items():
-        ET.SubElement(properties, "property", {"name": _clean(name), "value": _clean(value)})
+        ET.SubElement(properties, "property", {"name": clean(name), "value": clean(value)})
 
 
 def _case(
@@ -93,16 +93,16 @@ def _case(
     tags = {Verdict.INVALID: "failure", Verdict.UNKNOWN: "error"}
     for finding in findings:
         if finding.verdict in tags:
-            attributes = {"type": finding.kind.word, "message": _clean(finding.summary)}
+            attributes = {"type": finding.kind.word, "message": clean(finding.summary)}
             ET.SubElement(case, tags[finding.verdict], attributes).text = _evidence(finding)
     if checker.unseen:
         gaps = checker.unseen
         attributes = {
             "type": NOT_LOOKED_AT,
-            "message": _clean(f"Could not be looked at: {gaps[0]}"),
+            "message": clean(f"Could not be looked at: {gaps[0]}"),
         }
         lines = [*gaps[:EVIDENCE_LINES_MAX], *(["..."] if len(gaps) > EVIDENCE_LINES_MAX else [])]
-        ET.SubElement(case, "error", attributes).text = _clean("\n".join(lines))
+        ET.SubElement(case, "error", attributes).text = clean("\n".join(lines))
 
 
 def _evidence(finding: Finding) -> str:
@@ -113,13 +113,13 @@ def _evidence(finding: Finding) -> str:
     more = len(finding.evidence) - len(lines)
     if more > 0:
         lines.append(f"... and {more:,} more in verdict.json")
-    return _clean("\n".join(lines))
+    return clean("\n".join(lines))
 
 
 def _or_unknown(value: float | None) -> str:
     return "" if value is None else str(value)
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """``text`` without characters that would make the file unreadable."""
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)

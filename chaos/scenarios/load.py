@@ -1,8 +1,8 @@
-"""Reads scenarios from TOML (docs/use/scenarios.md)."""
+"""Reads scenarios from TOML (docs/use/scenarios.md), and writes them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any, get_args
 
@@ -25,7 +25,7 @@ from chaos.workloads.registry import DEFAULT as DEFAULT_WORKLOAD
 from chaos.workloads.registry import WORKLOADS
 from cluster.errors import Problem
 from cluster.toml.builtin import Catalogue, TomlText
-from cluster.toml.reader import TomlDocument, TomlTable, one_of
+from cluster.toml.reader import TomlDocument, TomlTable, one_of, quote
 from cluster.topology.load import DISKS, builtin_topologies
 from cluster.topology.settings import SyncMode
 
@@ -71,6 +71,67 @@ def scenario_source(name: str) -> str:
         ScenarioError: there is none of that name.
     """
     return _CATALOG.built_in(name).text
+
+
+def to_toml(scenario: Scenario) -> str:
+    """A scenario as TOML; ``load_scenario`` reads the same one back.
+
+    What says nothing is left out: an optional key without a value, a parameter that was not asked.
+    """
+    expect, workload = scenario.expect, scenario.workload
+    head: dict[str, object] = {
+        "name": scenario.name,
+        "title": scenario.title,
+        "description": scenario.description or None,
+        "durability": scenario.durability,
+        "topology": scenario.topology,
+        "disk": scenario.disk,
+        "steady_s": scenario.steady_s,
+        "fault_s": scenario.fault_s,
+        "heal_when_service_is_back": scenario.heal_when_service_is_back,
+        "after_heal_s": scenario.after_heal_s,
+        "recovery_s_max": scenario.recovery_s_max,
+    }
+    tables: list[tuple[str, dict[str, object]]] = [("", head)]
+    if scenario.postgresql:
+        tables.append(("[postgresql]", dict(scenario.postgresql)))
+    options = {item.name: getattr(workload.options, item.name) for item in fields(workload.options)}
+    tables.append(("[workload]", {"kind": workload.kind, **options}))
+    tables += [("[[fault]]", _keys_of(step)) for step in scenario.faults]
+    limits = {item.name: getattr(expect, item.name) for item in fields(expect)}
+    tables.append(("[expect]", limits))
+    return "\n".join("\n".join([*_heading(name), *_lines(keys)]) + "\n" for name, keys in tables)
+
+
+def _keys_of(step: FaultStep) -> dict[str, object]:
+    at_s = step.at_s if step.at_s_max is None else [step.at_s, step.at_s_max]
+    is_bound = step.on is not None
+    return {
+        "fault": step.fault,
+        "target": str(step.target),
+        **({"on": step.on, "after_s": step.after_s} if is_bound else {"at_s": at_s}),
+        "heal_at_s": step.heal_at_s,
+        "heal_on": step.heal_on,
+        "heal_after_s": step.heal_after_s,
+        **{item.name: getattr(step.params, item.name) for item in fields(step.params)},
+    }
+
+
+def _heading(name: str) -> list[str]:
+    return [name] if name else []
+
+
+def _lines(keys: Mapping[str, object]) -> list[str]:
+    return [f"{key} = {_shown(value)}" for key, value in keys.items() if value is not None]
+
+
+def _shown(value: object) -> str:
+    """A value as TOML has it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return f"[{', '.join(_shown(item) for item in value)}]"
+    return quote(value) if isinstance(value, str) else repr(value)
 
 
 def _read(found: TomlText) -> Scenario:

@@ -1,0 +1,1 @@
+"""Campaigns: many drills whose schedules are drawn, and what they find together."""

@@ -1,0 +1,294 @@
+"""A campaign: runs one after another, each written down before the next begins.
+
+What was killed is gone on with: the folder says what the campaign was asked to be, and the journal
+which runs are done. A run that broke off has no line; its folder is put aside, and it is run again.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from chaos.campaigns import limits as limits_file
+from chaos.campaigns.canary import canary, is_canary
+from chaos.campaigns.catalogue import FaultCatalogue, make_catalogue
+from chaos.campaigns.confirm import Confirming
+from chaos.campaigns.draw import GENERATOR, SEED_BITS, Case, draw
+from chaos.campaigns.drilling import CaseDrilled, drill_case, hindered_by_the_machine, line_of
+from chaos.campaigns.journal import (
+    FORMAT_VERSION,
+    CampaignBegan,
+    CampaignJournal,
+    RunDone,
+    append,
+    read_journal,
+)
+from chaos.campaigns.limits import Limits, load_limits
+from chaos.errors import CampaignError, OutputError
+from cluster.errors import ClusterError
+from cluster.substrates.kind import Say
+from cluster.substrates.lab.enter import handled
+from cluster.substrates.registry import DEFAULT as LAB
+from cluster.substrates.registry import SUBSTRATES
+from cluster.topology.load import load_topology
+from cluster.topology.load import to_toml as topology_toml
+from cluster.topology.model import Topology
+
+LIMITS = "limits.toml"
+TOPOLOGIES = "topologies"
+RUNS = "runs"
+SCHEDULES = "schedules"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How long a campaign goes on; at least one of the two."""
+
+    runs: int | None = None
+    minutes: float | None = None
+    """Of all that it has done, also before it was gone on with. The last run may end later."""
+
+    def is_spent(self, journal: CampaignJournal) -> bool:
+        """Whether there is nothing left of it."""
+        if self.runs is not None and len(journal.runs) >= self.runs:
+            return True
+        return self.minutes is not None and journal.took_s >= self.minutes * 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignEnd:
+    """How a campaign ended."""
+
+    journal: CampaignJournal
+    stopped_by: signal.Signals | None
+
+
+def begin_campaign(  # noqa: PLR0913 (what a campaign is asked to be)
+    folder: Path,
+    *,
+    topologies: Sequence[Topology],
+    limits: Limits,
+    budget: Budget,
+    seed: int | None,
+    rate_per_s: float | None,
+) -> CampaignJournal:
+    """Make the folder of a campaign, with all that it is drawn from.
+
+    Args:
+        folder: new or empty.
+        topologies: to draw from, with different names.
+        limits: of what is drawn.
+        budget: how long it is to go on.
+        seed: of the campaign; None: one by chance.
+        rate_per_s: of the load; None: the default of each workload.
+
+    Raises:
+        CampaignError: two topologies have one name, or the limits leave nothing to draw.
+        OutputError: the folder is in use, or cannot be made.
+        PrerequisiteError: this machine lacks something.
+    """
+    names = [topology.name for topology in topologies]
+    if doubled := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise CampaignError(f"--topology {doubled[0]}: asked for twice; give each once")
+    place = SUBSTRATES[LAB].prepare(None, lambda text: None)
+    began = CampaignBegan(
+        format_version=FORMAT_VERSION,
+        generator=GENERATOR,
+        seed=random.SystemRandom().getrandbits(SEED_BITS) if seed is None else seed,
+        topologies=tuple(names),
+        rate_per_s=rate_per_s,
+        has_disks=_has_disks(topologies[0]),
+        runs=budget.runs,
+        minutes=budget.minutes,
+        started_at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z",
+        versions=place.versions,
+    )
+    for ground in make_catalogue(topologies, limits, has_disks=began.has_disks).grounds:
+        if not ground.offers:
+            name = ground.topology.name
+            raise CampaignError(f"the limits leave no fault for the topology {name}; allow more")
+    _make_folder(folder)
+    (folder / LIMITS).write_text(limits_file.to_toml(limits), encoding="utf-8")
+    (folder / TOPOLOGIES).mkdir()
+    for topology in topologies:
+        path = folder / TOPOLOGIES / f"{topology.name}.toml"
+        path.write_text(topology_toml(topology), encoding="utf-8")
+    append(folder, began)  # last: a folder without it has no campaign
+    return read_journal(folder)
+
+
+def resume_campaign(folder: Path) -> CampaignJournal:
+    """What a campaign has done so far, to be gone on with.
+
+    Raises:
+        CampaignError: there is none, or this version draws something else.
+    """
+    journal = read_journal(folder)
+    if journal.began.generator != GENERATOR:
+        raise CampaignError(
+            f"{folder}: its runs were drawn by generator {journal.began.generator}, and this "
+            f"version has {GENERATOR}: go on with the version that began it, or begin anew; each "
+            "schedule there is replayed by any version (bascule drill FILE)"
+        )
+    return journal
+
+
+class Campaign:
+    """Carries a campaign on until its budget is spent, or it is stopped.
+
+    Args:
+        journal: what it has done so far.
+        budget: how long it goes on.
+        say: is told of each step.
+        pg_bindir: PostgreSQL's programs; None: the newest found.
+        shrinks: whether failing runs are replayed and made smaller.
+    """
+
+    def __init__(
+        self,
+        journal: CampaignJournal,
+        budget: Budget,
+        say: Say,
+        *,
+        pg_bindir: Path | None = None,
+        shrinks: bool = True,
+    ) -> None:
+        self._journal = journal
+        self._folder = journal.folder
+        self._budget = budget
+        self._say = say
+        self._pg_bindir = pg_bindir
+        self._limits = load_limits(self._folder / LIMITS)
+        self._catalogue = self._made_catalogue()
+        self._stopped_by: signal.Signals | None = None
+        self._confirming = Confirming(self._folder, self._drill, say) if shrinks else None
+
+    def run(self) -> CampaignEnd:
+        """Run what is left.
+
+        Raises:
+            PrerequisiteError: this machine lacks something.
+            OSError, OutputError: the folder cannot be written.
+        """
+        with self._stoppable():
+            while self._stopped_by is None and not self._is_done():
+                pass
+        return CampaignEnd(journal=self._journal, stopped_by=self._stopped_by)
+
+    def _is_done(self) -> bool:
+        """Take one step; whether none was left."""
+        failed = None if self._confirming is None else self._confirming.next_of(self._journal)
+        if failed is not None and self._confirming is not None:
+            self._confirming.take(failed, self.case(failed.n), self._journal)
+        elif not self._budget.is_spent(self._journal):
+            self._run(len(self._journal.runs) + 1)
+        else:
+            return True
+        self._journal = read_journal(self._folder)
+        return False
+
+    def case(self, n: int) -> Case:
+        """What run ``n`` is: a canary, or drawn."""
+        began = self._journal.began
+        if is_canary(n):
+            return canary(began.seed, n, has_disks=began.has_disks)
+        return draw(began.seed, n, self._catalogue, self._limits)
+
+    def _run(self, n: int) -> None:
+        case = self.case(n)
+        folder, schedule = (
+            self._folder / RUNS / f"{n:04}",
+            self._folder / SCHEDULES / f"{n:04}.toml",
+        )
+        attempts: list[CaseDrilled] = []
+        while not attempts or (len(attempts) < 2 and hindered_by_the_machine(attempts[-1])):
+            if attempts:
+                self._say(f"run {n}: UNKNOWN, since the machine was too busy; once more")
+            drilled = self._drill(case, schedule, folder)
+            if drilled is None:
+                return
+            attempts.append(drilled)
+        line = line_of(case, attempts, self._folder, is_canary=is_canary(n))
+        append(self._folder, line)
+        self._say(progress(line))
+
+    def _drill(self, case: Case, schedule: Path, folder: Path) -> CaseDrilled | None:
+        """Run a case into a folder; None where it was stopped."""
+        if self._stopped_by is not None:
+            return None
+        put_aside(folder)
+        drilled = drill_case(
+            case,
+            schedule=schedule,
+            folder=folder,
+            rate_per_s=self._journal.began.rate_per_s,
+            pg_bindir=self._pg_bindir,
+        )
+        self._stopped_by = self._stopped_by or drilled.end.stopped_by
+        return None if self._stopped_by is not None else drilled
+
+    def _made_catalogue(self) -> FaultCatalogue:
+        began = self._journal.began
+        folder = self._folder / TOPOLOGIES
+        topologies = [load_topology(folder / f"{name}.toml") for name in began.topologies]
+        return make_catalogue(topologies, self._limits, has_disks=began.has_disks)
+
+    def _stoppable(self) -> AbstractContextManager[None]:
+        """Between two drills a signal stops the campaign; during a drill, that drill first."""
+
+        def stop(number: int, _: FrameType | None) -> None:
+            self._stopped_by = signal.Signals(number)
+
+        return handled(stop)
+
+
+def progress(line: RunDone) -> str:
+    """A run in one line."""
+    what = ", ".join(str(one) for one in line.faults)
+    rto = "" if line.rto_s is None else f", rto {line.rto_s:.1f} s"
+    kind = " (canary)" if line.is_canary else ""
+    found = f" ({', '.join(line.findings)})" if line.findings else ""
+    place = f"{line.topology}, ttl {line.ttl_s}{', witness' if line.witness else ''}"
+    word = line.verdict.upper()
+    ended = f"run {line.n}{kind}: {word}{found}{rto}, {line.took_s:.0f} s"
+    return f"{ended}; {place}, {line.workload}: {what}"
+
+
+def put_aside(folder: Path) -> None:
+    """Move away what a run has left in its folder that broke off, or that the machine spoilt."""
+    if not folder.exists():
+        return
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}-aside-{number}")).exists():
+        number += 1
+    folder.rename(aside)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        is_used = any(folder.iterdir())
+    except OSError as error:
+        raise OutputError(f"--out {folder}: {error.strerror or error}") from error
+    if is_used:
+        words = "the folder is not empty; --resume goes on with a campaign"
+        raise OutputError(f"--out {folder}: {words}")
+    try:
+        SUBSTRATES[LAB].check_folder(folder)
+    except ClusterError as error:
+        raise OutputError(f"--out: {error}") from error
+
+
+def _has_disks(topology: Topology) -> bool:
+    """Whether this machine can have disks that break."""
+    try:
+        SUBSTRATES[LAB].check_topology(topology.with_layered_disks())
+    except ClusterError:
+        return False
+    return True

@@ -1,0 +1,60 @@
+"""A campaign on the lab: a canary that is found out, a kill -9, and the rest of it afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.commands.commands import LOW_LOAD, bascule, running, wait_until
+
+from chaos.campaigns.journal import read_journal
+from chaos.findings import Verdict
+from chaos.scenarios.load import load_scenario
+
+LIMITS = """
+faults_max = 1
+duration_s_max = 5
+families = ["etcd"]
+without = ["dcs-wiped", "dcs-restored"]
+workloads = ["ledger"]
+ttl_s_max = 20
+witness = "never"
+"""
+RUN_TIMEOUT_S = 120.0
+
+
+@pytest.mark.slow
+def test_a_campaign_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+    folder, limits = tmp_path / "campaign", tmp_path / "limits.toml"
+    limits.write_text(LIMITS)
+    options = ["--runs", "2", "--seed", "5", "--topology", "three-sites", *LOW_LOAD]
+    options += ["--limits", str(limits), "--out", str(folder)]
+    second = folder / "runs" / "0002" / "run.json"
+    with running("campaign", *options) as process:
+        wait_until(second.exists, timeout_s=RUN_TIMEOUT_S, what="the second run begins")
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    [canary] = read_journal(folder).runs
+    assert canary.is_canary
+    assert "lost-acknowledged-write" in canary.findings
+
+    done = bascule("campaign", "--resume", str(folder), "--json", timeout_s=RUN_TIMEOUT_S)
+    said: dict[str, Any] = json.loads(done.stdout)
+    assert (said["canaries"], said["found_out"], said["runs"]) == (1, 1, 1), done.stderr
+    journal = read_journal(folder)
+    assert [run.n for run in journal.runs] == [1, 2]
+    assert (folder / "runs" / "0002-aside-1" / "run.json").exists()
+    [drawn] = journal.drawn
+    # A busy machine may leave a run UNKNOWN; nothing may be found.
+    assert done.returncode == {Verdict.VALID: 0, Verdict.UNKNOWN: 4}[journal.verdict]
+    assert (drawn.lost, drawn.split_brain) == (0, False)
+    scenario = load_scenario(str(folder / drawn.schedule))
+    assert [step.fault for step in scenario.faults] == [one.fault for one in drawn.faults]
+    written = json.loads((folder / drawn.folder / "run.json").read_text())
+    assert f"bascule drill {folder / drawn.schedule} --topology" in written["command"]
+    assert (folder / "report.html").exists()
+    assert (folder / "junit.xml").exists()

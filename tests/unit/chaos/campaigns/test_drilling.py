@@ -1,0 +1,94 @@
+"""What the journal says of a drill, and when a run is made once more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.evidence.tiny import life, load
+from support.evidence.tiny import run as tiny_run
+
+from chaos.campaigns.canary import CANARIES, EVERY, canary, is_canary
+from chaos.campaigns.draw import Case
+from chaos.campaigns.drilling import CaseDrilled, hindered_by_the_machine, line_of, replay_of
+from chaos.checkers.load import LOAD_TOO_LOW
+from chaos.checkers.lost import LOST_WRITE
+from chaos.drill.launch import DrillEnd
+from chaos.findings import Finding, FindingKind, Verdict
+from chaos.judge.folder import Judged
+from chaos.judge.judging import build_verdict
+from cluster.topology.load import find_topology
+
+
+def drilled(folder: Path, *findings: tuple[FindingKind, Verdict]) -> CaseDrilled:
+    """A run of 50 s with load, and with these findings instead of its own."""
+    run = tiny_run(load(0.0, 50.0), events=life(fault_s=5.0))
+    found = tuple(Finding(kind=kind, verdict=verdict, summary="") for kind, verdict in findings)
+    worst = max((finding.verdict for finding in found), default=Verdict.VALID)
+    verdict = replace(build_verdict(run), findings=found, verdict=worst)
+    end = DrillEnd(
+        folder=folder / "runs" / "0007",
+        judged=Judged(run=run, verdict=verdict),
+        ran=True,
+        stopped_by=None,
+    )
+    return CaseDrilled(end=end, schedule=folder / "schedules" / "0007.toml", took_s=61.0)
+
+
+def case() -> Case:
+    return replace(canary(1, 21, has_disks=True), n=7)
+
+
+@pytest.mark.parametrize(
+    ("findings", "again"),
+    [
+        ([], False),
+        ([(LOAD_TOO_LOW, Verdict.UNKNOWN)], True),
+        ([(LOAD_TOO_LOW, Verdict.UNKNOWN), (LOST_WRITE, Verdict.UNKNOWN)], False),
+        ([(LOAD_TOO_LOW, Verdict.UNKNOWN), (LOST_WRITE, Verdict.INVALID)], False),
+    ],
+)
+def test_a_run_is_made_again_where_the_machine_alone_was_at_fault(
+    tmp_path: Path, findings: list[tuple[FindingKind, Verdict]], again: bool
+) -> None:
+    assert hindered_by_the_machine(drilled(tmp_path, *findings)) is again
+
+
+def test_the_line_is_that_of_the_last_attempt_with_what_all_took(tmp_path: Path) -> None:
+    first = drilled(tmp_path, (LOAD_TOO_LOW, Verdict.UNKNOWN))
+    line = line_of(case(), [first, drilled(tmp_path)], tmp_path, is_canary=False)
+    assert (line.n, line.verdict, line.findings, line.attempts) == (7, "valid", (), 2)
+    assert (line.folder, line.schedule) == ("runs/0007", "schedules/0007.toml")
+    assert (line.took_s, line.cost_s) == (122.0, 11.0), "of 61 s, 50 were load"
+    assert line.durability == "async"
+
+
+def test_findings_that_are_less_bad_than_the_verdict_are_left_out(tmp_path: Path) -> None:
+    worst, other = (LOST_WRITE, Verdict.INVALID), (LOAD_TOO_LOW, Verdict.UNKNOWN)
+    line = line_of(case(), [drilled(tmp_path, worst, other)], tmp_path, is_canary=False)
+    assert line.findings == (LOST_WRITE.word,)
+
+
+def test_the_replay_names_the_schedule_the_topology_the_rate_and_the_seed(tmp_path: Path) -> None:
+    words = replay_of(case(), tmp_path / "s.toml", tmp_path / "run", 20.0).split()
+    assert words[:3] == ["bascule", "drill", str(tmp_path / "s.toml")]
+    assert words[3:5] == ["--topology", str(tmp_path / "run" / "topology.toml")]
+    assert words[5:] == ["--rate", "20", "--seed", str(case().seed)]
+
+
+def test_one_run_in_twenty_is_a_canary_and_they_take_turns() -> None:
+    numbers = [n for n in range(1, 101) if is_canary(n)]
+    assert numbers == [1, 21, 41, 61, 81]
+    names = [canary(7, n, has_disks=True).scenario.name for n in numbers]
+    assert names == [CANARIES[index % len(CANARIES)] for index in range(len(numbers))]
+    assert EVERY == 20
+    without = {canary(7, n, has_disks=False).scenario.name for n in numbers}
+    assert without == {"async-loss", "wrong-failover-by-hand"}
+
+
+def test_a_canary_has_the_durability_that_its_scenario_asks_for() -> None:
+    found = canary(7, 21, has_disks=True)
+    assert found.scenario.name == "async-loss"
+    assert found.topology.cluster.durability == "async"
+    assert canary(7, 41, has_disks=True).topology == find_topology("three-sites")
