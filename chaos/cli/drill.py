@@ -19,7 +19,7 @@ from chaos.judge.exit_codes import COULD_NOT_RUN, INTERRUPTED, of_verdict
 from chaos.live.listeners import ListenPlace, parse_place
 from chaos.load.reads import READS_PER_S
 from chaos.scenarios.fitting import fitted
-from chaos.scenarios.load import builtin_scenarios, load_scenario
+from chaos.scenarios.load import builtin_scenarios, load_scenario, with_options
 from chaos.scenarios.model import WorkloadSpec
 from chaos.scenarios.rules import problems_of_pair
 from chaos.workloads.registry import WORKLOADS
@@ -61,6 +61,14 @@ WORKERS_MAX = 200
     "--workload",
     type=click.Choice(tuple(WORKLOADS)),
     help="What the load does (docs/use/scenarios.md). [default: the scenario's]",
+)
+@click.option(
+    "--option",
+    "workload_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the workload, as in [workload] of a scenario (isolation=serializable); may "
+    "be given several times.",
 )
 @patroni_options
 @click.option(
@@ -139,6 +147,7 @@ def drill(  # noqa: PLR0913 (one argument an option)
     substrate: str,
     durability: SyncMode | None,
     workload: str | None,
+    workload_options: tuple[str, ...],
     ttl_s: int | None,
     loop_wait_s: int | None,
     retry_timeout_s: int | None,
@@ -165,6 +174,8 @@ def drill(  # noqa: PLR0913 (one argument an option)
     what = load_scenario(scenario)
     if workload is not None and workload != what.workload.kind:
         what = replace(what, workload=WorkloadSpec(options=WORKLOADS[workload].options()))
+    if workload_options:
+        what = replace(what, workload=with_options(what.workload, workload_options))
     chosen = topology_name or what.topology or DEFAULT_TOPOLOGY
     topology = find_topology(chosen).with_settings(
         durability=durability or what.durability,

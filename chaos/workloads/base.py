@@ -20,7 +20,7 @@ from chaos.scenarios.model import WorkloadSpec
 from chaos.workloads.config import LoadConfig
 from chaos.workloads.journal import Journal
 from chaos.workloads.registry import WORKLOADS
-from replication import Storage, Transaction
+from replication import Isolation, Storage, Transaction
 
 WorkResult = Mapping[str, Scalar]
 """What an operation found out, for the history; empty where there is nothing to say."""
@@ -34,6 +34,8 @@ class Work:
     apply: Callable[[Transaction], Awaitable[WorkResult]]
     """The unit of work; may be called several times, always in a fresh transaction."""
     leaves_entry: bool = True
+    isolation: Isolation | None = None
+    """The server's default if None."""
     about: Mapping[str, Scalar] = field(default_factory=dict)
     """What the checkers must know of it, for the history."""
 

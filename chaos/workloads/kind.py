@@ -44,5 +44,10 @@ class WorkloadKind:
     checkers: tuple[str, ...] = ()
     """``module:name`` of each ``Checker`` that judges this workload alone, in the order of reports.
     """
+    judge: str = ""
+    """``module:function`` that judges the history of a run, for ``bascule judge``: from the ``Run``
+    and a level (None: the one that is promised) to a ``HistoryAnswer``. Empty: there is none."""
+    judged_as: str = ""
+    """The model of ``chaos/consistency/models.py`` that it is judged as."""
     shares_units: bool = False
     """Two sites send some of its units of work under one id (``shared.py``)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from chaos.workloads.append import APPEND
 from chaos.workloads.bulk import BULK
 from chaos.workloads.kind import WorkloadKind, WorkloadOptions
 from chaos.workloads.ledger import LEDGER
@@ -18,6 +19,7 @@ WORKLOADS: Mapping[str, WorkloadKind] = {
         LEDGER,
         TRANSFERS,
         BULK,
+        APPEND,
     )
 }
 """By their names, the default first."""

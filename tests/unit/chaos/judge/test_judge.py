@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from support.evidence import tiny
+from support.evidence.listed import LONG_FORK, listed, near, txn
 from support.evidence.marks import look, mark, with_reads
 from support.evidence.tiny import POWER_CUT, A, B, event, is_phase, life, op, read, run, scenario
 
@@ -232,6 +233,15 @@ def _bad_runs() -> Iterator[Run]:
         reads=[FinalRead(node=A, rows=(torn,), is_primary=True)],
         asked=scenario(workload=WorkloadSpec(options=BulkOptions())),
     )
+    yield listed(
+        [
+            txn("a", 1.0, "append 1 10"),
+            txn("b", 2.0, "read 1", ""),
+            near("c", 3.0, "read 1", "", after="a"),
+        ],
+        {1: "10"},
+    )
+    yield listed(LONG_FORK, {1: "10", 2: "20"})
     yield run(
         [*tiny.load(0.0, 50.0), op("x", 0.0, took_s=20.0, outcome="info")],
         reads=[FinalRead(node=A, state=(LedgerRow(id="0", content="7"),), is_primary=True)],
@@ -257,6 +267,7 @@ def test_the_checkers_of_a_workload_are_those_that_know_it() -> None:
     common = names["ledger"]
     assert names["transfers"] - common == {"total-kept", "balances"}
     assert names["bulk"] - common == {"chunks", "bulk-end"}
+    assert names["append"] - common == {"isolation"}
     assert set.union(*names.values()) == {checker.name for checker in CHECKERS}
 
 
