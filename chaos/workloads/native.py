@@ -38,6 +38,12 @@ class PlacedOperation:
         return "fail" if outcome == "already" else outcome
 
     @property
+    def name(self) -> str:
+        """What sentences call it."""
+        one = self.operation
+        return one.id if one.node is None else f"{one.id} on {one.node}"
+
+    @property
     def details(self) -> Mapping[str, Scalar]:
         """What a person needs to find it again, and to know where and when it was."""
         one = self.operation

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 
 from chaos.workloads.append import APPEND
 from chaos.workloads.bulk import BULK
+from chaos.workloads.counter import COUNTER
 from chaos.workloads.kind import WorkloadKind, WorkloadOptions
 from chaos.workloads.ledger import LEDGER
+from chaos.workloads.register import REGISTER
+from chaos.workloads.set import SET
 from chaos.workloads.transfers import TRANSFERS
 
 DEFAULT = LEDGER
@@ -20,6 +23,9 @@ WORKLOADS: Mapping[str, WorkloadKind] = {
         TRANSFERS,
         BULK,
         APPEND,
+        REGISTER,
+        COUNTER,
+        SET,
     )
 }
 """By their names, the default first."""

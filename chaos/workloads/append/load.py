@@ -29,6 +29,7 @@ from chaos.workloads.append import AppendOptions, IsolationName
 from chaos.workloads.append.micro import MicroOp, lists_written, written
 from chaos.workloads.base import SiteLoad, Work, WorkResult
 from chaos.workloads.config import LoadConfig
+from chaos.workloads.numbers import numbers_of
 from chaos.workloads.pacing import run_paced
 from chaos.workloads.reading import ReadWork, run_reads
 from replication import Isolation, Transaction
@@ -152,7 +153,7 @@ class Appends:
             random.Random(f"{config.seed}/{config.site}/{worker}/append")
             for worker in range(config.workers + 1)
         ]
-        first, step = _numbers(config)
+        first, step = numbers_of(config)
 
         def next_work(worker: int, n: int) -> Work:
             number = (first + worker + n * step) * VALUES_A_UNIT
@@ -232,9 +233,3 @@ def draw_micro_ops(
         )
         for place, key in enumerate(keys)
     )
-
-
-def _numbers(config: LoadConfig) -> tuple[int, int]:
-    """The number of a site's first worker, and how many workers all sites have."""
-    sites = config.sites or (config.site,)
-    return sites.index(config.site) * config.workers, len(sites) * config.workers

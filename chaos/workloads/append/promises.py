@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chaos.evidence.run import Run
-from chaos.timing.settings import commits_wait_for_standby
 from chaos.workloads.append import AppendOptions, IsolationName
 
 ReadPlace = Literal["primary", "everywhere"]
@@ -68,19 +67,3 @@ def promises_of(run: Run) -> tuple[LevelPromise, ...]:
     options = run.info.scenario.workload.options
     assert isinstance(options, AppendOptions)  # only such runs are judged here
     return tuple(one for one in PROMISES if one.isolation == options.isolation)
-
-
-def is_nothing_promised(run: Run) -> bool:
-    """Acknowledged writes may be lost by a failover, and there was one.
-
-    What was lost takes with it what others had read: no level holds over it, not even read
-    committed. The lost entries themselves are judged by what the scenario allows.
-    """
-    may_lose = not commits_wait_for_standby(run) or run.info.scenario.expect.lost_max > 0
-    timelines = {
-        operation.timeline
-        for history in run.histories
-        for operation in history.operations
-        if operation.timeline is not None
-    } | {final.timeline for final in run.final_reads if final.timeline is not None}
-    return may_lose and len(timelines) > 1

@@ -15,12 +15,12 @@ from chaos.workloads.append import IsolationName
 from chaos.workloads.append.check_isolation import (
     BROKEN_ISOLATION,
     CHECKER,
-    MISSED_WRITE,
     TOLD_ANOMALY,
     check,
 )
 from chaos.workloads.append.native import judge_run
 from chaos.workloads.append.promises import PROMISES
+from chaos.workloads.causal import MISSED_WRITE
 
 CLEAN = [
     txn("w1", 1.0, "append 1 10"),
@@ -144,7 +144,7 @@ def test_a_causal_read_sees_its_unit_and_what_was_acknowledged_before_it() -> No
         assert len(missing) == (missed is not None), seen
         if missed is not None:
             assert missing[0].verdict is Verdict.INVALID
-            assert f"without {missed}" in missing[0].summary
+            assert missing[0].evidence[0]["value"] == int(missed)
 
 
 def test_after_a_failover_that_may_lose_writes_nothing_is_promised() -> None:
