@@ -175,11 +175,15 @@ def _where(evidence: Mapping[str, Scalar]) -> str:
     """One transaction or operation: who, where in the file, and what it did."""
     rest = dict(evidence)
     name, did = rest.pop("transaction", None), rest.pop("did", None)
-    lines = [str(rest.pop(key)) for key in ("began_line", "ended_line") if key in rest]
+    places = {
+        word: [str(rest.pop(key)) for key in (f"began_{word}", f"ended_{word}") if key in rest]
+        for word in ("line", "operation")
+    }
     said = [
         f"{key} {value}" for key, value in rest.items() if not key.startswith(("began", "ended"))
     ]
-    if lines:
-        said.append(f"line{'s' if len(lines) > 1 else ''} {' to '.join(lines)}")
+    for word, some in places.items():
+        if some:
+            said.append(f"{word}{'s' if len(some) > 1 else ''} {' to '.join(some)}")
     told = ", ".join(said)
     return "".join([f"{name}: " if name else "", f"{did} ({told})" if did else told])

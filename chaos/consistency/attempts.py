@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from chaos.consistency.errors import HistoryValueError
+from chaos.consistency.errors import HistoryValueError, place_of
 from chaos.evidence.records import Scalar
 
 AttemptOutcome = Literal["ok", "fail", "info"]
@@ -55,7 +55,7 @@ class ClientAttempt:
         """Where it stands: ``line 4, to 7``; ``event 4, open`` where lines are not known."""
         if self.name:
             return self.name
-        begin = f"line {self.line:,}" if self.line else f"event {self.began + 1:,}"
+        begin = place_of(self.line) if self.line else f"event {self.began + 1:,}"
         if self.ended is None:
             return f"{begin}, open"
         return f"{begin}, to {self.end_line or self.ended + 1:,}"

@@ -11,6 +11,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from chaos.consistency.errors import place_of
 from chaos.evidence.records import Scalar
 
 READ = "read"
@@ -89,7 +90,7 @@ class Call:
         """Where it stands: ``line 4, to 7``; ``event 4, open`` where lines are not known."""
         if self.name:
             return self.name
-        begin = f"line {self.line:,}" if self.line else f"event {self.began + 1:,}"
+        begin = place_of(self.line) if self.line else f"event {self.began + 1:,}"
         if self.ended is None:
             return f"{begin}, open"
         return f"{begin}, to {self.end_line or self.ended + 1:,}"

@@ -116,9 +116,22 @@ class OrderInWords(Sequence[str]):
         return (self[index] for index in range(len(self)))
 
 
+def began_where(details: Mapping[str, Scalar]) -> str:
+    """Where a transaction of a file begins: ``line 7``, or ``operation 7``."""
+    word = "operation" if "began_operation" in details else "line"
+    return f"{word} {details.get(f'began_{word}')}"
+
+
+_ENDS = ("began", "ended")
+
+
 def _named(details: Mapping[str, Scalar]) -> str:
     """A transaction, so that a person finds it: by its operation in a run, by lines in a file."""
     if "operation" in details:
         return f"{details['operation']} on {details.get('node', 'an unknown node')}"
-    lines = [str(details[key]) for key in ("began_line", "ended_line") if key in details]
-    return f"process {details.get('process')}, lines {' to '.join(lines)}"
+    who = f"process {details.get('process')}"
+    for word in ("line", "operation"):
+        places = [str(details[f"{end}_{word}"]) for end in _ENDS if f"{end}_{word}" in details]
+        if places:
+            return f"{who}, {word}s {' to '.join(places)}"
+    return who

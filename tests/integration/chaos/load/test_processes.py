@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -31,8 +32,12 @@ from chaos.findings import Verdict
 from chaos.judge.judging import judge
 from chaos.load.prepare import prepare
 from chaos.scenarios.model import WorkloadSpec
+from chaos.workloads.append import AppendOptions
 from chaos.workloads.bulk import BulkOptions
+from chaos.workloads.counter import CounterOptions
 from chaos.workloads.ledger import LedgerOptions
+from chaos.workloads.register import RegisterOptions
+from chaos.workloads.set import SetOptions
 from chaos.workloads.transfers import TransfersOptions
 from replication import Credentials
 from replication.wire import Address, session_to
@@ -47,6 +52,10 @@ SPECS: dict[str, WorkloadSpec] = {
     "ledger": WorkloadSpec(options=LedgerOptions()),
     "transfers": WorkloadSpec(options=TransfersOptions(accounts=4, opening_balance=50)),
     "bulk": WorkloadSpec(options=BulkOptions(chunk_rows=100)),
+    "append": WorkloadSpec(options=AppendOptions(keys=3)),
+    "register": WorkloadSpec(options=RegisterOptions(registers=2)),
+    "counter": WorkloadSpec(options=CounterOptions()),
+    "set": WorkloadSpec(options=SetOptions()),
 }
 
 
@@ -267,6 +276,7 @@ def judged(history: SiteHistory, reads: Mapping[str, FinalRead], kind: str) -> d
     no_rate: dict[str, Scalar] = {"rate_per_s": None}
     spec = scenario(workload=SPECS[kind])
     of = run(history.operations, reads=list(reads.values()), asked=spec, settings=no_rate)
+    of = replace(of, histories=(history,))
     return {
         result.name: result.verdict
         for result in judge(of).results
@@ -341,6 +351,43 @@ async def test_chunks_are_whole_and_what_is_broken_by_hand_is_found(
     verdicts = judged(history, reads, "bulk")
     wrong = {name for name, verdict in verdicts.items() if verdict is Verdict.INVALID}
     assert wrong == {"phantom-entries", "chunks"}
+
+
+BROKEN_BY_HAND = {
+    "append": (
+        "UPDATE bascule.list_a SET items = regexp_replace(items, '^[0-9]+,', '')",
+        {"isolation"},
+    ),
+    "register": (
+        "UPDATE bascule.register SET value = 7, version = version - 1",
+        {"linearizable"},
+    ),
+    "counter": ("UPDATE bascule.counter SET value = value - 1", {"counter"}),
+    "set": (
+        "DELETE FROM bascule.element WHERE seq = (SELECT min(seq) FROM bascule.element)",
+        {"lost-entries"},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", list(BROKEN_BY_HAND))
+async def test_histories_that_are_judged_and_what_is_broken_by_hand_is_found(
+    pair: tuple[LocalPostgres, LocalPostgres], rest: Answers, tmp_path: Path, kind: str
+) -> None:
+    primary, _ = pair
+    config = load_config(rest, primary, tmp_path, kind)
+    history, _ = await run_load({**config, "workers": 4}, seconds=1)
+    assert {operation.outcome for operation in history.operations} == {"ok"}
+    assert len(history.operations) > 40
+    if kind in {"append", "set"}:
+        assert {(read.outcome, read.node) for read in history.reads} == {("ok", "db-a")}
+        assert {read.asks for read in history.reads} == {"any", "after"}
+    verdicts = judged(history, await read_both(pair, tmp_path, kind), kind)
+    assert set(verdicts.values()) == {Verdict.VALID}
+    broken, found_by = BROKEN_BY_HAND[kind]
+    primary.query(broken)
+    verdicts = judged(history, await read_both(pair, tmp_path, kind), kind)
+    assert {name for name, verdict in verdicts.items() if verdict is Verdict.INVALID} == found_by
 
 
 async def test_a_replica_that_does_not_catch_up_is_named(

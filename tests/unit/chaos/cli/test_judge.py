@@ -54,6 +54,31 @@ def test_invalid_with_its_circle(stale: Path) -> None:
     assert "T1 -rw-> T2 -clock-> T1" in done.stdout
 
 
+ONE_LINE = [
+    {"type": kind, "f": "txn", "value": value, "process": process}
+    for process, value in enumerate([[["append", 1, 1]], [["r", 1, []]]])
+    for kind in ("invoke", "ok")
+]
+
+
+def test_a_list_on_one_line_is_told_by_its_operations(tmp_path: Path) -> None:
+    path = tmp_path / "stale.json"
+    path.write_text(json.dumps(ONE_LINE))
+    done = run(path, "--as", "list-append")
+    assert "T1: r 1 [] (process 1, outcome ok, operations 3 to 4)" in done.stdout
+    proof = tmp_path / "order.txt"
+    assert run(path, "--as", "list-append", "--level", "ser", "--proof", proof).exit_code == 0
+    assert proof.read_text() == "process 1, operations 3 to 4\nprocess 0, operations 1 to 2\n"
+    path.write_text(json.dumps([*ONE_LINE, {**ONE_LINE[0], "value": [["w", 1, 1]]}]))
+    wrong = run(path, "--as", "list-append").exception
+    assert isinstance(wrong, HistoryFileError)
+    assert str(wrong).startswith(f"{path}, operation 5: ")
+    added = [{"type": kind, "f": "add", "value": "x", "process": 0} for kind in ("invoke", "ok")]
+    path.write_text(json.dumps(added))
+    wrong = run(path, "--as", "counter").exception
+    assert "operation 1: add of 'x', which is no whole number" in str(wrong)
+
+
 def test_unknown_with_its_reason(stale: Path) -> None:
     stale.write_text(STALE + STALE)
     done = run(stale, "--as", "list-append", "--level", "rc")
