@@ -9,9 +9,12 @@ only names its modules (``load``, ``checkers``); they are imported where they ar
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 from cluster.toml.reader import TomlTable
+
+ClientName = Literal["storage", "psycopg"]
+"""What a workload speaks to: the storage layer, or plain psycopg for comparison."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,5 +52,7 @@ class WorkloadKind:
     and a level (None: the one that is promised) to a ``HistoryAnswer``. Empty: there is none."""
     judged_as: str = ""
     """The model of ``chaos/consistency/models.py`` that it is judged as."""
+    clients: tuple[ClientName, ...] = ("storage",)
+    """What it can speak to."""
     shares_units: bool = False
     """Two sites send some of its units of work under one id (``shared.py``)."""

@@ -66,7 +66,8 @@ async def run_reads(load: SiteLoad, next_read: NextRead, *, rate_per_s: float) -
 
 async def _read(load: SiteLoad, work: ReadWork, id_: str, *, is_causal: bool) -> None:
     journal = load.journal
-    newest = journal.newest if is_causal else None
+    has_tokens = load.config.client == "storage"
+    newest = journal.newest if is_causal and has_tokens else None
     after, token = (None, None) if newest is None else newest
     journal.begin_read(id_, worker=load.config.workers, after=after, work=work.about)
     try:

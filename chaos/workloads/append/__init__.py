@@ -55,6 +55,7 @@ APPEND = WorkloadKind(
     limits="What is judged are transactions on lists, addressed by two keys. Nothing is said about "
     "predicates (rows that a condition finds), nor about other workloads.",
     load="chaos.workloads.append.load:Appends",
+    clients=("storage", "psycopg"),
     checkers=("chaos.workloads.append.check_isolation:CHECKER",),
     judge="chaos.workloads.append.native:judge_run",
     judged_as="list-append",

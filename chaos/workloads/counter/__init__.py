@@ -24,6 +24,7 @@ COUNTER = WorkloadKind(
     limits="What is judged is one counter, in single-row updates. Nothing is said about "
     "transactions of several rows, nor about reads on replicas.",
     load="chaos.workloads.counter.load:OneCounter",
+    clients=("storage", "psycopg"),
     checkers=("chaos.workloads.counter.check_values:CHECKER",),
     judge="chaos.workloads.counter.native:judge_run",
     judged_as="counter",

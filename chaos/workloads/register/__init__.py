@@ -41,6 +41,7 @@ REGISTER = WorkloadKind(
     limits="What is judged are reads, writes and compare-and-sets of single rows on the primary. "
     "Nothing is said about transactions of several rows, nor about reads on replicas.",
     load="chaos.workloads.register.load:Registers",
+    clients=("storage", "psycopg"),
     checkers=("chaos.workloads.register.check_linearizable:CHECKER",),
     judge="chaos.workloads.register.native:judge_run",
     judged_as="register",

@@ -40,6 +40,7 @@ SET = WorkloadKind(
     limits="What is judged is a set that only grows: additions on the primary, reads of the newest "
     "elements on all members. Nothing is said about changes and removals.",
     load="chaos.workloads.set.load:GrowingSet",
+    clients=("storage", "psycopg"),
     checkers=("chaos.workloads.set.check_elements:CHECKER",),
     judge="chaos.workloads.set.native:judge_run",
     judged_as="set",

@@ -9,8 +9,10 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import LiteralString
 
 import anyio
+import anyio.lowlevel
 import pytest
 from support.evidence.tiny import SITES, A, B, run, scenario
 from support.postgres.local_postgres import (
@@ -388,6 +390,52 @@ async def test_histories_that_are_judged_and_what_is_broken_by_hand_is_found(
     primary.query(broken)
     verdicts = judged(history, await read_both(pair, tmp_path, kind), kind)
     assert {name for name, verdict in verdicts.items() if verdict is Verdict.INVALID} == found_by
+
+
+async def test_plain_psycopg_does_the_same_and_cannot_resolve_what_is_in_doubt(
+    pair: tuple[LocalPostgres, LocalPostgres], rest: Answers, tmp_path: Path
+) -> None:
+    primary, replica = pair
+    member = {"rest_url": "http://127.0.0.1:1", "host": "127.0.0.1"}
+    plain: dict[str, object] = {
+        "client": "psycopg",
+        # The replica stands first in the DSN: it is passed over for writes.
+        "members": [
+            {**member, "name": "db-b", "port": replica.port},
+            {**member, "name": "db-a", "port": primary.port},
+        ],
+    }
+    config = load_config(rest, primary, tmp_path, "append") | plain
+    history, _ = await run_load(config, seconds=1)
+    assert {operation.outcome for operation in history.operations} == {"ok"}
+    assert {(op.timeline, op.lsn is not None) for op in history.operations} == {(1, True)}
+    assert {(read.outcome, read.asks, read.source) for read in history.reads} == {
+        ("ok", "any", "replica")
+    }
+    verdicts = judged(history, await read_both(pair, tmp_path, "append"), "append")
+    assert set(verdicts.values()) == {Verdict.VALID}
+
+    # Their COMMITs wait for a standby that is not there; then the sessions are ended.
+    ledger = load_config(rest, primary, tmp_path) | plain | {"durability": "quorum"}
+    ledger["history_path"] = str(tmp_path / "history-orsay.jsonl")
+    primary.set("synchronous_standby_names", "ANY 1 (nobody)")
+
+    async def end_sessions() -> None:
+        waiting: LiteralString = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        )
+        with anyio.fail_after(15):
+            while not await anyio.to_thread.run_sync(primary.query, waiting):
+                await anyio.sleep(0.05)
+
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(end_sessions)
+            history, _ = await run_load({**ledger, "site": "orsay"}, seconds=2)
+    finally:
+        primary.set("synchronous_standby_names", "")
+    in_doubt = [op for op in history.operations if op.error and op.error.startswith("Unknown")]
+    assert {(op.outcome, op.sqlstate, op.resolved) for op in in_doubt} == {("info", "57P01", False)}
 
 
 async def test_a_replica_that_does_not_catch_up_is_named(

@@ -284,3 +284,13 @@ def test_a_final_read_config() -> None:
     assert FinalReadConfig.from_line(config.to_line()) == config
     with pytest.raises(ValueError, match="config"):
         FinalReadConfig.from_line(json.dumps(document | {"nodes": [{}]}))
+
+
+def test_what_plain_psycopg_can_do() -> None:
+    able = {kind.key for kind in WORKLOADS.values() if "psycopg" in kind.clients}
+    assert able == {*WORKLOADS} - {"bulk"}
+    assert all("storage" in kind.clients for kind in WORKLOADS.values())
+    plain = LoadConfig.from_line(json.dumps(LOAD_CONFIG | {"client": "psycopg"}))
+    assert plain.client == "psycopg"
+    with pytest.raises(ValueError, match=r"config.*client"):
+        LoadConfig.from_line(json.dumps(LOAD_CONFIG | {"client": "asyncpg"}))
