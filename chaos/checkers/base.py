@@ -84,7 +84,7 @@ class Checker:
         """What is proved of a run in which its checks found ``findings``."""
         if self.proves is None or merge(findings) is not Verdict.VALID:
             return ()
-        return self.proves(run)
+        return tuple(sentence for sentence in self.proves(run) if sentence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

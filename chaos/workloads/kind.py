@@ -13,6 +13,8 @@ from typing import Literal, Self
 
 from cluster.toml.reader import TomlTable
 
+IsolationName = Literal["read-committed", "repeatable-read", "serializable"]
+"""PostgreSQL's levels (manual, 13.2), as options write them."""
 ClientName = Literal["storage", "psycopg"]
 """What a workload speaks to: the storage layer, or plain psycopg for comparison."""
 

@@ -12,6 +12,7 @@ from chaos.workloads.ledger import LEDGER
 from chaos.workloads.register import REGISTER
 from chaos.workloads.set import SET
 from chaos.workloads.transfers import TRANSFERS
+from chaos.workloads.write_skew import WRITE_SKEW
 
 DEFAULT = LEDGER
 """The workload of scenarios and run folders that name none."""
@@ -26,6 +27,7 @@ WORKLOADS: Mapping[str, WorkloadKind] = {
         REGISTER,
         COUNTER,
         SET,
+        WRITE_SKEW,
     )
 }
 """By their names, the default first."""

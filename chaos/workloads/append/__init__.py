@@ -8,13 +8,10 @@ level that the transactions asked for, and an order of all of them is the proof
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Self, get_args
+from typing import Self, get_args
 
-from chaos.workloads.kind import WorkloadKind, WorkloadOptions
+from chaos.workloads.kind import IsolationName, WorkloadKind, WorkloadOptions
 from cluster.toml.reader import TomlTable
-
-IsolationName = Literal["read-committed", "repeatable-read", "serializable"]
-"""PostgreSQL's levels (manual, 13.2), as options write them."""
 
 READS_SHARE_MAX = 5.0
 

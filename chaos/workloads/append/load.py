@@ -19,20 +19,22 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
 import anyio
 
-from chaos.workloads.append import AppendOptions, IsolationName
+from chaos.workloads.append import AppendOptions
 from chaos.workloads.append.micro import MicroOp, lists_written, written
 from chaos.workloads.base import SiteLoad, Work, WorkResult
 from chaos.workloads.config import LoadConfig
+from chaos.workloads.isolation import LEVELS, ON_REPLICAS
+from chaos.workloads.kind import IsolationName
 from chaos.workloads.numbers import numbers_of
 from chaos.workloads.pacing import run_paced
 from chaos.workloads.reading import ReadWork, run_reads
-from replication import Isolation, Transaction
+from replication import Transaction
 
 APPENDS_A_LIST = 16
 """Long enough that its order says something; above 32 elements reading costs more than judging."""
@@ -45,14 +47,6 @@ used again after it."""
 VALUES_A_UNIT = 8
 """Numbers for the appends of one unit of work; at least ``OPS_MAX``."""
 BY_TAG_SHARE = 0.5
-
-LEVELS: Mapping[IsolationName, Isolation] = {
-    "read-committed": "read committed",
-    "repeatable-read": "repeatable read",
-    "serializable": "serializable",
-}
-ON_REPLICAS: Mapping[IsolationName, Isolation] = {**LEVELS, "serializable": "repeatable read"}
-"""A replica refuses SERIALIZABLE (manual, 26.4.1)."""
 
 TABLES: tuple[LiteralString, ...] = ("bascule.list_a", "bascule.list_b", "bascule.list_c")
 ADD_ENTRY: LiteralString = "INSERT INTO bascule.append_entry (id) VALUES (%s)"

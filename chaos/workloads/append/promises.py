@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chaos.evidence.run import Run
-from chaos.workloads.append import AppendOptions, IsolationName
+from chaos.workloads.append import AppendOptions
+from chaos.workloads.kind import IsolationName
 
 ReadPlace = Literal["primary", "everywhere"]
 """Units of work alone, which go through the primary; or with the reads on all members."""

@@ -10,7 +10,8 @@ from support.evidence.tiny import A, B, op, run, scenario
 from chaos.evidence.records import FinalRead, LedgerRow, Operation, OperationOutcome, ReadPromise
 from chaos.evidence.run import Run
 from chaos.scenarios.model import WorkloadSpec
-from chaos.workloads.append import AppendOptions, IsolationName
+from chaos.workloads.append import AppendOptions
+from chaos.workloads.kind import IsolationName
 
 
 def txn(

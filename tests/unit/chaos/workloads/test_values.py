@@ -186,8 +186,9 @@ def test_every_kind_of_workload_is_there_and_has_a_rate() -> None:
         "register",
         "counter",
         "set",
+        "write-skew",
     ]
-    assert [kind.rate_per_s for kind in WORKLOADS.values()] == [100, 50, 4, 30, 50, 30, 50]
+    assert [kind.rate_per_s for kind in WORKLOADS.values()] == [100, 50, 4, 30, 50, 30, 50, 30]
     for kind in WORKLOADS.values():
         spec = WorkloadSpec(options=kind.options())
         assert spec.kind == kind.key

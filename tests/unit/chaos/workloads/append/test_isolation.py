@@ -11,7 +11,6 @@ from chaos.consistency.levels import LEVELS
 from chaos.evidence.records import Operation
 from chaos.findings import Finding, Verdict
 from chaos.judge.judging import judge
-from chaos.workloads.append import IsolationName
 from chaos.workloads.append.check_isolation import (
     BROKEN_ISOLATION,
     CHECKER,
@@ -21,6 +20,7 @@ from chaos.workloads.append.check_isolation import (
 from chaos.workloads.append.native import judge_run
 from chaos.workloads.append.promises import PROMISES
 from chaos.workloads.causal import MISSED_WRITE
+from chaos.workloads.kind import IsolationName
 
 CLEAN = [
     txn("w1", 1.0, "append 1 10"),
@@ -154,9 +154,10 @@ def test_after_a_failover_that_may_lose_writes_nothing_is_promised() -> None:
     ]
     (lost,) = {verdict for _, verdict in found(operations, {1: "20"})}
     assert lost is Verdict.INVALID
-    findings = check(listed(operations, {1: "20"}, lost_max=1))
-    assert {finding.verdict for finding in findings} == {Verdict.VALID}
-    assert "Nothing is promised after a failover" in findings[0].summary
+    (result,) = judge(listed(operations, {1: "20"}, lost_max=1), [CHECKER]).results
+    assert (result.verdict, {one.verdict for one in result.findings}) == (0, {Verdict.VALID})
+    assert "Nothing is promised after a failover" in result.findings[0].summary
+    assert len(result.proof) == 1, "what was refuted has no proof"
 
 
 def test_a_history_that_cannot_be_read_is_no_valid_one() -> None:
