@@ -6,7 +6,7 @@ It is a pure function from a run's evidence to findings; checkers do not call ea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -70,6 +70,8 @@ class Checker:
     """What it has to see before its silence means anything."""
     workloads: tuple[str, ...] = ()
     """The workloads that it understands; empty: all of them."""
+    proves: Callable[[Run], tuple[str, ...]] | None = None
+    """What is proved where it finds nothing, a sentence each; for a checker that has a proof."""
     is_asked: Callable[[Run], bool] = _always
     """Whether there is anything in a run for it to judge."""
 
@@ -77,6 +79,12 @@ class Checker:
         """All that its checks find."""
         found = self.check(run) if self.check else []
         return [*found, *self.check_timing(run, measured())] if self.check_timing else found
+
+    def proof(self, run: Run, findings: Sequence[Finding]) -> tuple[str, ...]:
+        """What is proved of a run in which its checks found ``findings``."""
+        if self.proves is None or merge(findings) is not Verdict.VALID:
+            return ()
+        return tuple(sentence for sentence in self.proves(run) if sentence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +96,8 @@ class CheckResult:
     findings: tuple[Finding, ...]
     unseen: tuple[Gap, ...] = field(default=())
     """What it would have needed and the evidence lacks: so far it could not look."""
+    proof: tuple[str, ...] = ()
+    """What was proved, a sentence each."""
 
     @property
     def verdict(self) -> Verdict:

@@ -7,6 +7,7 @@ import random
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import click
 
@@ -19,9 +20,10 @@ from chaos.judge.exit_codes import COULD_NOT_RUN, INTERRUPTED, of_verdict
 from chaos.live.listeners import ListenPlace, parse_place
 from chaos.load.reads import READS_PER_S
 from chaos.scenarios.fitting import fitted
-from chaos.scenarios.load import builtin_scenarios, load_scenario
+from chaos.scenarios.load import builtin_scenarios, load_scenario, with_options
 from chaos.scenarios.model import WorkloadSpec
 from chaos.scenarios.rules import problems_of_pair
+from chaos.workloads.kind import ClientName
 from chaos.workloads.registry import WORKLOADS
 from cluster.substrates.registry import DEFAULT, SUBSTRATES
 from cluster.topology.load import DEFAULT as DEFAULT_TOPOLOGY
@@ -61,6 +63,22 @@ WORKERS_MAX = 200
     "--workload",
     type=click.Choice(tuple(WORKLOADS)),
     help="What the load does (docs/use/scenarios.md). [default: the scenario's]",
+)
+@click.option(
+    "--option",
+    "workload_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the workload, as in [workload] of a scenario (isolation=serializable); may "
+    "be given several times.",
+)
+@click.option(
+    "--client",
+    type=click.Choice(get_args(ClientName)),
+    default="storage",
+    show_default=True,
+    help="What the load speaks to: the storage layer, or plain psycopg with a DSN of all hosts, to "
+    "see the difference (docs/use/scenarios.md).",
 )
 @patroni_options
 @click.option(
@@ -139,6 +157,8 @@ def drill(  # noqa: PLR0913 (one argument an option)
     substrate: str,
     durability: SyncMode | None,
     workload: str | None,
+    workload_options: tuple[str, ...],
+    client: ClientName,
     ttl_s: int | None,
     loop_wait_s: int | None,
     retry_timeout_s: int | None,
@@ -165,6 +185,14 @@ def drill(  # noqa: PLR0913 (one argument an option)
     what = load_scenario(scenario)
     if workload is not None and workload != what.workload.kind:
         what = replace(what, workload=WorkloadSpec(options=WORKLOADS[workload].options()))
+    if workload_options:
+        what = replace(what, workload=with_options(what.workload, workload_options))
+    if client not in WORKLOADS[what.workload.kind].clients:
+        able = ", ".join(key for key, kind in WORKLOADS.items() if client in kind.clients)
+        raise click.BadParameter(
+            f"the workload {what.workload.kind} needs the storage layer; plain psycopg does {able}",
+            param_hint="--client",
+        )
     chosen = topology_name or what.topology or DEFAULT_TOPOLOGY
     topology = find_topology(chosen).with_settings(
         durability=durability or what.durability,
@@ -186,6 +214,7 @@ def drill(  # noqa: PLR0913 (one argument an option)
         seed=drawn,
         rate_per_s=WORKLOADS[what.workload.kind].rate_per_s if rate_per_s is None else rate_per_s,
         reads_per_s=reads_per_s,
+        client=client,
         workers=workers,
         deadline_s=deadline_s,
         out=out or default_folder(what.name),

@@ -37,6 +37,10 @@ def replay_command(
         if isinstance(value, bool):  # a flag
             options += (parameter.opts if value else parameter.secondary_opts)[-1:]
             continue
+        if isinstance(value, tuple):  # an option that may be given several times
+            for one in value:
+                options += _option(parameter.opts[-1], str(one))
+            continue
         text = _text(value, built_in.get(parameter.name or ""))
         if isinstance(parameter, click.Argument):
             arguments.append(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from chaos.evidence.records import Scalar
 from chaos.findings import Verdict
@@ -62,6 +63,42 @@ class HistoryAnswer:
     """How much was judged: ``operations``, ``reads``, ``keys`` and what else a model counts."""
     notes: tuple[str, ...] = ()
     """What a reader should know beside the verdict: lines left out, anomalies that it permits."""
+
+    @classmethod
+    def compared(  # noqa: PLR0913 (what an answer says)
+        cls,
+        *,
+        model: str,
+        level: str,
+        anomalies: Sequence[Anomaly],
+        holds: str,
+        proof: Proof,
+        counts: Mapping[str, int],
+        notes: tuple[str, ...] = (),
+        refuted_by: int = 0,
+    ) -> Self:
+        """The answer of a model that compares what was read, and searches for no order.
+
+        Args:
+            model: its name.
+            level: what was asked.
+            anomalies: what contradicts it; VALID where there is none.
+            holds: the reason of VALID.
+            proof: what was compared.
+            counts: how much was judged.
+            notes: what a reader should know beside the verdict.
+            refuted_by: which sentence of the first anomaly is the reason of INVALID.
+        """
+        return cls(
+            model=model,
+            level=level,
+            verdict=Verdict.INVALID if anomalies else Verdict.VALID,
+            reason=anomalies[0].sentences[refuted_by] if anomalies else holds,
+            anomalies=tuple(anomalies),
+            proof=None if anomalies else proof,
+            counts=counts,
+            notes=notes,
+        )
 
     def to_json(self) -> dict[str, object]:
         """Everything but the steps of the proof, with stable keys."""

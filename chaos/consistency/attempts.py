@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from chaos.consistency.errors import HistoryValueError
+from chaos.consistency.errors import HistoryValueError, place_of
 from chaos.evidence.records import Scalar
 
 AttemptOutcome = Literal["ok", "fail", "info"]
@@ -42,6 +42,8 @@ class ClientAttempt:
     """Where its beginning stands in the file, from 1: for messages; 0 where that is not known."""
     end_line: int = 0
     """Where its end stands."""
+    name: str = ""
+    """What it is called where it stands in no file: the operation of a run, and its node."""
 
     @property
     def is_ok(self) -> bool:
@@ -51,7 +53,9 @@ class ClientAttempt:
     @property
     def where(self) -> str:
         """Where it stands: ``line 4, to 7``; ``event 4, open`` where lines are not known."""
-        begin = f"line {self.line:,}" if self.line else f"event {self.began + 1:,}"
+        if self.name:
+            return self.name
+        begin = place_of(self.line) if self.line else f"event {self.began + 1:,}"
         if self.ended is None:
             return f"{begin}, open"
         return f"{begin}, to {self.end_line or self.ended + 1:,}"

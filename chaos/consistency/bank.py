@@ -20,7 +20,6 @@ from chaos.consistency.answer import Anomaly, HistoryAnswer, Proof
 from chaos.consistency.attempts import ClientAttempt, refuse_others
 from chaos.consistency.calls import capital, shown
 from chaos.consistency.errors import HistoryValueError
-from chaos.findings import Verdict
 from chaos.wording import counted
 
 READ = "read"
@@ -49,9 +48,8 @@ def judge(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
     reads.sort(key=lambda one: one.ended or 0)
     counts = {"operations": len(attempts), "reads": len(reads)}
     if not reads:
-        return _valid(
-            level, counts, total=Fraction(), notes=("Nothing was read: no total could be wrong.",)
-        )
+        notes = ("Nothing was read: no total could be wrong.",)
+        return _answer(level, counts, (), total=Fraction(), notes=notes)
     opening = _balances(reads[0])
     total = _sum(opening.values())
     wrong: list[tuple[str, str, ClientAttempt]] = []
@@ -59,8 +57,6 @@ def judge(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
         found = _wrong(_balances(read), opening, total, may_be_negative=level == TOTALS)
         if found is not None:
             wrong.append((*found, read))
-    if not wrong:
-        return _valid(level, counts, total=total)
     kinds = Counter(name for name, _, _ in wrong)
     firsts = {name: (words, read) for name, words, read in reversed(wrong)}
     anomalies = tuple(
@@ -72,14 +68,7 @@ def judge(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
         )
         for name, (words, read) in sorted(firsts.items(), key=lambda item: item[1][1].ended or 0)
     )
-    return HistoryAnswer(
-        model="bank",
-        level=level,
-        verdict=Verdict.INVALID,
-        reason=anomalies[0].sentences[0],
-        anomalies=anomalies,
-        counts=counts,
-    )
+    return _answer(level, counts, anomalies, total=total)
 
 
 def _wrong(
@@ -142,15 +131,20 @@ def _balances(read: ClientAttempt) -> Mapping[object, Amount | None]:
     return read.answered
 
 
-def _valid(
-    level: str, counts: Mapping[str, int], *, total: Fraction, notes: tuple[str, ...] = ()
+def _answer(
+    level: str,
+    counts: Mapping[str, int],
+    anomalies: Sequence[Anomaly],
+    *,
+    total: Fraction,
+    notes: tuple[str, ...] = (),
 ) -> HistoryAnswer:
     reads = counted(counts["reads"], "read")
-    return HistoryAnswer(
+    return HistoryAnswer.compared(
         model="bank",
         level=level,
-        verdict=Verdict.VALID,
-        reason=f"{capital(reads)} with the same accounts and the total {_said(total)}.",
+        anomalies=anomalies,
+        holds=f"{capital(reads)} with the same accounts and the total {_said(total)}.",
         proof=Proof(method="The balances of every read were added up.", checked=counts["reads"]),
         counts=counts,
         notes=notes,

@@ -11,6 +11,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from chaos.consistency.errors import place_of
 from chaos.evidence.records import Scalar
 
 READ = "read"
@@ -51,6 +52,8 @@ class Call:
     """Where its beginning stands in the file, from 1: for messages; 0 where that is not known."""
     end_line: int = 0
     """Where its end stands."""
+    name: str = ""
+    """What it is called where it stands in no file: the operation of a run, and its node."""
 
     @property
     def is_open(self) -> bool:
@@ -85,7 +88,9 @@ class Call:
     @property
     def where(self) -> str:
         """Where it stands: ``line 4, to 7``; ``event 4, open`` where lines are not known."""
-        begin = f"line {self.line:,}" if self.line else f"event {self.began + 1:,}"
+        if self.name:
+            return self.name
+        begin = place_of(self.line) if self.line else f"event {self.began + 1:,}"
         if self.ended is None:
             return f"{begin}, open"
         return f"{begin}, to {self.end_line or self.ended + 1:,}"

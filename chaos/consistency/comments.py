@@ -10,13 +10,12 @@ Source: the ``comments`` test of Jepsen's CockroachDB suite, which elle-cli took
 from __future__ import annotations
 
 import bisect
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 from chaos.consistency.answer import Anomaly, HistoryAnswer, Proof
 from chaos.consistency.attempts import ClientAttempt, refuse_others
 from chaos.consistency.calls import capital, shown
 from chaos.consistency.errors import HistoryValueError
-from chaos.findings import Verdict
 from chaos.wording import counted
 
 READ = "read"
@@ -52,34 +51,12 @@ def judge(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
         missing = next((one for one in before if _comment(one) not in seen), None)
         if missing is not None:
             wrong.append((read, youngest, missing))
-    if wrong:
-        read, younger, older = wrong[0]
-        anomaly = Anomaly(
-            name="missing-comment",
-            sentences=(
-                f"{capital(str(older))}, of {shown(older.asked)}, was acknowledged before "
-                f"{younger}, of {shown(younger.asked)}, began.",
-                f"{capital(str(read))} has {shown(younger.asked)} and lacks {shown(older.asked)}.",
-            ),
-            evidence=tuple(
-                one.evidence(has=shown(younger.asked), lacks=shown(older.asked))
-                for one, younger, older in wrong
-            ),
-            count=len(wrong),
-        )
-        return HistoryAnswer(
-            model="comments",
-            level=level,
-            verdict=Verdict.INVALID,
-            reason=anomaly.sentences[-1],
-            anomalies=(anomaly,),
-            counts=counts,
-        )
-    return HistoryAnswer(
+    return HistoryAnswer.compared(
         model="comments",
         level=level,
-        verdict=Verdict.VALID,
-        reason=f"{capital(counted(len(reads), 'read'))}, none with a comment and without one that "
+        anomalies=list(_missing(wrong)),
+        refuted_by=-1,
+        holds=f"{capital(counted(len(reads), 'read'))}, none with a comment and without one that "
         "was there before it.",
         proof=Proof(
             method="What was acknowledged before the youngest comment of a read began was looked "
@@ -88,6 +65,28 @@ def judge(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
         ),
         counts=counts,
         notes=() if reads else ("Nothing was read: nothing could be missing.",),
+    )
+
+
+def _missing(
+    wrong: Sequence[tuple[ClientAttempt, ClientAttempt, ClientAttempt]],
+) -> Iterator[Anomaly]:
+    """Reads, each with a younger comment that it has and an older one that it lacks."""
+    if not wrong:
+        return
+    read, younger, older = wrong[0]
+    yield Anomaly(
+        name="missing-comment",
+        sentences=(
+            f"{capital(str(older))}, of {shown(older.asked)}, was acknowledged before "
+            f"{younger}, of {shown(younger.asked)}, began.",
+            f"{capital(str(read))} has {shown(younger.asked)} and lacks {shown(older.asked)}.",
+        ),
+        evidence=tuple(
+            one.evidence(has=shown(younger.asked), lacks=shown(older.asked))
+            for one, younger, older in wrong
+        ),
+        count=len(wrong),
     )
 
 

@@ -76,17 +76,8 @@ def judge(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
         "reads": len(bounds) - len(given),
         "additions": sum(one.f in {ADD, ADD_AND_GET} for one in attempts),
     }
-    if anomalies:
-        return HistoryAnswer(
-            model="counter",
-            level=level,
-            verdict=Verdict.INVALID,
-            reason=anomalies[0].sentences[0],
-            anomalies=tuple(anomalies),
-            counts=counts,
-        )
     recount = Recount(attempts)
-    if not all(recount.is_within(one.read) for one in bounds):
+    if not anomalies and not all(recount.is_within(one.read) for one in bounds):
         return HistoryAnswer(
             model="counter",
             level=level,
@@ -94,18 +85,20 @@ def judge(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
             reason="The judge contradicts itself: bounds counted twice are not the same.",
             counts=counts,
         )
-    return HistoryAnswer(
+    return HistoryAnswer.compared(
         model="counter",
         level=level,
-        verdict=Verdict.VALID,
-        reason=f"{counted(counts['reads'], 'read')} within the additions before and beside each, "
+        anomalies=anomalies,
+        holds=f"{counted(counts['reads'], 'read')} within the additions before and beside each, "
         f"{counted(len(given), 'value')} given once and in order.",
         proof=Proof(
             method="The bounds of every value seen were counted again, from sums of all additions.",
             checked=len(bounds),
         ),
         counts=counts,
-        notes=() if bounds else ("Nothing was read: nothing could contradict the additions.",),
+        notes=()
+        if bounds or anomalies
+        else ("Nothing was read: nothing could contradict the additions.",),
     )
 
 

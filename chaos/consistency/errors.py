@@ -5,6 +5,15 @@ from __future__ import annotations
 from chaos.errors import ChaosError
 
 
+class OperationNumber(int):
+    """In place of a line, from 1: the number of an operation, in a list without a line for each."""
+
+
+def place_of(number: int) -> str:
+    """Where something stands in a file, in words: ``line 7``, or ``operation 7``."""
+    return f"{'operation' if isinstance(number, OperationNumber) else 'line'} {number:,}"
+
+
 class HistoryFileError(ChaosError):
     """A file cannot be read as a history of the model that was asked for.
 
@@ -17,6 +26,8 @@ class HistoryFileError(ChaosError):
 
     def __init__(self, reason: str, *, file: str, line: int = 0, remedy: str = "") -> None:
         where = f"{file}:{line}" if line else file
+        if isinstance(line, OperationNumber):
+            where = f"{file}, {place_of(line)}"
         super().__init__(f"{where}: {reason}" + (f"\n  remedy: {remedy}" if remedy else ""))
         self.file = file
         self.line = line
@@ -34,7 +45,7 @@ class HistoryValueError(ChaosError):
     """
 
     def __init__(self, reason: str, *, line: int = 0, remedy: str = "") -> None:
-        super().__init__(f"line {line}: {reason}" if line else reason)
+        super().__init__(f"{place_of(line)}: {reason}" if line else reason)
         self.line = line
         self.reason = reason
         self.remedy = remedy

@@ -66,21 +66,12 @@ def judge(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
             model="long-fork", level=level, verdict=Verdict.UNKNOWN, reason=reason, counts=counts
         )
     forks = [fork for some in groups.values() for fork in _forks(some)]
-    if forks:
-        anomaly = _anomaly(forks)
-        return HistoryAnswer(
-            model="long-fork",
-            level=level,
-            verdict=Verdict.INVALID,
-            reason=anomaly.sentences[-1],
-            anomalies=(anomaly,),
-            counts=counts,
-        )
-    return HistoryAnswer(
+    return HistoryAnswer.compared(
         model="long-fork",
         level=level,
-        verdict=Verdict.VALID,
-        reason=f"{capital(counted(len(reads), 'read'))} of {counted(len(groups), 'group')} of keys "
+        anomalies=[_anomaly(forks)] if forks else [],
+        refuted_by=-1,
+        holds=f"{capital(counted(len(reads), 'read'))} of {counted(len(groups), 'group')} of keys "
         "stand in a row.",
         proof=Proof(
             method="In the row of each group, by how many keys a read saw, each read has all keys "

@@ -238,21 +238,11 @@ def _answer(
     counts: Mapping[str, int],
     notes: tuple[str, ...],
 ) -> HistoryAnswer:
-    if anomalies:
-        return HistoryAnswer(
-            model=model,
-            level=level,
-            verdict=Verdict.INVALID,
-            reason=anomalies[0].sentences[0],
-            anomalies=tuple(anomalies),
-            counts=counts,
-            notes=notes,
-        )
-    return HistoryAnswer(
+    return HistoryAnswer.compared(
         model=model,
         level=level,
-        verdict=Verdict.VALID,
-        reason=f"Of {counted(counts['additions'], 'element')} none is lost, twice or from nowhere.",
+        anomalies=anomalies,
+        holds=f"Of {counted(counts['additions'], 'element')} none is lost, twice or from nowhere.",
         proof=Proof(
             method="Every read was compared with every element that somebody tried to add.",
             checked=counts["reads"],

@@ -8,9 +8,9 @@ that respects the versions and the clock is that one. So there is nothing to sea
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
-from chaos.consistency.calls import WRITE, Call, shown
+from chaos.consistency.calls import CAS, Call, shown
 from chaos.consistency.zones import Clash
 
 
@@ -23,7 +23,8 @@ def are_given(calls: Sequence[Call]) -> bool:
 def order_or_clash(calls: Sequence[Call]) -> tuple[Call, ...] | Clash:
     """The order that the versions give, or the calls that contradict it.
 
-    An open write has no version: it takes the one that was read with its value, if any was.
+    An open write, or compare-and-set, has no version: it takes the one that was read with its
+    value, if any was.
 
     Args:
         calls: Calls of one row that carry versions (``are_given``); version 0 is the row before
@@ -36,13 +37,13 @@ def order_or_clash(calls: Sequence[Call]) -> tuple[Call, ...] | Clash:
     for version, some in of_version.items():
         if (clash := _two_values(version, some)) is not None:
             return clash
-    in_doubt = [call for call in calls if call.version is None and call.f == WRITE]
+    in_doubt = [call for call in calls if call.version is None and not call.only_looks]
     order: list[Call] = []
     for version in sorted(of_version):
         some = of_version[version]
         changes = [call for call in some if not call.only_looks]
         if not changes and version > 0:
-            found = next((one for one in in_doubt if one.value == some[0].value), None)
+            found = next((one for one in in_doubt if _left(one) == some[0].value), None)
             if found is None:
                 sentence = (
                     f"Nobody wrote version {version:,} with {shown(some[0].value)}: {some[0]}."
@@ -68,6 +69,11 @@ def against_the_clock(order: Sequence[Call]) -> Clash | None:
         if latest is None or call.began > latest.began:
             latest = call
     return None
+
+
+def _left(call: Call) -> Hashable:
+    """What a write or a compare-and-set leaves behind."""
+    return call.value[1] if call.f == CAS and isinstance(call.value, tuple) else call.value
 
 
 def _two_values(version: int, calls: Sequence[Call]) -> Clash | None:

@@ -238,6 +238,7 @@ class Director:
                 workload=self._info.scenario.workload,
                 shared_every=asked.integer("shared_every"),
                 reads_per_s=asked.number("reads_per_s"),
+                client="psycopg" if asked.text_or_none("client") == "psycopg" else "storage",
                 password=self._password,
             )
         )

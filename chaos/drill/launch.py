@@ -26,6 +26,7 @@ from chaos.load.reads import READS_PER_S
 from chaos.report import write_reports
 from chaos.report.limits import LAYERED
 from chaos.scenarios.model import Scenario
+from chaos.workloads.kind import ClientName
 from chaos.workloads.shared import shared_every
 from cluster.errors import ClusterError, LeftoverError
 from cluster.substrates.kind import Place
@@ -70,6 +71,8 @@ class DrillRequest:
     """A key of ``SUBSTRATES``."""
     reads_per_s: float = READS_PER_S
     """Reads of a site beside its writes; 0: none."""
+    client: ClientName = "storage"
+    """What the workload speaks to."""
     pg_bindir: Path | None = None
     keep: bool = False
     display: str = "lines"
@@ -246,8 +249,12 @@ def run_info(request: DrillRequest, place: Place) -> RunInfo:
         "shared_every": shared_every(
             request.scenario.workload.kind,
             sum(any("client" in host.roles for host in s.hosts) for s in request.topology.sites),
-        ),
-        "reads_per_s": request.reads_per_s,
+        )
+        if request.client == "storage"
+        else 0,
+        # Plain psycopg keeps no promise of a read that could be judged.
+        "reads_per_s": request.reads_per_s if request.client == "storage" else 0.0,
+        "client": request.client,
     }
     return RunInfo(
         scenario=request.scenario,

@@ -15,6 +15,7 @@ from chaos.evidence.reads import reads_path
 from chaos.live.board import Board, SiteBoard
 from chaos.scenarios.model import WorkloadSpec
 from chaos.workloads.config import LoadConfig
+from chaos.workloads.kind import ClientName
 from cluster.patroni.config import POSTGRES_PORT, REST_PORT
 from cluster.raised import RaisedCluster
 from cluster.substrates.base import Process
@@ -43,6 +44,7 @@ class LoadSettings:
     workload: WorkloadSpec
     shared_every: int
     reads_per_s: float
+    client: ClientName
     password: str = field(repr=False)
 
 
@@ -141,6 +143,7 @@ class Loads:
                 shared_every=settings.shared_every,
                 history_path=str(load.history_path),
                 reads_per_s=settings.reads_per_s,
+                client=settings.client,
                 reads_path=str(load.reads_path) if settings.reads_per_s else None,
             )
             argv = (substrate.python, "-m", "chaos.load.worker")

@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Self
 
 from chaos.evidence.fields import Fields, LineFile, missing_lines, read_lines
-from chaos.evidence.records import Operation, OperationOutcome, Scalar, SiteHistory, Stall
+from chaos.evidence.records import (
+    Operation,
+    OperationOutcome,
+    ReadPromise,
+    Scalar,
+    SiteHistory,
+    Stall,
+)
 from replication.wire.wal import parse_lsn
 
 OUTCOMES: Mapping[str, OperationOutcome] = {
@@ -24,6 +31,9 @@ OUTCOMES: Mapping[str, OperationOutcome] = {
     "already": "already",
 }
 """The types of the lines that end an operation."""
+
+READ_PROMISES: Mapping[str, ReadPromise] = {"any": "any", "after": "after"}
+"""What ``read`` in the lines of a read says."""
 
 STOPPED = "still open when the load was stopped"
 """The error of an operation that was not given its time; format 1 says it in no other way."""
@@ -39,6 +49,8 @@ class Invocation:
     leaves_entry: bool = True
     work: Mapping[str, Scalar] = field(default_factory=dict)
     shared_unit: str | None = None
+    asks: ReadPromise | None = None
+    after: str | None = None
 
     def line(self) -> dict[str, object]:
         """The object of its line."""
@@ -48,6 +60,10 @@ class Invocation:
             line["unit"] = self.shared_unit
         if not self.leaves_entry:
             line["entry"] = False
+        if self.asks is not None:
+            line["read"] = self.asks
+        if self.after is not None:
+            line["after"] = self.after
         if self.work:
             line["work"] = self.work
         return line
@@ -62,6 +78,8 @@ class Invocation:
             work=fields.scalars("work"),
             t_s=fields.number("t_s"),
             shared_unit=fields.text_or_none("unit"),
+            asks=_read_promise(fields),
+            after=fields.text_or_none("after"),
         )
 
 
@@ -82,10 +100,16 @@ class End:
     error: str | None = None
     stopped: bool = False
     result: Mapping[str, Scalar] = field(default_factory=dict)
+    asks: ReadPromise | None = None
+    source: str | None = None
 
     def line(self) -> dict[str, object]:
         """The object of its line: only the fields of its outcome."""
         line: dict[str, object] = {"type": self.outcome, "id": self.id, "t_s": self.t_s}
+        if self.asks is not None:
+            said = {"node": self.node, "source": self.source, "error": self.error}
+            line |= {"read": self.asks, **{k: v for k, v in said.items() if v is not None}}
+            return {**line, "result": self.result} if self.result else line
         if self.stopped:
             return {**line, "stopped": True, "error": self.error}
         is_placed = self.outcome == "ok" and self.node is not None
@@ -118,6 +142,8 @@ class End:
             error=error,
             stopped=fields.flag("stopped") or error == STOPPED,
             result=fields.scalars("result"),
+            asks=_read_promise(fields),
+            source=fields.text_or_none("source"),
         )
 
 
@@ -163,14 +189,17 @@ class HistoryFile(LineFile):
 
 
 class HistoryTail:
-    """Follows a history that is being written: each call of ``ends`` tells what is new."""
+    """Follows a history that is being written: each call of ``ends`` tells what is new.
+
+    Reads are left out: another member than the primary may serve them.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
 
     def ends(self) -> Iterator[End]:
-        """How operations ended since the last call.
+        """How units of work ended since the last call.
 
         A line that is not written to its end is left for a later call, and one that makes no sense
         is left to those who judge.
@@ -186,7 +215,9 @@ class HistoryTail:
             with suppress(ValueError):
                 value = json.loads(line)
                 if isinstance(value, dict) and value.get("type") in OUTCOMES:
-                    yield End.read(Fields(value))
+                    end = End.read(Fields(value))
+                    if end.asks is None:
+                        yield end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,7 +288,11 @@ def read_history(path: Path, site: str, damage: list[str]) -> SiteHistory:
         except ValueError as error:
             damage.append(f"{path.name}: {id_}: {error}")
     return SiteHistory(
-        site=site, operations=tuple(operations), stalls=tuple(stalls), complete=complete
+        site=site,
+        operations=tuple(one for one in operations if one.asks is None),
+        reads=tuple(one for one in operations if one.asks is not None),
+        stalls=tuple(stalls),
+        complete=complete,
     )
 
 
@@ -317,6 +352,8 @@ def _operation(site: str, begun: Invocation, end: End | None) -> Operation:
             leaves_entry=begun.leaves_entry,
             work=begun.work,
             shared_unit=begun.shared_unit,
+            asks=begun.asks,
+            after=begun.after,
         )
     return Operation(
         id=begun.id,
@@ -338,4 +375,16 @@ def _operation(site: str, begun: Invocation, end: End | None) -> Operation:
         work=begun.work,
         result=end.result,
         shared_unit=begun.shared_unit,
+        asks=begun.asks,
+        after=begun.after,
+        source=end.source,
     )
+
+
+def _read_promise(fields: Fields) -> ReadPromise | None:
+    said = fields.text_or_none("read")
+    if said is None:
+        return None
+    if said not in READ_PROMISES:
+        raise ValueError(f"read is {said}")
+    return READ_PROMISES[said]

@@ -16,6 +16,9 @@ another caller had applied its unit of work already, so that nothing of this one
 
 Scalar = str | int | float | bool | None
 
+ReadPromise = Literal["any", "after"]
+"""What a read asks of the member that serves it: nothing of its age, or an operation to be seen."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
@@ -55,6 +58,14 @@ class Operation:
     """The unit of work that it was sent under, where a worker of another site sends one under the
     same id, with an entry of its own. None: its own id, which no other uses."""
 
+    asks: ReadPromise | None = None
+    """It is no unit of work but a read on the nearest member that keeps this promise; None: it is a
+    unit of work, on the primary. ``node`` is then who served it."""
+    after: str | None = None
+    """The operation that such a read had to see."""
+    source: str | None = None
+    """``primary`` or ``replica``: what that member was."""
+
     @property
     def unit(self) -> str:
         """The id of its unit of work."""
@@ -87,6 +98,9 @@ class SiteHistory:
 
     site: str
     operations: tuple[Operation, ...]
+    """The units of work, through the primary: what the service is measured by."""
+    reads: tuple[Operation, ...] = ()
+    """The workload's own reads on the nearest member (``Operation.asks``), each with an id too."""
     stalls: tuple[Stall, ...] = ()
     complete: bool = True
     """The process closed its history in good order (its last line says so)."""

@@ -74,6 +74,7 @@ def assemble(run: Run, judgement: Judgement, timing: Timing) -> VerdictFile:
                 verdict=result.verdict,
                 findings=len(result.findings),
                 unseen=tuple(gap.what for gap in result.unseen),
+                proof=result.proof,
             )
             for result in judgement.results
         ),
@@ -106,14 +107,20 @@ def judge(
 def _guarded(checker: Checker, run: Run, measured: Callable[[], Timing]) -> CheckResult:
     """One checker's answer; its crash is an answer too (Jepsen, ``check-safe``)."""
     unseen: tuple[Gap, ...] = ()
+    proof: tuple[str, ...] = ()
     try:
         unseen = tuple(dict.fromkeys(gap for need in checker.needs for gap in need(run)))
         found = checker.look(run, measured)
         findings = tuple(replace(finding, checker=checker.name) for finding in found)
+        proof = checker.proof(run, findings)
     except Exception as crash:
         findings = (_crashed(checker, crash),)
     return CheckResult(
-        name=checker.name, question=checker.question, findings=findings, unseen=unseen
+        name=checker.name,
+        question=checker.question,
+        findings=findings,
+        unseen=unseen,
+        proof=proof,
     )
 
 

@@ -79,6 +79,8 @@ class CheckerSummary:
     findings: int
     unseen: tuple[str, ...] = ()
     """What it could not look at, in words."""
+    proof: tuple[str, ...] = ()
+    """What it has proved, a sentence each; of a checker that has proofs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,6 +292,7 @@ def _checker_json(checker: CheckerSummary) -> Json:
         "verdict": checker.verdict.word,
         "findings": checker.findings,
         "unseen": list(checker.unseen),
+        **({"proof": list(checker.proof)} if checker.proof else {}),
     }
 
 

@@ -22,8 +22,10 @@ from anyio.abc import TaskStatus
 from chaos.evidence.history import HistoryFile, Stalled
 from chaos.evidence.reads import ReadsFile
 from chaos.load.entry import run_process
+from chaos.load.plain_psycopg import PsycopgClient
 from chaos.load.reads import MarkReader
 from chaos.workloads.base import SiteLoad, load_workload
+from chaos.workloads.client import LoadClient
 from chaos.workloads.config import LoadConfig
 from chaos.workloads.journal import Journal
 from replication import Credentials, Storage, StorageSettings
@@ -58,15 +60,27 @@ class Load:
         async with anyio.create_task_group() as helpers:
             await helpers.start(self._watch_signals)
             helpers.start_soon(self._watch_loop)
-            settings = StorageSettings(prefer_site=config.site)
-            async with Storage(config.members, credentials, settings=settings) as storage:
-                await self._work(storage)
+            if config.client == "psycopg":
+                await self._work_plainly()
+            else:
+                settings = StorageSettings(prefer_site=config.site)
+                async with Storage(config.members, credentials, settings=settings) as storage:
+                    await self._work(storage)
             helpers.cancel_scope.cancel()
         self._journal.close()
         if self._reads is not None:
             self._reads.close(time.monotonic())
 
-    async def _work(self, storage: Storage) -> None:
+    async def _work_plainly(self) -> None:
+        """Run the workload without the storage layer, for comparison."""
+        client = PsycopgClient(self._config)
+        try:
+            await self._work(client)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await client.aclose()
+
+    async def _work(self, storage: LoadClient) -> None:
         """Run the workload; once it is told to stop, what is open gets ``drain_s`` to end."""
         workload = load_workload(self._config.workload)
         load = SiteLoad(

@@ -122,6 +122,8 @@ def _heading_of(finding: Finding) -> str:
 def _check_view(checker: CheckerSummary) -> CheckView:
     if not checker.findings:
         answer = "could not be looked at" if checker.unseen else "holds"
+        if checker.proof and not checker.unseen:
+            answer += f". {' '.join(checker.proof)}"
     else:
         words = {
             Verdict.VALID: "holds, with",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, get_args
 
@@ -35,6 +37,10 @@ DURABILITIES: tuple[SyncMode, ...] = get_args(SyncMode)
 FAILOVERS: tuple[Failover, ...] = get_args(Failover)
 
 BUILT_IN = tuple(topology.name for topology in builtin_topologies())
+
+_OPTION = re.compile(r"[a-z][a-z0-9_]*")
+_PLAIN = re.compile(r"true|false|[+-]?\d+(?:\.\d+)?")
+"""Values of options that are no texts."""
 
 HOUR_S = 3600.0
 """No part of a drill is longer; more is a slip of the unit."""
@@ -237,6 +243,37 @@ def _strangers(table: TomlTable, place: str, kind: FaultKind[Any]) -> Iterator[P
     for name in [name for name in owners if name not in own and table.has(name)]:
         having = f"only {one_of(owners[name])} {'has' if len(owners[name]) == 1 else 'have'}"
         yield Problem(key=f"{place}.{name}", words=f"{having} a {name}, not {kind.key}")
+
+
+def with_options(workload: WorkloadSpec, given: Sequence[str]) -> WorkloadSpec:
+    """A workload with some options set otherwise, as on a command line.
+
+    Args:
+        workload: what the others come from.
+        given: ``key=value`` each, the value as in TOML; a text needs no quotes.
+
+    Raises:
+        ScenarioError: one has not that form, or the workload has no such option, or the value is
+            none of it; names everything that is wrong.
+    """
+    source = f"--option of the workload {workload.kind}"
+    options = fields(workload.options)
+    lines = {one.name: json.dumps(getattr(workload.options, one.name)) for one in options}
+    wrong: list[Problem] = []
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not _OPTION.fullmatch(key):
+            wrong.append(Problem(key=text, words="expected KEY=VALUE"))
+        else:
+            lines[key] = value if _PLAIN.fullmatch(value) else json.dumps(value)
+    if wrong:
+        raise ScenarioError(source, tuple(wrong))
+    document = TomlDocument(
+        "".join(f"{key} = {value}\n" for key, value in lines.items()), source, ScenarioError
+    )
+    changed = WORKLOADS[workload.kind].options.read(document.root)
+    document.settle()
+    return WorkloadSpec(options=changed)
 
 
 def _read_workload(table: TomlTable) -> WorkloadSpec:

@@ -17,10 +17,11 @@ import anyio
 
 from chaos.evidence.records import Scalar
 from chaos.scenarios.model import WorkloadSpec
+from chaos.workloads.client import LoadClient
 from chaos.workloads.config import LoadConfig
 from chaos.workloads.journal import Journal
 from chaos.workloads.registry import WORKLOADS
-from replication import Storage, Transaction
+from replication import Isolation, Transaction
 
 WorkResult = Mapping[str, Scalar]
 """What an operation found out, for the history; empty where there is nothing to say."""
@@ -34,6 +35,8 @@ class Work:
     apply: Callable[[Transaction], Awaitable[WorkResult]]
     """The unit of work; may be called several times, always in a fresh transaction."""
     leaves_entry: bool = True
+    isolation: Isolation | None = None
+    """The server's default if None."""
     about: Mapping[str, Scalar] = field(default_factory=dict)
     """What the checkers must know of it, for the history."""
 
@@ -43,7 +46,8 @@ class SiteLoad:
     """What a workload is given to load one site with."""
 
     config: LoadConfig
-    storage: Storage
+    storage: LoadClient
+    """What it speaks to."""
     journal: Journal
     stopping: anyio.Event
     """Set when nothing new may be begun."""

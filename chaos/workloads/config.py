@@ -9,6 +9,7 @@ from typing import Self
 from chaos.decode import decode, encode
 from chaos.errors import FormatError
 from chaos.scenarios.model import WorkloadSpec
+from chaos.workloads.kind import ClientName
 from chaos.workloads.shared import SHARED_EVERY_MIN
 from cluster.topology.settings import SyncMode
 from replication import Durability, Member
@@ -40,6 +41,8 @@ class LoadConfig:
     """A worker shares one slot in this many with another site (``shared``); 0: none."""
     reads_per_s: float = 0.0
     """Reads of marks beside the workload (``chaos/load/reads.py``), all kinds together; 0: none."""
+    client: ClientName = "storage"
+    """What the workload speaks to."""
     reads_path: str | None = None
     """Where what was read is written down; None where nothing is read."""
 

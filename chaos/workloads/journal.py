@@ -7,12 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from chaos.evidence.history import STOPPED, Closed, End, HistoryFile, Invocation
-from chaos.evidence.records import Scalar
-from replication import AlreadyApplied, Applied, NotApplied, StorageError
+from chaos.evidence.records import ReadPromise, Scalar
+from replication import AlreadyApplied, Applied, NotApplied, Read, StorageError, Token
 
 
 class Journal:
-    """Begins and ends operations in a history; every end has its line."""
+    """Begins and ends operations in a history; every end has its line.
+
+    Attributes:
+        newest: the last unit of work that was acknowledged, and what stands for it: a read can ask
+            to see it. None where there is none, or a failover has taken it away.
+    """
+
+    newest: tuple[str, Token] | None = None
 
     def __init__(self, history: HistoryFile) -> None:
         self._history = history
@@ -60,6 +67,7 @@ class Journal:
                 result=result or {},
             )
         )
+        self.newest = unit_id, applied.token
 
     def resolved(self, unit_id: str, *, attempts: int = 1) -> None:
         """It took effect in an earlier call, whose outcome was unknown.
@@ -97,6 +105,53 @@ class Journal:
             )
         )
 
+    def begin_read(
+        self, id_: str, *, worker: int, after: str | None, work: Mapping[str, Scalar]
+    ) -> None:
+        """A read on the nearest member begins now; ``after``: the operation that it must see."""
+        self._begun += 1
+        self._open[id_] = None
+        self._history.write(
+            Invocation(
+                id=id_,
+                worker=worker,
+                t_s=time.monotonic(),
+                leaves_entry=False,
+                work=work,
+                asks=_promise(after),
+                after=after,
+            )
+        )
+
+    def answered(
+        self, id_: str, read: Read[Any], *, after: str | None, result: Mapping[str, Scalar]
+    ) -> None:
+        """A read was served, with ``result``."""
+        self._end(
+            End(
+                id=id_,
+                outcome="ok",
+                t_s=time.monotonic(),
+                node=read.node,
+                source=read.source,
+                asks=_promise(after),
+                result=result,
+            )
+        )
+
+    def not_answered(self, id_: str, error: StorageError, *, after: str | None) -> None:
+        """A read was not served: it saw nothing."""
+        self._end(
+            End(
+                id=id_,
+                outcome="fail",
+                t_s=time.monotonic(),
+                node=error.node,
+                error=f"{type(error).__name__}: {error}",
+                asks=_promise(after),
+            )
+        )
+
     def close(self) -> None:
         """The load was stopped: what is open is not known, and the history is complete."""
         for unit_id in list(self._open):
@@ -107,3 +162,7 @@ class Journal:
     def _end(self, end: End) -> None:
         self._history.write(end)
         del self._open[end.id]
+
+
+def _promise(after: str | None) -> ReadPromise:
+    return "any" if after is None else "after"

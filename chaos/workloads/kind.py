@@ -9,9 +9,14 @@ only names its modules (``load``, ``checkers``); they are imported where they ar
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 from cluster.toml.reader import TomlTable
+
+IsolationName = Literal["read-committed", "repeatable-read", "serializable"]
+"""PostgreSQL's levels (manual, 13.2), as options write them."""
+ClientName = Literal["storage", "psycopg"]
+"""What a workload speaks to: the storage layer, or plain psycopg for comparison."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,5 +49,12 @@ class WorkloadKind:
     checkers: tuple[str, ...] = ()
     """``module:name`` of each ``Checker`` that judges this workload alone, in the order of reports.
     """
+    judge: str = ""
+    """``module:function`` that judges the history of a run, for ``bascule judge``: from the ``Run``
+    and a level (None: the one that is promised) to a ``HistoryAnswer``. Empty: there is none."""
+    judged_as: str = ""
+    """The model of ``chaos/consistency/models.py`` that it is judged as."""
+    clients: tuple[ClientName, ...] = ("storage",)
+    """What it can speak to."""
     shares_units: bool = False
     """Two sites send some of its units of work under one id (``shared.py``)."""

@@ -133,6 +133,7 @@ async def _operation(load: SiteLoad, work: Work, worker: int, shared: str | None
             unit_id=shared or work.id,
             deadline_s=load.config.deadline_s,
             durability=load.config.promise,
+            isolation=work.isolation,
         )
     except AlreadyApplied as error:
         load.journal.already(work.id, error)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from chaos.workloads.append import APPEND
 from chaos.workloads.bulk import BULK
+from chaos.workloads.counter import COUNTER
 from chaos.workloads.kind import WorkloadKind, WorkloadOptions
 from chaos.workloads.ledger import LEDGER
+from chaos.workloads.register import REGISTER
+from chaos.workloads.set import SET
 from chaos.workloads.transfers import TRANSFERS
+from chaos.workloads.write_skew import WRITE_SKEW
 
 DEFAULT = LEDGER
 """The workload of scenarios and run folders that name none."""
@@ -18,6 +23,11 @@ WORKLOADS: Mapping[str, WorkloadKind] = {
         LEDGER,
         TRANSFERS,
         BULK,
+        APPEND,
+        REGISTER,
+        COUNTER,
+        SET,
+        WRITE_SKEW,
     )
 }
 """By their names, the default first."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from chaos.consistency.edn import read_edn
-from chaos.consistency.errors import HistoryFileError, HistoryValueError
+from chaos.consistency.errors import HistoryFileError, HistoryValueError, OperationNumber
 
 EventType = Literal["invoke", "ok", "fail", "info"]
 _TYPES = frozenset(get_args(EventType))
@@ -38,7 +38,8 @@ class HistoryEvent:
     """The begin or the end of an operation."""
 
     line: int
-    """Where it stands in the file, from 1: for messages."""
+    """Where it stands in the file, from 1: for messages. An ``OperationNumber`` where operations
+    have no lines of their own."""
     type: EventType
     process: int
     f: str
@@ -139,7 +140,7 @@ def _lines_of(text: str, count: int) -> Sequence[int]:
     full = [(number, line) for number, line in lines if line]
     if len(full) == count and all(line[0] + line[-1] == "{}" for _, line in full):
         return [number for number, _ in full]
-    return range(1, count + 1)
+    return [OperationNumber(number) for number in range(1, count + 1)]
 
 
 def _events(values: Iterator[tuple[int, object]]) -> Iterator[HistoryEvent]:

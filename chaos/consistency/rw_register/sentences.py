@@ -9,7 +9,7 @@ import numpy as np
 
 from chaos.consistency.rw_register.accesses import Accesses
 from chaos.consistency.rw_register.steps import RegisterWitness
-from chaos.consistency.transactions.sentences import AnomalyTold, Teller
+from chaos.consistency.transactions.sentences import AnomalyTold, Teller, began_where
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +43,12 @@ class RegisterTeller(Teller):
             between = between[history.began[between] > history.ended[writer]]
             between = between[history.ended[between] < history.began[reader]]
             if len(between):
-                lines = [
-                    history.details(int(one)).get("began_line") for one in (reader, between[0])
-                ]
+                first, second = (
+                    began_where(history.details(int(one))) for one in (reader, between[0])
+                )
                 return (
-                    f"The transaction of line {lines[0]} read {self.seen(read)} in"
-                    f" {self.key(read)}, which had been replaced when it began, by that of line"
-                    f" {lines[1]}"
+                    f"The transaction of {first} read {self.seen(read)} in {self.key(read)}, which"
+                    f" had been replaced when it began, by that of {second}"
                 )
         return ""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from chaos.consistency.errors import HistoryValueError
+from chaos.consistency.errors import HistoryValueError, OperationNumber
 from chaos.consistency.foreign.jepsen import HistoryEvent
 from chaos.consistency.transactions.columns import (
     FAIL,
@@ -173,7 +173,8 @@ def _details(transaction: _Transaction) -> Mapping[str, Scalar]:
     told: dict[str, Scalar] = {"process": transaction.told.process}
     for name, event in (("began", transaction.begin), ("ended", transaction.end)):
         if event is not None:
-            told[f"{name}_line"] = event.line
+            word = "operation" if isinstance(event.line, OperationNumber) else "line"
+            told[f"{name}_{word}"] = event.line
             for key in _TOLD:
                 if isinstance(value := event.fields.get(key), str | int | float):
                     told[f"{name}_{key}"] = value

@@ -109,10 +109,29 @@ class OrderInWords(Sequence[str]):
         return len(self._who)
 
     def __getitem__(self, index: int) -> str:  # type: ignore[override]
-        details = self._history.details(int(self._who[index]))
-        lines = [str(details[key]) for key in ("began_line", "ended_line") if key in details]
         what = ("commits " if self._is_commit[index] else "reads   ") if self._is_split else ""
-        return f"{what}process {details.get('process')}, lines {' to '.join(lines)}"
+        return f"{what}{_named(self._history.details(int(self._who[index])))}"
 
     def __iter__(self) -> Iterator[str]:
         return (self[index] for index in range(len(self)))
+
+
+def began_where(details: Mapping[str, Scalar]) -> str:
+    """Where a transaction of a file begins: ``line 7``, or ``operation 7``."""
+    word = "operation" if "began_operation" in details else "line"
+    return f"{word} {details.get(f'began_{word}')}"
+
+
+_ENDS = ("began", "ended")
+
+
+def _named(details: Mapping[str, Scalar]) -> str:
+    """A transaction, so that a person finds it: by its operation in a run, by lines in a file."""
+    if "operation" in details:
+        return f"{details['operation']} on {details.get('node', 'an unknown node')}"
+    who = f"process {details.get('process')}"
+    for word in ("line", "operation"):
+        places = [str(details[f"{end}_{word}"]) for end in _ENDS if f"{end}_{word}" in details]
+        if places:
+            return f"{who}, {word}s {' to '.join(places)}"
+    return who

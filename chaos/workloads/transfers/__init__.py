@@ -44,6 +44,7 @@ TRANSFERS = WorkloadKind(
     "locks, and reads of their total. Nothing is said about other workloads, nor about "
     "transactions that take no locks.",
     load="chaos.workloads.transfers.load:Transfers",
+    clients=("storage", "psycopg"),
     checkers=(
         "chaos.workloads.transfers.check_totals:CHECKER",
         "chaos.workloads.transfers.check_balances:CHECKER",

@@ -7,9 +7,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import LiteralString
 
 import anyio
+import anyio.lowlevel
 import pytest
 from support.evidence.tiny import SITES, A, B, run, scenario
 from support.postgres.local_postgres import (
@@ -31,9 +34,14 @@ from chaos.findings import Verdict
 from chaos.judge.judging import judge
 from chaos.load.prepare import prepare
 from chaos.scenarios.model import WorkloadSpec
+from chaos.workloads.append import AppendOptions
 from chaos.workloads.bulk import BulkOptions
+from chaos.workloads.counter import CounterOptions
 from chaos.workloads.ledger import LedgerOptions
+from chaos.workloads.register import RegisterOptions
+from chaos.workloads.set import SetOptions
 from chaos.workloads.transfers import TransfersOptions
+from chaos.workloads.write_skew import WriteSkewOptions
 from replication import Credentials
 from replication.wire import Address, session_to
 
@@ -47,6 +55,11 @@ SPECS: dict[str, WorkloadSpec] = {
     "ledger": WorkloadSpec(options=LedgerOptions()),
     "transfers": WorkloadSpec(options=TransfersOptions(accounts=4, opening_balance=50)),
     "bulk": WorkloadSpec(options=BulkOptions(chunk_rows=100)),
+    "append": WorkloadSpec(options=AppendOptions(keys=3)),
+    "register": WorkloadSpec(options=RegisterOptions(registers=2)),
+    "counter": WorkloadSpec(options=CounterOptions()),
+    "set": WorkloadSpec(options=SetOptions()),
+    "write-skew": WorkloadSpec(options=WriteSkewOptions()),
 }
 
 
@@ -267,6 +280,7 @@ def judged(history: SiteHistory, reads: Mapping[str, FinalRead], kind: str) -> d
     no_rate: dict[str, Scalar] = {"rate_per_s": None}
     spec = scenario(workload=SPECS[kind])
     of = run(history.operations, reads=list(reads.values()), asked=spec, settings=no_rate)
+    of = replace(of, histories=(history,))
     return {
         result.name: result.verdict
         for result in judge(of).results
@@ -341,6 +355,93 @@ async def test_chunks_are_whole_and_what_is_broken_by_hand_is_found(
     verdicts = judged(history, reads, "bulk")
     wrong = {name for name, verdict in verdicts.items() if verdict is Verdict.INVALID}
     assert wrong == {"phantom-entries", "chunks"}
+
+
+BROKEN_BY_HAND = {
+    "append": (
+        "UPDATE bascule.list_a SET items = regexp_replace(items, '^[0-9]+,', '')",
+        {"isolation"},
+    ),
+    "register": (
+        "UPDATE bascule.register SET value = 7, version = version - 1",
+        {"linearizable"},
+    ),
+    "counter": ("UPDATE bascule.counter SET value = value - 1", {"counter"}),
+    "write-skew": (
+        "INSERT INTO bascule.taker_b SELECT id, place + 1, value FROM bascule.taker_a",
+        {"takers"},
+    ),
+    "set": (
+        "DELETE FROM bascule.element WHERE seq = (SELECT min(seq) FROM bascule.element)",
+        {"lost-entries"},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", list(BROKEN_BY_HAND))
+async def test_histories_that_are_judged_and_what_is_broken_by_hand_is_found(
+    pair: tuple[LocalPostgres, LocalPostgres], rest: Answers, tmp_path: Path, kind: str
+) -> None:
+    primary, _ = pair
+    config = load_config(rest, primary, tmp_path, kind)
+    history, _ = await run_load({**config, "workers": 4}, seconds=1)
+    assert {operation.outcome for operation in history.operations} == {"ok"}
+    assert len(history.operations) > 40
+    if kind in {"append", "set"}:
+        assert {(read.outcome, read.node) for read in history.reads} == {("ok", "db-a")}
+        assert {read.asks for read in history.reads} == {"any", "after"}
+    verdicts = judged(history, await read_both(pair, tmp_path, kind), kind)
+    assert set(verdicts.values()) == {Verdict.VALID}
+    broken, found_by = BROKEN_BY_HAND[kind]
+    primary.query(broken)
+    verdicts = judged(history, await read_both(pair, tmp_path, kind), kind)
+    assert {name for name, verdict in verdicts.items() if verdict is Verdict.INVALID} == found_by
+
+
+async def test_plain_psycopg_does_the_same_and_cannot_resolve_what_is_in_doubt(
+    pair: tuple[LocalPostgres, LocalPostgres], rest: Answers, tmp_path: Path
+) -> None:
+    primary, replica = pair
+    member = {"rest_url": "http://127.0.0.1:1", "host": "127.0.0.1"}
+    plain: dict[str, object] = {
+        "client": "psycopg",
+        # The replica stands first in the DSN: it is passed over for writes.
+        "members": [
+            {**member, "name": "db-b", "port": replica.port},
+            {**member, "name": "db-a", "port": primary.port},
+        ],
+    }
+    config = load_config(rest, primary, tmp_path, "append") | plain
+    history, _ = await run_load(config, seconds=1)
+    assert {operation.outcome for operation in history.operations} == {"ok"}
+    assert {(op.timeline, op.lsn is not None) for op in history.operations} == {(1, True)}
+    assert {(read.outcome, read.asks, read.source) for read in history.reads} == {
+        ("ok", "any", "replica")
+    }
+    verdicts = judged(history, await read_both(pair, tmp_path, "append"), "append")
+    assert set(verdicts.values()) == {Verdict.VALID}
+
+    # Their COMMITs wait for a standby that is not there; then the sessions are ended.
+    ledger = load_config(rest, primary, tmp_path) | plain | {"durability": "quorum"}
+    ledger["history_path"] = str(tmp_path / "history-orsay.jsonl")
+    primary.set("synchronous_standby_names", "ANY 1 (nobody)")
+
+    async def end_sessions() -> None:
+        waiting: LiteralString = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        )
+        with anyio.fail_after(15):
+            while not await anyio.to_thread.run_sync(primary.query, waiting):
+                await anyio.sleep(0.05)
+
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(end_sessions)
+            history, _ = await run_load({**ledger, "site": "orsay"}, seconds=2)
+    finally:
+        primary.set("synchronous_standby_names", "")
+    in_doubt = [op for op in history.operations if op.error and op.error.startswith("Unknown")]
+    assert {(op.outcome, op.resolved) for op in in_doubt} == {("info", False)}
 
 
 async def test_a_replica_that_does_not_catch_up_is_named(

@@ -42,6 +42,11 @@ def again(words: list[str], seed: int = 7) -> str:
         (["--no-witness"], "bascule drill host-loss --no-witness --seed 7"),
         (["--witness", "steady"], "bascule drill steady --witness --seed 7"),
         (["--rate", "0.5"], "bascule drill host-loss --rate 0.5 --seed 7"),
+        (
+            ["--workload", "append", "--option", "isolation=serializable", "--option=keys=3"],
+            "bascule drill host-loss --workload append --option isolation=serializable"
+            " --option keys=3 --seed 7",
+        ),
         (["/a b/it's.toml"], "bascule drill '/a b/it'\"'\"'s.toml' --seed 7"),
     ],
 )

@@ -8,7 +8,12 @@ from dataclasses import replace
 
 import pytest
 from support.evidence import tiny
+from support.evidence.counted import added, counting
+from support.evidence.elements import element, growing, looking
+from support.evidence.listed import LONG_FORK, listed, near, txn
 from support.evidence.marks import look, mark, with_reads
+from support.evidence.registered import reading, registered, writing
+from support.evidence.takers import taker, taking
 from support.evidence.tiny import POWER_CUT, A, B, event, is_phase, life, op, read, run, scenario
 
 from chaos.checkers import completeness, needs
@@ -232,6 +237,19 @@ def _bad_runs() -> Iterator[Run]:
         reads=[FinalRead(node=A, rows=(torn,), is_primary=True)],
         asked=scenario(workload=WorkloadSpec(options=BulkOptions())),
     )
+    yield listed(
+        [
+            txn("a", 1.0, "append 1 10"),
+            txn("b", 2.0, "read 1", ""),
+            near("c", 3.0, "read 1", "", after="a"),
+        ],
+        {1: "10"},
+    )
+    yield listed(LONG_FORK, {1: "10", 2: "20"})
+    yield registered([writing("w", 1.0, 10, 1), reading("s", 2.0, None, 0)], 10, 1)
+    yield counting([added("a", 1.0, 1), added("b", 2.0, 1)], 1)
+    yield taking([taker("a", 1.0), taker("b", 2.0)], {"a": 1, "b": 1})
+    yield growing([element("a", 1.0, 1), looking("r", 2.0, "1,1")])
     yield run(
         [*tiny.load(0.0, 50.0), op("x", 0.0, took_s=20.0, outcome="info")],
         reads=[FinalRead(node=A, state=(LedgerRow(id="0", content="7"),), is_primary=True)],
@@ -257,6 +275,11 @@ def test_the_checkers_of_a_workload_are_those_that_know_it() -> None:
     common = names["ledger"]
     assert names["transfers"] - common == {"total-kept", "balances"}
     assert names["bulk"] - common == {"chunks", "bulk-end"}
+    assert names["append"] - common == {"isolation"}
+    assert names["register"] - common == {"linearizable"}
+    assert names["counter"] - common == {"counter"}
+    assert names["set"] - common == {"elements"}
+    assert names["write-skew"] - common == {"takers"}
     assert set.union(*names.values()) == {checker.name for checker in CHECKERS}
 
 

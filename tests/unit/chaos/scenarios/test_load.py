@@ -12,11 +12,13 @@ import pytest
 from chaos.errors import ScenarioError
 from chaos.faults.registry import FAULTS, lasts
 from chaos.faults.targets import FORMS, PRIMARY, REPLICAS
-from chaos.scenarios.load import builtin_scenarios, load_scenario, scenario_source
+from chaos.scenarios.load import builtin_scenarios, load_scenario, scenario_source, with_options
 from chaos.scenarios.model import FaultStep, Scenario, WorkloadSpec
 from chaos.scenarios.rules import problems_of_pair
+from chaos.workloads.append import AppendOptions
 from chaos.workloads.bulk import BulkOptions
 from chaos.workloads.ledger import LedgerOptions
+from chaos.workloads.register import RegisterOptions
 from chaos.workloads.transfers import TransfersOptions
 from cluster.topology.load import find_topology
 
@@ -176,6 +178,36 @@ def test_a_workload_is_read(tmp_path: Path, text: str, spec: WorkloadSpec) -> No
 )
 def test_a_workload_is_refused(tmp_path: Path, text: str, words: str) -> None:
     assert words in refusal_of(tmp_path, f"{HEAD}{EXPECT}[workload]\n{text}\n")
+
+
+def test_options_of_a_workload_may_be_given_beside_it() -> None:
+    spec = WorkloadSpec(options=AppendOptions(keys=9))
+    changed = with_options(spec, ["isolation=read-committed", "replica_reads=0.25"])
+    expected = AppendOptions(keys=9, isolation="read-committed", replica_reads=0.25)
+    assert changed == WorkloadSpec(options=expected)
+    registers = with_options(WorkloadSpec(options=RegisterOptions()), ["versions=false"])
+    assert registers == WorkloadSpec(options=RegisterOptions(versions=False))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["isolation"], "isolation: expected KEY=VALUE"),
+        (
+            ["isolation=snapshot"],
+            "isolation: expected read-committed, repeatable-read or serializable",
+        ),
+        (["isolatio=serializable"], "unknown key"),
+        (["keys=many"], "keys: expected a whole number from 1 on"),
+        (["keys=0", "isolation=x"], "keys: expected a whole number"),
+        (['isolation=x"\ny = 1'], "isolation: expected read-committed, repeatable-read"),
+    ],
+)
+def test_options_that_a_workload_has_not_are_refused(given: list[str], words: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        with_options(WorkloadSpec(options=AppendOptions()), given)
+    assert words in str(caught.value)
+    assert "--option of the workload append" in str(caught.value)
 
 
 def test_a_power_cut_must_not_end_the_load_with_the_primary() -> None:

@@ -178,8 +178,17 @@ def test_a_load_config_says_what_to_do_and_what_an_acknowledgement_promises() ->
 
 
 def test_every_kind_of_workload_is_there_and_has_a_rate() -> None:
-    assert list(WORKLOADS) == ["ledger", "transfers", "bulk"]
-    assert [kind.rate_per_s for kind in WORKLOADS.values()] == [100, 50, 4]
+    assert list(WORKLOADS) == [
+        "ledger",
+        "transfers",
+        "bulk",
+        "append",
+        "register",
+        "counter",
+        "set",
+        "write-skew",
+    ]
+    assert [kind.rate_per_s for kind in WORKLOADS.values()] == [100, 50, 4, 30, 50, 30, 50, 30]
     for kind in WORKLOADS.values():
         spec = WorkloadSpec(options=kind.options())
         assert spec.kind == kind.key
@@ -211,7 +220,10 @@ def test_a_workload_in_a_run_folder_may_be_short_and_must_be_right() -> None:
     short = decode(WorkloadSpec, {"kind": "transfers", "accounts": 3})
     assert short == WorkloadSpec(options=TransfersOptions(accounts=3))
     for wrong, words in (
-        ({"kind": "leger"}, "workload.kind: expected one of ledger, transfers, bulk"),
+        (
+            {"kind": "leger"},
+            f"workload.kind: expected one of {', '.join(WORKLOADS)}",
+        ),
         ({"kind": ["ledger"]}, "workload.kind: expected one of"),
         (
             {"kind": "transfers", "account": 3},
@@ -273,3 +285,13 @@ def test_a_final_read_config() -> None:
     assert FinalReadConfig.from_line(config.to_line()) == config
     with pytest.raises(ValueError, match="config"):
         FinalReadConfig.from_line(json.dumps(document | {"nodes": [{}]}))
+
+
+def test_what_plain_psycopg_can_do() -> None:
+    able = {kind.key for kind in WORKLOADS.values() if "psycopg" in kind.clients}
+    assert able == {*WORKLOADS} - {"bulk"}
+    assert all("storage" in kind.clients for kind in WORKLOADS.values())
+    plain = LoadConfig.from_line(json.dumps(LOAD_CONFIG | {"client": "psycopg"}))
+    assert plain.client == "psycopg"
+    with pytest.raises(ValueError, match=r"config.*client"):
+        LoadConfig.from_line(json.dumps(LOAD_CONFIG | {"client": "asyncpg"}))

@@ -1,0 +1,94 @@
+"""From the answer of a judge of histories to the findings of a checker. Pure.
+
+Where a failover may lose acknowledged writes and there was one, nothing is promised of what was
+seen: the same anomalies are told there, with the verdict VALID. What was lost has findings of its
+own (``chaos/checkers/lost.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from chaos.evidence.records import Scalar
+from chaos.evidence.run import Run
+from chaos.findings import Finding, FindingKind, Verdict
+from chaos.timing.settings import commits_wait_for_standby
+from chaos.wording import counted
+
+if TYPE_CHECKING:
+    from chaos.consistency.answer import Anomaly, HistoryAnswer
+
+OperationFacts = Mapping[str, Mapping[str, Scalar]]
+"""What is known of an operation, by the ``where`` of an anomaly's evidence."""
+
+FORGIVEN = " Nothing is promised after a failover that may lose writes."
+
+
+def findings_of(  # noqa: PLR0913 (what a finding says)
+    answer: HistoryAnswer,
+    *,
+    kind: FindingKind,
+    where: str,
+    forgiven: bool,
+    known: OperationFacts | None = None,
+    aside: str = "",
+) -> Iterator[Finding]:
+    """One finding for each anomaly; for an answer UNKNOWN, one that says so.
+
+    Args:
+        answer: what the judge says of the history.
+        kind: the findings'.
+        where: which history, as the begin of a sentence: ``On the primary``.
+        forgiven: nothing is promised (``is_nothing_promised``).
+        known: what to add to the evidence.
+        aside: a sentence for the end of each.
+    """
+    if answer.verdict is Verdict.UNKNOWN:
+        summary = f"{where}, at {answer.level}: {answer.reason.rstrip('.')}."
+        yield Finding(kind=kind, verdict=Verdict.UNKNOWN, summary=summary)
+    for anomaly in answer.anomalies:
+        more = f" ({anomaly.count:,} of that kind)" if anomaly.count > 1 else ""
+        words = f"{where} the history shows {anomaly.name}{more}, which {answer.level} forbids."
+        yield Finding(
+            kind=kind,
+            verdict=Verdict.VALID if forgiven else Verdict.INVALID,
+            summary=" ".join([words, *anomaly.sentences])
+            + (FORGIVEN if forgiven else f" {aside}" if aside else ""),
+            evidence=evidence_of(anomaly, known),
+        )
+
+
+def evidence_of(
+    anomaly: Anomaly, known: OperationFacts | None = None
+) -> tuple[Mapping[str, Scalar], ...]:
+    """A row for each operation of an anomaly, then its circle."""
+    rows = [
+        {**(known or {}).get(str(proof.get("where", "")), {}), **proof}
+        for proof in anomaly.evidence
+    ]
+    return (*rows, *([{"circle": anomaly.drawn}] if anomaly.drawn else []))
+
+
+def proof_of(answer: HistoryAnswer, *, where: str) -> str:
+    """What a VALID answer has proved, in a sentence; empty where it has no proof."""
+    if answer.proof is None:
+        return ""
+    compared = counted(answer.proof.checked, "read")
+    return f"{where}: {answer.reason.rstrip('.')}; {compared} compared."
+
+
+def is_nothing_promised(run: Run) -> bool:
+    """Acknowledged writes may be lost by a failover, and there was one.
+
+    What was lost takes with it what others had read: no level holds over it, not even read
+    committed. The lost entries themselves are judged by what the scenario allows.
+    """
+    may_lose = not commits_wait_for_standby(run) or run.info.scenario.expect.lost_max > 0
+    timelines = {
+        operation.timeline
+        for history in run.histories
+        for operation in history.operations
+        if operation.timeline is not None
+    } | {final.timeline for final in run.final_reads if final.timeline is not None}
+    return may_lose and len(timelines) > 1

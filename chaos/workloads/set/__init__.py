@@ -1,0 +1,48 @@
+"""The set workload: every operation adds an element, and reads on all members look for it.
+
+What was added must appear everywhere and stay (``check_elements.py``); how late it appears is told
+of each member.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from chaos.workloads.kind import WorkloadKind, WorkloadOptions
+from cluster.toml.reader import TomlTable
+
+READS_SHARE_MAX = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetOptions(WorkloadOptions):
+    """How much is read."""
+
+    replica_reads: float = 1.0
+    """Reads on the nearest member for each addition; every second one is causal."""
+
+    @classmethod
+    def read(cls, table: TomlTable) -> Self:
+        """From the ``[workload]`` of a scenario."""
+        default = cls().replica_reads
+        return cls(
+            replica_reads=table.number(
+                "replica_reads", minimum=0.0, maximum=READS_SHARE_MAX, default=default
+            )
+        )
+
+
+SET = WorkloadKind(
+    key="set",
+    options=SetOptions,
+    rate_per_s=50.0,
+    limits="What is judged is a set that only grows: additions on the primary, reads of the newest "
+    "elements on all members. Nothing is said about changes and removals.",
+    load="chaos.workloads.set.load:GrowingSet",
+    clients=("storage", "psycopg"),
+    checkers=("chaos.workloads.set.check_elements:CHECKER",),
+    judge="chaos.workloads.set.native:judge_run",
+    judged_as="set",
+)
+"""Adds elements to a set, and looks for them on all members."""
