@@ -87,7 +87,7 @@ FROM pg_proc p JOIN schemas s ON s.oid = pronamespace
 LEFT JOIN pg_init_privs i ON (i.objoid, i.classoid, i.objsubid) = (p.oid, 'pg_proc'::regclass, 0)
 WHERE NOT is_system OR proacl IS DISTINCT FROM i.initprivs
 UNION ALL
-SELECT 'default rights of ' || defaclrole::regrole || ' on ' || defaclobjtype || ' in '
+SELECT 'default rights of ' || defaclrole::regrole || ' on ' || defaclobjtype::text || ' in '
         || coalesce((SELECT nspname FROM pg_namespace n WHERE n.oid = defaclnamespace), 'all'),
     defaclacl::text
 FROM pg_default_acl

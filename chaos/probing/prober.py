@@ -26,7 +26,7 @@ from chaos.evidence.access import (
     Withdrawn,
 )
 from chaos.load.admin import DBNAME, superuser_session
-from chaos.probing.asking import ask
+from chaos.probing.asking import TIMEOUT_S, ask
 from chaos.probing.fingerprint import read_doors, read_rights
 from chaos.probing.trail import MARK, problem_of_settings, read_entries, read_settings
 from chaos.scenarios.access import AccessSpec, ProbeSpec, WithdrawalSpec
@@ -174,7 +174,8 @@ class AccessProber:
     ) -> None:
         await self._fingerprint(node, moment, target, is_primary=is_primary)
         for probe in self._access.probes:
-            await self._ask(node, probe, moment)
+            if not await self._ask(node, probe, moment):
+                return  # it hangs: each further question would take as long
 
     async def _fingerprint(
         self, node: str, moment: Moment, target: str | None, *, is_primary: bool
@@ -201,7 +202,8 @@ class AccessProber:
             found = NodePrint(node=node, moment=moment, t_s=time.monotonic(), error=why)
         self._out.fingerprint(found)
 
-    async def _ask(self, node: str, probe: ProbeSpec, moment: Moment) -> None:
+    async def _ask(self, node: str, probe: ProbeSpec, moment: Moment) -> bool:
+        """Ask once; False: the node took all the time there was."""
         self._asked += 1
         id_ = f"{node}-{self._asked}"
         login = Credentials(
@@ -227,6 +229,7 @@ class AccessProber:
                 words=asked.words,
             )
         )
+        return asked.end_s - asked.begin_s < TIMEOUT_S
 
     async def _ask_on(self, node: str) -> None:
         while True:

@@ -82,5 +82,5 @@ def withdrawal_words(one: WithdrawalTotals) -> str:
 def trail_words(trail: TrailCount) -> str:
     """How much of what was accessed is in the logs."""
     there = trail.acknowledged - trail.missing
-    words = f"{count(there)} of {count(trail.acknowledged)} accesses are in the nodes' logs"
+    words = f"{count(there)} of {count(trail.acknowledged)} accesses are in the logs of the nodes"
     return f"{words}, {count(trail.misnamed)} under another name" if trail.misnamed else words
