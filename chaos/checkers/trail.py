@@ -1,8 +1,9 @@
 """Whether every acknowledged access is in the logs of some node at the end, with the right name.
 
-An access is acknowledged when rows came back from a session that then ended normally: of such the
-server has written its line (PostgreSQL writes it before it runs the statement). That the node lost
-the line afterwards is what is looked for: ``pg_rewind`` and a new copy replace logs below PGDATA.
+An access is acknowledged when a session was answered, with rows or with a refusal, and then ended
+normally: of such the server has written its line (of a statement before it runs it, of an error
+before it tells it). That the node lost the line afterwards is what is looked for: ``pg_rewind`` and
+a new copy replace logs below PGDATA. A login that was refused has no mark of ours in the log.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def totals(run: Run) -> TrailTotals:
     for trail in run.access.trails:
         for id_, user in trail.entries.items():
             users.setdefault(id_, set()).add(user)
-    accesses = [one for one in run.access.answers if one.is_acknowledged]
+    accesses = [one for one in run.access.answers if one.is_access]
     return TrailTotals(
         acknowledged=len(accesses),
         missing=tuple(one for one in accesses if one.id not in users),
@@ -101,7 +102,7 @@ def _every_trail(run: Run) -> Iterator[Gap]:
             yield Gap(what=f"the trail of {node} is not on record", part="access.jsonl")
         elif (why := known[node].error) is not None:
             yield Gap(what=f"the trail of {node} could not be read ({why})", part="access.jsonl")
-    if not any(one.is_acknowledged for one in run.access.answers):
+    if not any(one.is_access for one in run.access.answers):
         yield Gap(what="no access was acknowledged", part="access.jsonl")
 
 

@@ -51,11 +51,13 @@ class ProbeAnswer:
     """Of the rows, whatever their order: the same rows have the same digest."""
     sqlstate: str | None = None
     words: str | None = None
+    logged_in: bool = True
+    """Statements were run; else it ended at the door."""
 
     @property
-    def is_acknowledged(self) -> bool:
-        """Somebody was let in, and was answered."""
-        return self.outcome == "rows"
+    def is_access(self) -> bool:
+        """Somebody was let in, and was shown rows or refused a right: the log must say so."""
+        return self.logged_in and self.outcome in {"rows", "refused"}
 
     @property
     def admits(self) -> bool:
@@ -140,6 +142,7 @@ class AccessFile(LineFile):
         line: dict[str, object] = {"type": "answer", "id": one.id, "probe": one.probe}
         line |= {"role": one.role, "node": one.node, "moment": one.moment}
         line |= {"begin_s": one.begin_s, "t_s": one.end_s, "outcome": one.outcome}
+        line |= {"logged_in": one.logged_in}
         self.append(line | _given(said))
 
     def fingerprint(self, one: NodePrint) -> None:
@@ -232,6 +235,7 @@ def _answer(fields: Fields) -> ProbeAnswer:
         digest=fields.text_or_none("digest"),
         sqlstate=fields.text_or_none("sqlstate"),
         words=fields.text_or_none("words"),
+        logged_in=fields.boolean("logged_in"),
     )
 
 

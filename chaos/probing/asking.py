@@ -46,6 +46,8 @@ class Asked:
     digest: str | None = None
     sqlstate: str | None = None
     words: str | None = None
+    logged_in: bool = False
+    """Statements were run; else it ended at the door."""
 
 
 async def ask(
@@ -58,14 +60,15 @@ async def ask(
         node: who is asked.
         login: who asks.
         sql: the statements; the rows of the last one are the answer.
-        mark: goes before the last one, as a comment: it is then in the node's log of statements.
+        mark: goes before each, as a comment: it is then in the node's log of statements, and beside
+            errors.
     """
     begin_s = time.monotonic()
     found: Asked | None = None
     with anyio.move_on_after(TIMEOUT_S):
         async with relay(cluster.substrate.console, node, POSTGRES_PORT) as port:
             address = Address(node=node, host="127.0.0.1", port=port)
-            found = await _ask_at(address, login, [*sql[:-1], f"/* {mark} */ {sql[-1]}"], begin_s)
+            found = await _ask_at(address, login, [f"/* {mark} */ {one}" for one in sql], begin_s)
     if found is not None:
         return found
     words = f"no answer within {TIMEOUT_S:g} s"
@@ -75,8 +78,10 @@ async def ask(
 async def _ask_at(
     address: Address, login: Credentials, sql: Sequence[str], begin_s: float
 ) -> Asked:
+    logged_in = False
     try:
         session = await connect(address, login, deadline_s=TIMEOUT_S)
+        logged_in = True
         try:
             for statement in sql:
                 # From the scenario, which whoever starts a drill is answerable for.
@@ -91,6 +96,7 @@ async def _ask_at(
             outcome=outcome_of(sqlstate),
             sqlstate=sqlstate,
             words=" ".join(str(error).split())[:WORDS_MAX],
+            logged_in=logged_in,
         )
     return Asked(
         begin_s=begin_s,
@@ -98,6 +104,7 @@ async def _ask_at(
         outcome="rows",
         rows=len(rows),
         digest=digest_of(rows),
+        logged_in=True,
     )
 
 

@@ -227,6 +227,7 @@ class AccessProber:
                 digest=asked.digest,
                 sqlstate=asked.sqlstate,
                 words=asked.words,
+                logged_in=asked.logged_in,
             )
         )
         return asked.end_s - asked.begin_s < TIMEOUT_S

@@ -27,11 +27,12 @@ WITH marked AS MATERIALIZED (
             pg_read_file(current_setting('log_directory') || '/' || name), '\n') AS line
     WHERE name LIKE '%.json'
 )
-SELECT DISTINCT substring(entry ->> 'message' FROM '/\* bascule-access ([\w-]+) \*/'),
-    entry ->> 'user'
-FROM marked WHERE entry ->> 'message' ~ '/\* bascule-access [\w-]+ \*/'
+SELECT DISTINCT substring(said FROM '/\* bascule-access ([\w-]+) \*/'), entry ->> 'user'
+FROM marked, LATERAL (VALUES (entry ->> 'message'), (entry ->> 'statement')) AS texts (said)
+WHERE said ~ '/\* bascule-access [\w-]+ \*/'
 """
-"""A line that a power cut left in half has no end, and is passed over."""
+"""The statement is the message where ``log_statement`` says so, and stands beside an error. A line
+that a power cut left in half has no end, and is passed over."""
 
 
 def problem_of_settings(collector: str, destination: str) -> str | None:

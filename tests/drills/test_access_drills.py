@@ -170,8 +170,11 @@ def test_every_access_of_whom_is_logged_is_in_the_trail(drill: Access) -> None:
     assert drill.verdict_of("trail") == "valid []"
     entries = {id_: user for one in drill.of("trail") for id_, user in one["entries"].items()}
     acknowledged = {
-        line["id"]: line["role"] for line in drill.of("answer") if line["outcome"] == "rows"
+        line["id"]: line["role"]
+        for line in drill.of("answer")
+        if line["logged_in"] and line["outcome"] in {"rows", "refused"}
     }
     assert len(acknowledged) > 20
+    assert set(acknowledged.values()) == {"alice", "bruno", "claire", "dora"}
     assert acknowledged.items() <= entries.items()
     assert not [one for one in drill.of("trail") if one["directory"] != "../log"]

@@ -67,6 +67,7 @@ def answer(
         outcome=outcome,
         rows=rows if outcome == "rows" else None,
         digest=digest if outcome == "rows" else None,
+        logged_in=outcome != "unanswered",
         sqlstate="42501" if is_refused and sqlstate is None else sqlstate,
     )
 

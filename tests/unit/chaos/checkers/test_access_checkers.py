@@ -249,7 +249,7 @@ def test_accesses_in_no_log_are_found_and_named() -> None:
     [finding] = trail.check(without_trail_of(GOOD, A))
     assert (finding.kind, finding.verdict) == (trail.AUDIT_GAP, Verdict.INVALID)
     lost = {str(proof["access"]) for proof in finding.evidence}
-    accessed = [one for one in GOOD.access.answers if one.is_acknowledged]
+    accessed = [one for one in GOOD.access.answers if one.is_access]
     assert lost == {one.id for one in accessed if one.node == A}
     assert f"{len(lost)} accesses of {len(accessed)}" in finding.summary
 

@@ -42,10 +42,10 @@ def test_a_withdrawal_and_the_trail_are_told() -> None:
     told = f"{OWN}: withdrawn, and admitted 2.0\N{NO-BREAK SPACE}s longer"
     assert told in "\n".join(facts(build_verdict(judged)))
     assert told in shown(judged)
-    assert "12 of 12 accesses are in the logs of the nodes" in shown(GOOD)
+    assert "18 of 18 accesses are in the logs of the nodes" in shown(GOOD)
     first, *others = GOOD.access.trails
     gone = replace(GOOD.access, trails=(replace(first, entries={}), *others))
-    assert "6 of 12 accesses are in the logs of the nodes" in shown(replace(GOOD, access=gone))
+    assert "9 of 18 accesses are in the logs of the nodes" in shown(replace(GOOD, access=gone))
 
 
 def test_a_run_without_probes_says_nothing_of_them() -> None:
