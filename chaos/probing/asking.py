@@ -30,6 +30,8 @@ NOT_ADMITTED = "28"
 """Class of SQLSTATE: no LOGIN, a wrong password, no rule of pg_hba.conf (PostgreSQL, appendix A).
 """
 NO_RIGHT = "42501"
+READ_ONLY = "25006"
+"""A replica says so of a statement that writes, before it looks at rights."""
 INSTEAD_OF_AN_ANSWER = ("08", "40", "53", "57", "58")
 """Classes: the connection broke off, the question was cancelled or conflicts with replay, there is
 no room, the server starts or stops. It says nothing about rights."""
@@ -116,7 +118,7 @@ def outcome_of(sqlstate: str | None) -> AskedOutcome:
     """
     if sqlstate is None or sqlstate.startswith(INSTEAD_OF_AN_ANSWER):
         return "unanswered"
-    if sqlstate == NO_RIGHT or sqlstate.startswith(NOT_ADMITTED):
+    if sqlstate in {NO_RIGHT, READ_ONLY} or sqlstate.startswith(NOT_ADMITTED):
         return "refused"
     return "error"
 

@@ -107,8 +107,13 @@ def read_access(root: TomlTable) -> AccessSpec:
     )
 
 
-def problems_of_access(access: AccessSpec) -> Iterator[Problem]:
-    """What cannot be asked, although every key has the right type."""
+def problems_of_access(access: AccessSpec, fault_s: float) -> Iterator[Problem]:
+    """What cannot be asked, although every key has the right type.
+
+    Args:
+        access: what is asked.
+        fault_s: how long the faults last at least.
+    """
     names = [probe.name for probe in access.probes]
     for index, probe in enumerate(access.probes):
         if names.index(probe.name) != index:
@@ -121,6 +126,10 @@ def problems_of_access(access: AccessSpec) -> Iterator[Problem]:
         words = "what it makes is asked by nobody; add a [[probe]]"
         yield Problem(key="setup", words=words)
     yield from _problems_of_withdrawals(access.withdrawals, access.probes)
+    for index, withdrawal in enumerate(access.withdrawals):
+        if withdrawal.at_s > fault_s:
+            words = f"expected at most fault_s = {fault_s:g}; found {withdrawal.at_s:g}"
+            yield Problem(key=f"withdrawal[{index}].at_s", words=words)
 
 
 def _problems_of_withdrawals(

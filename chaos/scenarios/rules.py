@@ -35,7 +35,7 @@ def problems_of_scenario(scenario: Scenario) -> Iterator[Problem]:
             words=f'found "{scenario.expect.failover}", but a {hands_over[0]} is asked for, which '
             "is a change of the lead",
         )
-    yield from problems_of_access(scenario.access)
+    yield from problems_of_access(scenario.access, scenario.fault_s)
 
 
 def problems_of_pair(scenario: Scenario, topology: Topology) -> Iterator[Problem]:

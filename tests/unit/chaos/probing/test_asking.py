@@ -15,6 +15,7 @@ from chaos.probing.trail import problem_of_settings
         ("42501", "refused"),  # no right
         ("28000", "refused"),  # NOLOGIN, or no rule of pg_hba.conf
         ("28P01", "refused"),  # a wrong password
+        ("25006", "refused"),  # a write on a replica
         ("42P01", "error"),  # no such table: nobody was refused anything
         ("22P02", "error"),
         ("40001", "unanswered"),  # cancelled for the replay

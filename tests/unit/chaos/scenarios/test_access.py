@@ -17,7 +17,7 @@ HEAD = """
 name = "mine"
 title = "Mine"
 steady_s = 5
-fault_s = 1
+fault_s = 5
 after_heal_s = 3
 heal_when_service_is_back = true
 recovery_s_max = 60
@@ -97,6 +97,10 @@ def test_an_older_folder_asked_nothing(tmp_path: Path) -> None:
         (("trail = true\n", ESCAPES), "trail: nobody is let in, so there is no access to look for"),
         ((GOES,), "withdrawal[0].probe: expected a probe that is let in before (there is none)"),
         ((ESCAPES, GOES), "expected a probe that is let in before (there is none); found reads"),
+        (
+            (READS, GOES.replace("at_s = 2", "at_s = 6")),
+            "withdrawal[0].at_s: expected at most fault_s = 5; found 6",
+        ),
         ((READS, GOES, GOES), "withdrawal[1].probe: reads is withdrawn already"),
     ],
 )
@@ -117,6 +121,6 @@ def test_the_built_in_ones_ask_what_they_are_for() -> None:
         "trail-survives-rewind",
         "trail-lost-by-rewind",
     }
-    assert sum(probe.is_escape for probe in asking["host-loss-sealed"].probes) == 6
+    assert sum(probe.is_escape for probe in asking["host-loss-sealed"].probes) == 7
     assert len(asking["withdrawal-during-cut"].withdrawals) == 2
     assert asking["trail-survives-rewind"] == asking["trail-lost-by-rewind"]
