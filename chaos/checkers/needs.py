@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from chaos.checkers.authority import authority
 from chaos.checkers.base import Gap
+from chaos.evidence.access import ACCESS
 from chaos.evidence.events import (
     EVENTS,
     ClusterNotWhole,
@@ -136,6 +137,13 @@ def which_timeline_survived(run: Run) -> Iterator[Gap]:
     """The timeline of the cluster at the end."""
     if surviving_timeline(run) is None:
         yield Gap(what="the surviving timeline is not on record", part="final-*.jsonl")
+
+
+def access_file(run: Run) -> Iterator[Gap]:
+    """Everything that was asked of access, to its end."""
+    if not run.access.complete:
+        yield Gap(what="the record of who was let in was cut short", part=ACCESS)
+    yield from _damage(run, ACCESS)
 
 
 def undamaged(run: Run) -> Iterator[Gap]:

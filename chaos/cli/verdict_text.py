@@ -13,6 +13,7 @@ from chaos.evidence.run import Manifest
 from chaos.findings import Verdict
 from chaos.judge.folder import Judged
 from chaos.judge.verdict_file import ReadTotals, VerdictFile
+from chaos.report.access import access_lines
 from chaos.report.reads import behind_words, waits
 from chaos.report.sentence import verdict_sentence
 from chaos.report.words import SHARED_WORDS, manifest_words, percent, predicted_words
@@ -102,6 +103,9 @@ def facts(verdict: VerdictFile) -> list[str]:
     ]
     if verdict.reads is not None:
         rows.append(("reads", reads_words(verdict.reads)))
+    if verdict.access is not None:
+        names = ("access", *("",) * len(access_lines(verdict.access)))
+        rows += zip(names, access_lines(verdict.access), strict=False)
     rows += [(site.site, site_words(verdict, site)) for site in verdict.sites]
     width = max(len(name) for name, _ in rows)
     return [f"  {name:{width}}  {words}" for name, words in rows]

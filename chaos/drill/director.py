@@ -39,6 +39,7 @@ from chaos.evidence.run import RunInfo
 from chaos.faults.base import Stage
 from chaos.faults.registry import FAULTS
 from chaos.live.board import Board
+from chaos.probing.prober import AccessProber, probing
 from cluster.boot import BootWatch
 from cluster.raised import RaisedCluster
 from cluster.substrates.base import (
@@ -174,23 +175,38 @@ class Director:
         loads = Loads(cluster, self._folder, self._board)
         stage = Stage(cluster=cluster)
         schedule = Schedule(self._info.scenario, stage, self._recorder, self._info.seed)
-        async with anyio.create_task_group() as watchers:
+        access = self._info.scenario.access
+        async with (
+            probing(cluster, access, self._folder, self._recorder.say) as prober,
+            anyio.create_task_group() as watchers,
+        ):
             watchers.start_soon(observer.run)
             watchers.start_soon(loads.follow)
             try:
-                await self._preflight(cluster)
+                await self._preflight(cluster, prober)
                 if self._topology.cluster.witness:
                     watchers.start_soon(WitnessObserver(cluster, self._recorder).run)
                     await start_witnesses(cluster, self._folder, self._recorder)
                 accompany()
                 if self._hands is None:
                     await self._steady(cluster, loads)
+                    if prober is not None:
+                        await prober.round("before")
+                        watchers.start_soon(prober.watch)
                     await self._faults(loads, schedule)
+                    if prober is not None:
+                        await prober.round("promoted")
                 else:
                     await self._by_hand(self._hands, cluster, loads, schedule)
                 await self._recovery(cluster, loads, schedule)
+                if prober is not None:
+                    prober.stop()
+                    await prober.round("rejoined")
                 await self._quiesce(loads)
                 await self._final_read(cluster, loads)
+                if prober is not None:
+                    await prober.read_trails()
+                    prober.close()
                 self._recorder.phase(Phase.DONE)
             finally:
                 # In every case: nothing that we broke stays broken.
@@ -198,7 +214,7 @@ class Director:
                     await schedule.heal_all()
                 watchers.cancel_scope.cancel()
 
-    async def _preflight(self, cluster: RaisedCluster) -> None:
+    async def _preflight(self, cluster: RaisedCluster, prober: AccessProber | None) -> None:
         """Refuse to break what is not whole; write down the settings that are in force."""
         self._recorder.phase(Phase.PREFLIGHT)
         missing = await cluster.missing_of_whole()
@@ -206,6 +222,8 @@ class Director:
             raise PreflightError(f"the cluster is not whole before the drill: {missing}")
         workload = self._info.scenario.workload
         standbys = await setup.prepare(cluster, self._password, workload)
+        if prober is not None:
+            await prober.prepare()
         if isinstance(cluster.substrate, DiskBreakable):
             # As on machines that have stood for a while: only what the drill writes is at stake.
             await cluster.substrate.sync_disks()

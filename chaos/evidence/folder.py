@@ -11,6 +11,7 @@ from pathlib import Path
 
 from chaos.decode import decode, encode
 from chaos.errors import DamagedRunError, FormatError, NotARunFolderError
+from chaos.evidence.access import read_access_evidence
 from chaos.evidence.events import EVENTS, read_events
 from chaos.evidence.final_reads import read_final_reads
 from chaos.evidence.history import read_histories
@@ -60,6 +61,7 @@ def read_run(folder: Path, *, is_over: bool = True) -> Run:
         histories=read_histories(folder, damage),
         final_reads=read_final_reads(folder, damage),
         reads=read_all_reads(folder, damage),
+        access=read_access_evidence(folder, damage),
         damage=tuple(damage),
         manifest=manifest,
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from chaos.evidence.access import AccessEvidence
 from chaos.evidence.events import RunEvent
 from chaos.evidence.reads import SiteReads
 from chaos.evidence.records import FinalRead, Scalar, SiteHistory
@@ -105,6 +106,8 @@ class Run:
     final_reads: tuple[FinalRead, ...]
     reads: tuple[SiteReads, ...] = ()
     """What the sites read beside their writes; none in older run folders."""
+    access: AccessEvidence = field(default_factory=AccessEvidence)
+    """Who was let in to what; empty where the scenario asks nothing of it."""
     damage: tuple[str, ...] = field(default=())
     """What of the folder could not be read (file and reason): lines cut short, files missing; and
     what has changed since its manifest was written."""
@@ -115,6 +118,11 @@ class Run:
     def has_reads(self) -> bool:
         """The load read beside its writes, or was asked to; older run folders have no reads."""
         return bool(self.info.settings.get("reads_per_s")) or bool(self.reads)
+
+    @property
+    def asks_access(self) -> bool:
+        """The scenario has probes."""
+        return bool(self.info.scenario.access.probes)
 
     def events_of(self, kind: type[E]) -> tuple[E, ...]:
         """The events of one kind, in order."""

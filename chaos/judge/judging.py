@@ -20,6 +20,7 @@ from chaos.checkers.shared_units import is_asked, sent_by_several
 from chaos.checkers.split_brain import SPLIT_BRAIN
 from chaos.evidence.run import Run
 from chaos.findings import CHECKER_CRASHED, Finding, Verdict
+from chaos.judge.access import access_totals
 from chaos.judge.verdict_file import (
     FORMAT_VERSION,
     CheckerSummary,
@@ -67,6 +68,7 @@ def assemble(run: Run, judgement: Judgement, timing: Timing) -> VerdictFile:
             lost_entries=lost_entries,
             lost_wal_bytes=_unless_unproved(timing.lost_wal_bytes, judgement, "dead-timeline"),
         ),
+        access=access_totals(run),
         checkers=tuple(
             CheckerSummary(
                 name=result.name,

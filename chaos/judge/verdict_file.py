@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from chaos.evidence.access import Moment
 from chaos.evidence.manifest import VERDICT
 from chaos.evidence.records import Scalar
 from chaos.evidence.run import Manifest
@@ -70,6 +71,63 @@ class ReadTotals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeTotals:
+    """How one probe was answered."""
+
+    name: str
+    role: str
+    expect: str
+    """In words."""
+    answers: Mapping[Moment, Mapping[str, int]]
+    """By moment, how many answers were what."""
+    wrong: int
+    """How many were not as expected."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawalTotals:
+    """How long a right that was withdrawn was still admitted."""
+
+    probe: str
+    sql: str
+    within_s: float
+    longest_s: float | None
+    """From the acknowledgement until the last node admitted for the last time; None: it was not
+    acknowledged, or a node was not seen to refuse."""
+    nodes: Mapping[str, float]
+    """By node, how long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrailCount:
+    """How many acknowledged accesses are in the logs at the end."""
+
+    acknowledged: int
+    missing: int
+    misnamed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessTotals:
+    """All that was asked of access."""
+
+    probes: tuple[ProbeTotals, ...]
+    withdrawals: tuple[WithdrawalTotals, ...]
+    trail: TrailCount | None
+    """None: nobody asked for it."""
+
+    @property
+    def answers(self) -> int:
+        """All that were asked, answered or not."""
+        return sum(sum(said.values()) for one in self.probes for said in one.answers.values())
+
+    @property
+    def wrong(self) -> int:
+        """Answers that were not as expected."""
+        return sum(one.wrong for one in self.probes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckerSummary:
     """One checker's answer, so that a reader sees what was looked at, not only what was found."""
 
@@ -122,6 +180,8 @@ class VerdictFile:
     reads: ReadTotals | None
     """None where the load read nothing beside its writes."""
     rpo: Rpo
+    access: AccessTotals | None
+    """None where the scenario has no probes."""
     checkers: tuple[CheckerSummary, ...]
     findings: tuple[Finding, ...]
     """The worst first."""
@@ -171,6 +231,7 @@ class VerdictFile:
                 "lost_entries": self.rpo.lost_entries,
                 "lost_wal_bytes": self.rpo.lost_wal_bytes,
             },
+            "access": _access_json(self.access),
             "checkers": [_checker_json(checker) for checker in self.checkers],
             "findings": [_finding_json(finding) for finding in self.findings],
             "versions": dict(self.versions),
@@ -271,6 +332,41 @@ def _reads_json(reads: ReadTotals | None) -> Json:
         "stale": reads.stale,
         "behind_on_primary": reads.behind_on_primary,
         "sites": sites,
+    }
+
+
+def _access_json(access: AccessTotals | None) -> Json:
+    if access is None:
+        return None
+    trail = access.trail
+    return {
+        "probes": [
+            {
+                "name": one.name,
+                "as": one.role,
+                "expect": one.expect,
+                "answers": {moment: dict(said) for moment, said in one.answers.items()},
+                "wrong": one.wrong,
+            }
+            for one in access.probes
+        ],
+        "withdrawals": [
+            {
+                "probe": one.probe,
+                "sql": one.sql,
+                "within_s": one.within_s,
+                "longest_s": _rounded(one.longest_s),
+                "nodes": {node: _rounded(taken_s) for node, taken_s in one.nodes.items()},
+            }
+            for one in access.withdrawals
+        ],
+        "trail": None
+        if trail is None
+        else {
+            "acknowledged": trail.acknowledged,
+            "missing": trail.missing,
+            "misnamed": trail.misnamed,
+        },
     }
 
 

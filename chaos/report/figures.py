@@ -10,6 +10,7 @@ from chaos.evidence.run import Run
 from chaos.findings import Verdict
 from chaos.judge.verdict_file import VerdictFile
 from chaos.report import course
+from chaos.report.access import access_lines
 from chaos.report.reads import behind_words, waits
 from chaos.report.words import (
     SHARED_WORDS,
@@ -66,6 +67,7 @@ def key_figures(run: Run, verdict: VerdictFile) -> tuple[Figure, ...]:
         ),
         *_shared_units(verdict),
         *_reads(verdict),
+        *_access(verdict),
         _outage(run, verdict),
         _availability(verdict),
         Figure(
@@ -153,6 +155,21 @@ def _reads(verdict: VerdictFile) -> tuple[Figure, ...]:
             value=UNKNOWN if reads.stale is None else count(reads.stale),
             notes=_listed(notes, ";"),
             is_bad=bool(reads.stale),
+        ),
+    )
+
+
+def _access(verdict: VerdictFile) -> tuple[Figure, ...]:
+    """Nothing where nobody was asked for."""
+    access = verdict.access
+    if access is None:
+        return ()
+    return (
+        Figure(
+            name="Wrong answers to probes",
+            value=count(access.wrong),
+            notes=_listed(access_lines(access), ";"),
+            is_bad=bool(access.wrong or (access.trail is not None and access.trail.missing)),
         ),
     )
 

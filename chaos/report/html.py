@@ -17,6 +17,7 @@ from chaos.evidence.records import Scalar
 from chaos.evidence.run import Run
 from chaos.findings import Verdict
 from chaos.judge.verdict_file import VerdictFile
+from chaos.report.access import COLUMNS, ProbeRow, access_lines, probe_rows
 from chaos.report.charts.outage import outage_chart, prediction_met
 from chaos.report.charts.site_map import site_map
 from chaos.report.charts.timeline import timeline_chart
@@ -84,6 +85,9 @@ class Page:
     sites: tuple[SiteRow, ...]
     reads: tuple[ReadRow, ...]
     reads_behind: str
+    probes: tuple[ProbeRow, ...]
+    probe_columns: tuple[str, ...]
+    access_lines: tuple[str, ...]
     findings: tuple[FindingView, ...]
     findings_left_out: int
     checks: tuple[CheckView, ...]
@@ -144,6 +148,9 @@ def compose_page(run: Run, verdict: VerdictFile) -> Page:
         sites=site_rows(verdict),
         reads=read_rows(verdict.reads),
         reads_behind=behind_words(verdict.reads) if verdict.reads else "",
+        probes=probe_rows(verdict.access),
+        probe_columns=tuple(COLUMNS.values()),
+        access_lines=access_lines(verdict.access) if verdict.access else (),
         findings=finding_views(verdict, info.started_t_s),
         findings_left_out=findings_left_out(verdict),
         checks=check_views(verdict),
@@ -232,6 +239,11 @@ def _files(run: Run) -> tuple[FileLink, ...]:
         *(
             FileLink(href=f"reads-{quote(found.site)}.jsonl", words=f"what {found.site} read")
             for found in run.reads
+        ),
+        *(
+            [FileLink(href="access.jsonl", words="every probe, right and door of every node")]
+            if run.asks_access
+            else []
         ),
         *(
             FileLink(href=f"final-{quote(n)}.jsonl", words=f"what {n} held at the end")

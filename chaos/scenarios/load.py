@@ -12,6 +12,7 @@ from chaos.errors import ScenarioError
 from chaos.faults.base import FaultKind
 from chaos.faults.registry import FAULTS
 from chaos.faults.targets import FORMS, PRIMARY, Target, parse_target
+from chaos.scenarios.access import read_access
 from chaos.scenarios.model import (
     CUES,
     HEALING_CUES,
@@ -163,6 +164,7 @@ def _read(found: TomlText) -> Scenario:
         topology=root.choice("topology", BUILT_IN) if root.has("topology") else None,
         disk=root.choice("disk", DISKS) if root.has("disk") else None,
         postgresql=root.parameters("postgresql") if root.has("postgresql") else {},
+        access=read_access(root),
     )
     document.settle()
     document.settle([*strangers, *problems_of_scenario(scenario)])

@@ -11,6 +11,7 @@ from chaos.decode import decode, encode
 from chaos.errors import FormatError
 from chaos.faults.base import NO_PARAMS, FaultParams
 from chaos.faults.targets import Target
+from chaos.scenarios.access import NO_ACCESS, AccessSpec
 from chaos.workloads.kind import WorkloadOptions
 from chaos.workloads.registry import DEFAULT, WORKLOADS, kind_of
 from cluster.topology.model import DiskKind
@@ -150,6 +151,8 @@ class Scenario:
     """Of every host with PostgreSQL; None: the topology's, or what its faults need."""
     postgresql: Mapping[str, str] = field(default_factory=dict)
     """Parameters of PostgreSQL, put in force besides and instead of the topology's."""
+    access: AccessSpec = NO_ACCESS
+    """Who must be let in to what; older run folders ask nothing."""
 
 
 Entry = tuple[float, Literal["heal", "strike"], FaultStep]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from chaos.faults.registry import FAULTS
 from chaos.faults.targets import hosts_at_risk, layout_of, problem_of
+from chaos.scenarios.access import problems_of_access
 from chaos.scenarios.model import FaultStep, Scenario
 from cluster.errors import Problem
 from cluster.topology.model import Topology
@@ -34,6 +35,7 @@ def problems_of_scenario(scenario: Scenario) -> Iterator[Problem]:
             words=f'found "{scenario.expect.failover}", but a {hands_over[0]} is asked for, which '
             "is a change of the lead",
         )
+    yield from problems_of_access(scenario.access, scenario.fault_s)
 
 
 def problems_of_pair(scenario: Scenario, topology: Topology) -> Iterator[Problem]:

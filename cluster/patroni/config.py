@@ -27,6 +27,20 @@ BOOT_LOOP_WAIT_S = 1
 """While the cluster is raised; the topology's own value is in force before anything is measured."""
 
 
+HBA_RULES = (
+    "local all all scram-sha-256",
+    "host replication replicator all scram-sha-256",
+    "host all all all scram-sha-256",
+)
+"""``pg_hba.conf`` of every member. It is in the DCS, so that all have the same door: nothing
+replicates the file, and a member's own list would go before this one (Patroni docs, dynamic
+configuration)."""
+
+LOG_DIRECTORY = "../log"
+"""From PGDATA, where PostgreSQL puts its logs if its ``logging_collector`` is on: on the same disk,
+and outside of PGDATA. Below PGDATA, which is PostgreSQL's default, ``pg_rewind`` replaces them by
+those of the new primary (scenario ``trail-lost-by-rewind``)."""
+
 WITNESSED_PARAMETERS = {"wal_retrieve_retry_interval": "500ms"}
 """With witnesses: where Patroni's own look finds a dead postmaster before they do, it restarts the
 server in half a second, and standbys that try again every 5 s (PostgreSQL's default) would be what
@@ -98,11 +112,6 @@ def render_config(substrate: Substrate, host: str, pg_bindir: Path) -> dict[str,
             },
             "parameters": {"unix_socket_directories": str(socket_folder(disk, own))},
             "basebackup": [{"checkpoint": "fast"}, *_no_sync(own)],
-            "pg_hba": [
-                "local all all scram-sha-256",
-                "host replication replicator all scram-sha-256",
-                "host all all all scram-sha-256",
-            ],
         },
     }
 
@@ -139,6 +148,7 @@ def _bootstrap(topology: Topology, host: Host) -> dict[str, object]:
     dcs["postgresql"] = {
         "use_pg_rewind": topology.cluster.use_pg_rewind,
         "use_slots": topology.cluster.use_slots,
+        "pg_hba": list(HBA_RULES),
         "parameters": {
             **server_parameters(size),
             **(WITNESSED_PARAMETERS if topology.cluster.witness else {}),
@@ -167,6 +177,7 @@ def server_parameters(size: ServerSize) -> dict[str, object]:
         "max_wal_size": f"{size.max_wal_size_mb}MB",
         "log_line_prefix": "%m [%p] %q%u@%h ",
         "log_connections": "off",
+        "log_directory": LOG_DIRECTORY,
         "log_checkpoints": "on",
     }
 

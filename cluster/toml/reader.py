@@ -219,6 +219,14 @@ class TomlTable:
                 self._wrong(f"{key}[{index}]", item, NAME_RULE, None)
         return tuple(str(item) for item in value)
 
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A text, or a list of one or more; none of them empty."""
+        value = self._take(key, None)
+        items = value if isinstance(value, list) else [value]
+        if items and all(isinstance(item, str) and item.strip() for item in items):
+            return tuple(str(item).strip() for item in items)
+        return self._wrong(key, value, "a text, or a list of texts", ())
+
     def table(self, key: str) -> TomlTable:
         """The table ``[key]``."""
         value = self._take(key, None)

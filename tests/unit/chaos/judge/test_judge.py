@@ -11,6 +11,16 @@ from support.evidence import tiny
 from support.evidence.counted import added, counting
 from support.evidence.elements import element, growing, looking
 from support.evidence.listed import LONG_FORK, listed, near, txn
+from support.evidence.accesses import (
+    ESCAPE,
+    OWN,
+    answer,
+    fingerprint,
+    with_access,
+    with_answers,
+    with_print,
+    withdrawn_run,
+)
 from support.evidence.marks import look, mark, with_reads
 from support.evidence.registered import reading, registered, writing
 from support.evidence.takers import taker, taking
@@ -33,8 +43,13 @@ from chaos.workloads.bulk import BulkOptions
 from chaos.workloads.registry import WORKLOADS
 from chaos.workloads.transfers import TransfersOptions
 
-SPECIAL = {"shared-units", "stale-reads", "read-service"}
-"""Those that are asked only where the load did what they judge."""
+SPECIAL = {"shared-units", "stale-reads", "read-service"} | {
+    "seals",
+    "doors",
+    "withdrawal",
+    "trail",
+}
+"""Those that are asked only where the load, or the scenario's probes, did what they judge."""
 
 LEDGERS = [one for one in checkers_of("ledger") if one.name not in SPECIAL]
 """Those that judge a run without shared units and without reads."""
@@ -220,6 +235,11 @@ def _bad_runs() -> Iterator[Run]:
         reads=[FinalRead(node=A, error="refused")],
         asked=scenario(failover="must"),
     )
+    well = with_access(_good())
+    escaped = [answer(ESCAPE, A, 20.0, rows=150), answer(OWN, A, 20.0, rows=99)]
+    yield with_print(with_answers(well, *escaped), fingerprint(A, "rejoined", doors={}))
+    yield replace(well, access=replace(well.access, trails=()))
+    yield withdrawn_run(_good(), [answer(OWN, B, 30.0, rows=100)])
     # Of two PostgreSQL one is lost, and the other one acknowledges, alone.
     yield run(
         [*tiny.load(0.0, 10.0), *tiny.load(32.0, 50.0, node=B, timeline=2)],

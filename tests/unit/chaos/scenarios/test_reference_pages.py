@@ -12,6 +12,7 @@ import pytest
 from chaos.errors import ScenarioError
 from chaos.faults.registry import FAULTS
 from chaos.faults.targets import FORMS
+from chaos.scenarios.access import AccessSpec, ProbeSpec, WithdrawalSpec
 from chaos.scenarios.load import builtin_scenarios, load_scenario
 from chaos.scenarios.model import Expectations, FaultStep, Scenario
 from chaos.workloads.registry import WORKLOADS
@@ -24,6 +25,7 @@ DOCS = Path(__file__).parents[4] / "docs" / "use"
 PAGES: list[tuple[str, Callable[[str], object]]] = [
     ("topologies.md", find_topology),
     ("scenarios.md", load_scenario),
+    ("probes.md", load_scenario),
 ]
 TABLES_OF_FIELDS = {
     "sites": "site",
@@ -32,10 +34,15 @@ TABLES_OF_FIELDS = {
     "expect": "expect",
     "workload": "workload",
     "params": "fault",
+    "access": "probe",
+    "probes": "probe",
+    "withdrawals": "withdrawal",
     "at_s_max": "fault",
     "quality": "link",
+    "role": "as",
+    "rows": "expect",
 }
-"""The fields that are written as tables, or as keys of one."""
+"""The fields that are written as tables, as keys of one, or under another name."""
 PARAMS = [kind.params for kind in FAULTS.values()]
 
 
@@ -71,6 +78,7 @@ def test_every_example_does_what_the_page_says(
                 Scenario,
                 FaultStep,
                 *PARAMS,
+                *(AccessSpec, ProbeSpec, WithdrawalSpec),
                 Expectations,
                 *(kind.options for kind in WORKLOADS.values()),
             ],
@@ -82,7 +90,10 @@ def test_every_key_is_explained(page: str, values: list[type]) -> None:
     for value in values:
         for field in fields(value):
             table = TABLES_OF_FIELDS.get(field.name, field.name)
-            rows = (f"| `{field.name}` |", f"| `[[{table}]]` |", f"| `[{table}]` |")
+            rows = (
+                *(f"| `{field.name}` |", f"| `{table}` |"),
+                *(f"| `[[{table}]]` |", f"| `[{table}]` |"),
+            )
             assert any(row in text for row in rows), field.name
 
 

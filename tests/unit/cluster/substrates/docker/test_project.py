@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.patroni.config import dynamic_settings, server_parameters
+from cluster.patroni.config import HBA_RULES, dynamic_settings, server_parameters
 from cluster.substrates.docker.addresses import BLOCKS, plan_addresses
 from cluster.substrates.docker.images import BUILT_BY
 from cluster.substrates.docker.project import (
@@ -131,6 +131,8 @@ def test_the_files_patroni_has_the_settings_of_the_topology() -> None:
     dcs = config["bootstrap"]["dcs"]
     wanted = dynamic_settings(TOPOLOGY.cluster)
     assert {key: dcs[key] for key in wanted} == wanted
+    assert dcs["postgresql"]["pg_hba"] == list(HBA_RULES)
+    assert "pg_hba" not in config["postgresql"], "a member's own list would go before it"
     # Its disks and memory are real: more of it is buffered.
     parameters = {**server_parameters(server_size(TOPOLOGY)), "shared_buffers": "64MB"}
     assert parameters.items() - dcs["postgresql"]["parameters"].items() == {
