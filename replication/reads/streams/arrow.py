@@ -65,8 +65,8 @@ class RecordBatches:
     async def fetch(
         self, transaction: Transaction, ranges: Ranges, params: Params | None, page: PageAsked
     ) -> FetchedPage[pa.RecordBatch]:
-        """As ``Form``. The columns are asked for in the same transaction: the lock on the tables
-        keeps them as they are."""
+        """As ``BatchForm``. The columns are asked for in the same transaction: its lock on the
+        tables keeps them as they are."""
         described = await transaction.session.select(ranges.columns(), params)
         found = await transaction.session.copy_csv(ranges.page(page.after, page.limit), params)
         fields = key_fields(described.columns, ranges.key) if found.rows else []

@@ -30,7 +30,7 @@ class FetchedPage(Generic[B]):
     make: Callable[[], B]
 
 
-class Form(Protocol[B]):
+class BatchForm(Protocol[B]):
     """Fetches pages, one at a time."""
 
     is_heavy: bool
@@ -72,7 +72,7 @@ class Rows:
     async def fetch(
         self, transaction: Transaction, ranges: Ranges, params: Params | None, page: PageAsked
     ) -> FetchedPage[list[TupleRow]]:
-        """As ``Form``."""
+        """As ``BatchForm``."""
         found = await transaction.session.select(ranges.page(page.after, page.limit), params)
         fields = key_fields(found.columns, ranges.key) if found.rows else []
         return FetchedPage(

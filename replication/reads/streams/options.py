@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 from replication.reads.promises import Demand
+from replication.reads.streams.producer import StreamPlan
 from replication.reads.streams.ranges import PageLimits, Ranges
-from replication.reads.streams.stream import StreamPlan
 from replication.units.token import Token
 from replication.wire import Params, Query
 
