@@ -216,7 +216,7 @@ class SnapshotLost(ReadFailed):
     """A stream was to be of one snapshot, and the member that had it cannot go on. Another member
     cannot take the snapshot over: it exists on one server only.
 
-    ``rows``: how many were handed out or on their way; ``last_key``: that of the last of them.
+    ``rows``: how many were handed out; ``last_key``: that of the last of them.
     """
 
     remedy = (

@@ -20,7 +20,7 @@ from replication.wire import Query
 LastKey = tuple[str, ...]
 """The values of the key's columns, as PostgreSQL writes them."""
 
-ROWS_FIRST = 2000
+ROWS_FIRST = 500
 """Of the first page: nothing is known yet of how wide the rows are."""
 
 GROWTH = 8
