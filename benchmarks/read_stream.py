@@ -29,7 +29,10 @@ import time
 from collections.abc import Iterable
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from support.postgres.local_postgres import LocalPostgres
 
 QUERY = "SELECT * FROM visit"
 OTHERS = ("fetchall", "cursor", "adbc", "connectorx", "connectorx-2")
@@ -117,7 +120,7 @@ def work(way: str, uri: str) -> None:
         reading.end()
 
 
-async def work_ours(way: str, members_json: str) -> None:
+async def work_ours(way: str, members_json: str, batch_rows: int) -> None:
     """The same with a storage."""
     from support.postgres.read_pair import CREDENTIALS, anything  # noqa: PLC0415
 
@@ -134,7 +137,9 @@ async def work_ours(way: str, members_json: str) -> None:
         reading.begin()
         read = storage.read_stream if way == "rows" else storage.read_arrow_stream
         try:
-            async with read(QUERY, key="id", snapshot=way == "snapshot") as stream:
+            async with read(
+                QUERY, key="id", snapshot=way == "snapshot", batch_rows=batch_rows
+            ) as stream:
                 async for batch in stream:
                     first = batch[0][0] if way == "rows" else batch[0][0].as_py()
                     assert first == last + 1, "one is missing, or comes twice"
@@ -150,10 +155,11 @@ async def work_ours(way: str, members_json: str) -> None:
 class Ground:
     """The servers, and how a way is run on them."""
 
-    def __init__(self, primary: Any, replica: Any, members: str, others: str) -> None:  # noqa: ANN401
-        self.primary, self.replica = primary, replica
+    def __init__(self, replica: LocalPostgres, members: str, others: str, batch_rows: int) -> None:
+        self.replica = replica
         self._members = members
         self._others = others
+        self._batch_rows = str(batch_rows)
 
     async def run(self, way: str, *, kill_after_s: float | None = None) -> dict[str, Any] | None:
         """What ``way`` did; None if it is not installed."""
@@ -162,8 +168,9 @@ class Ground:
         is_ours = way in OURS
         uri = f"postgresql://postgres:not-a-secret@127.0.0.1:{self.replica.port}/postgres"
         command = [
-            *(sys.executable if is_ours else self._others, __file__, "--way", way),
-            self._members if is_ours else uri,
+            *(sys.executable if is_ours else self._others, __file__),
+            *("--batch-rows", self._batch_rows),
+            *("--way", way, self._members if is_ours else uri),
         ]
         async with await anyio.open_process(command, stderr=None) as process:
             assert process.stdout is not None
@@ -171,7 +178,7 @@ class Ground:
             async for part in process.stdout:
                 if not said and kill_after_s is not None:  # it has begun
                     await anyio.sleep(kill_after_s)
-                    for pid in self.replica.pids():
+                    for pid in reversed(self.replica.pids()):
                         os.kill(pid, signal.SIGKILL)
                 said += part
             await process.wait()
@@ -182,7 +189,7 @@ class Ground:
         return json.loads(lines[-1]) if lines else None
 
 
-async def main(rows: int, runs: int, others: str) -> None:
+async def main(rows: int, runs: int, others: str, batch_rows: int) -> None:
     """Raise the servers, fill the table, run every way."""
     import figures  # noqa: PLC0415
     from support.postgres.local_postgres import local_postgres, replica_of  # noqa: PLC0415
@@ -220,7 +227,7 @@ async def main(rows: int, runs: int, others: str) -> None:
                     for one in members
                 ]
             )
-            ground = Ground(primary, replica, told, others)
+            ground = Ground(replica, told, others, batch_rows)
             await ground.run("arrow")  # so that every way finds the table in memory
             await compare(ground, rows, runs)
 
@@ -260,6 +267,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--batch-rows", type=int, default=20_000, help="of our ways")
     parser.add_argument("--others", default=sys.executable, metavar="PYTHON")
     parser.add_argument("--way", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -270,6 +278,7 @@ if __name__ == "__main__":
 
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     if options.way is not None:
-        anyio.run(work_ours, *options.way)
+        way, members = options.way
+        anyio.run(work_ours, way, members, options.batch_rows)
     else:
-        anyio.run(main, options.rows, options.runs, options.others)
+        anyio.run(main, options.rows, options.runs, options.others, options.batch_rows)

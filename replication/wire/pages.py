@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from psycopg.pq.abc import PGconn, PGresult
 from psycopg.rows import TupleRow
 
 from replication.wire.connection import Connection
-from replication.wire.statement import rows_of
+from replication.wire.statement import loader_of
 
 SAMPLED_MAX = 32
 """Rows of which the size is taken for that of all: to look at each would cost as much as to read
@@ -29,13 +30,15 @@ class Column:
 
 
 class SelectedRows(NamedTuple):
-    """The rows of a SELECT. ``last``: the last one as the server wrote it; empty if there is none.
-    ``size_bytes``: of all, estimated from some."""
+    """The rows of a SELECT, not converted yet. ``last``: the last one as the server wrote it; empty
+    if there is none. ``size_bytes``: of all, estimated from some. ``load``: converts those from an
+    index up to another, whatever has become of the connection."""
 
     columns: tuple[Column, ...]
-    rows: list[TupleRow]
+    rows: int
     last: tuple[str | None, ...]
     size_bytes: int
+    load: Callable[[int, int], list[TupleRow]]
 
 
 class CsvRows(NamedTuple):
@@ -58,17 +61,14 @@ def selected(result: PGresult, connection: psycopg.AsyncConnection[TupleRow]) ->
         )
         for field in fields
     )
+    load = loader_of(result, connection)
     if not count:
-        return SelectedRows(columns, [], (), 0)
+        return SelectedRows(columns, 0, (), 0, load)
     values = [result.get_value(count - 1, field) for field in fields]
     last = tuple(None if value is None else value.decode(encoding) for value in values)
     sampled = range(0, count, -(-count // SAMPLED_MAX))
-    size_bytes = sum(
-        len(result.get_value(row, field) or b"") for row in sampled for field in fields
-    )
-    return SelectedRows(
-        columns, rows_of(result, connection), last, size_bytes * count // len(sampled)
-    )
+    seen = sum(len(result.get_value(row, field) or b"") for row in sampled for field in fields)
+    return SelectedRows(columns, count, last, seen * count // len(sampled), load)
 
 
 async def copied(connection: Connection, statement: bytes) -> CsvRows:

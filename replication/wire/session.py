@@ -287,11 +287,14 @@ class Session:
             async for row in copy.rows():
                 yield row
 
-    async def select(self, query: Query, params: Params | None) -> SelectedRows:
-        """As ``execute``, with columns, size and the last row as text."""
-        statement = statement_of(query, params, self._connection)
-        require_inside(statement)
-        return selected(await self._exchange(statement), self._connection)
+    async def select(self, *queries: tuple[Query, Params | None]) -> list[SelectedRows]:
+        """As ``execute``, several in one packet, with columns, size and the last row as text."""
+        statements = [statement_of(*query, self._connection) for query in queries]
+        for statement in statements:
+            require_inside(statement)
+            self._has_own_settings |= b"set_config" in statement.query
+        results = await self._send(statements)
+        return [selected(result, self._connection) for result in results[-len(statements) :]]
 
     async def copy_csv(self, query: Query, params: Params | None) -> CsvRows:
         """The rows of ``query`` as CSV, all at once; the parameters go into its text."""

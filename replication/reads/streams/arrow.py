@@ -7,9 +7,12 @@ extra (``bascule[arrow]``) and is imported when the first stream of this form is
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from replication.reads.streams.forms import FetchedPage, PageAsked, key_fields
+import anyio.to_thread
+
+from replication.reads.streams.forms import FetchedPage, PageAsked, key_fields, select_settled
 from replication.reads.streams.ranges import Ranges, read_fields
 from replication.units.unit import Transaction
 from replication.wire import Column, CsvRows, Params
@@ -50,7 +53,6 @@ class RecordBatches:
         ModuleNotFoundError: pyarrow is not there.
     """
 
-    is_heavy = True
     settings: LiteralString = (
         ", set_config('TimeZone', 'UTC', true), set_config('bytea_output', 'hex', true)"
     )
@@ -67,7 +69,7 @@ class RecordBatches:
     ) -> FetchedPage[pa.RecordBatch]:
         """As ``BatchForm``. The columns are asked for in the same transaction: its lock on the
         tables keeps them as they are."""
-        described = await transaction.session.select(ranges.columns(), params)
+        settled, described = await select_settled(transaction, page, ranges.columns(), params)
         found = await transaction.session.copy_csv(ranges.page(page.after, page.limit), params)
         fields = key_fields(described.columns, ranges.key) if found.rows else []
         line = read_fields(found.data[found.last :].decode()) if found.rows else []
@@ -76,7 +78,8 @@ class RecordBatches:
             rows=found.rows,
             size_bytes=len(found.data),
             last=tuple(line[field] for field in fields),
-            make=lambda: record_batch(described.columns, found),
+            make=partial(anyio.to_thread.run_sync, record_batch, described.columns, found),
+            settled=settled,
         )
 
 

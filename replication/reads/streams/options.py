@@ -15,10 +15,9 @@ MAX_STALENESS_S = 60.0
 """A failover takes 20 to 40 s with Patroni's defaults (``benchmarks/rto.py``): replicas serve
 through it."""
 
-BATCH_ROWS = 50_000
+BATCH_ROWS = 20_000
 BATCH_BYTES = 8 * 1024 * 1024
-"""As large as the chunks of a bulk load; smaller ones are slower, larger ones no quicker
-(``benchmarks/read_stream.py``)."""
+"""Smaller ones are slower, larger ones no quicker and need more memory (decision 0026)."""
 
 
 class StreamOptions(TypedDict, total=False):
@@ -32,7 +31,7 @@ class StreamOptions(TypedDict, total=False):
 
     ``start_after``: the ``last_key`` of an earlier stream, to go on behind it.
 
-    ``batch_rows``, ``batch_bytes``: at most so many rows a batch (50,000), of so many bytes as
+    ``batch_rows``, ``batch_bytes``: at most so many rows a batch (20,000), of so many bytes as
     PostgreSQL writes them (8 MiB); more where one key has more rows. Three are in memory.
 
     ``deadline_s``: for one batch, on all members together; the settings' if None.

@@ -22,7 +22,6 @@ from dataclasses import dataclass, replace
 from typing import Generic, LiteralString, Protocol, TypeVar
 
 import anyio
-import anyio.to_thread
 import psycopg
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
@@ -195,16 +194,16 @@ class Producer(Generic[B]):
             KeyMissing: there are rows without a key.
         """
         before, ranges, params = self._position, self._plan.ranges, self._plan.params
-        is_first = before.rows == 0
-        order = before.order
-        if is_first or not self._plan.snapshot:
-            stay = _STAY if self._plan.snapshot else ""
-            result = await transaction.execute(_SETTLE + self._form.settings + stay)
-            order = str(result.rows[0][0])
-        asked = PageAsked(after=before.after, limit=before.limit)
+        settle: LiteralString | None = None
+        if not self._plan.snapshot:
+            settle = _SETTLE + self._form.settings
+        elif not before.rows:  # of all pages, which are one transaction
+            settle = _SETTLE + self._form.settings + _STAY
+        asked = PageAsked(after=before.after, limit=before.limit, settle=settle)
         page = await self._form.fetch(transaction, ranges, params, asked)
+        order = before.order if page.settled is None else page.settled
         if page.rows < before.limit:
-            missing = await transaction.session.select(ranges.without_key(), params)
+            missing = await transaction.execute(ranges.without_key(), params)
             if missing.rows[0][0]:
                 raise self._key_missing()
         if not page.rows:
@@ -249,7 +248,7 @@ class Producer(Generic[B]):
         with self._made[0], self._fetched[1]:
             async for page, node in self._fetched[1]:
                 try:
-                    value = await self._make(page)
+                    value = await page.make()
                 except ValueError as error:
                     self.failed = self._failure(str(error))
                     self.failed.__cause__ = error
@@ -257,11 +256,6 @@ class Producer(Generic[B]):
                 last_key = tuple(str(part) for part in page.last)
                 batch = MadeBatch(value=value, node=node, rows=page.rows, last_key=last_key)
                 await self._made[0].send(batch)
-
-    async def _make(self, page: FetchedPage[B]) -> B:
-        if self._form.is_heavy:
-            return await anyio.to_thread.run_sync(page.make)
-        return page.make()
 
     def _snapshot_lost(self, why: str) -> SnapshotLost:
         if self._lost is not None:

@@ -20,7 +20,7 @@ from replication.reads.streams.options import StreamOptions, plan_of
 from replication.reads.streams.ranges import Ranges
 from replication.reads.streams.stream import ReadStream, opened
 from replication.units.unit import Result, Transaction
-from replication.wire import Column, Params, SelectedRows
+from replication.wire import Column, Params
 
 pytestmark = pytest.mark.anyio
 
@@ -42,15 +42,9 @@ class Member:
     order: str = "C"
     missing: bool = False
 
-    @property
-    def session(self) -> Member:
-        return self
-
-    async def execute(self, query: str, params: object = None) -> Result:
-        return Result(rows=[(self.order,)], rowcount=1)
-
-    async def select(self, query: object, params: object) -> SelectedRows:
-        return SelectedRows((), [(self.missing,)], (), 0)
+    async def execute(self, query: object, params: object = None) -> Result:
+        """Whether there are rows without a key."""
+        return Result(rows=[(self.missing,)], rowcount=1)
 
 
 @dataclass(kw_only=True)
@@ -64,7 +58,6 @@ class Cluster:
     modifier_from: int = 10**9
     """The column is another one from this fetch on."""
     fetches: int = 0
-    is_heavy: bool = False
     settings: LiteralString = ""
     demands: list[Demand] = field(default_factory=list)
     ahead: int = 0
@@ -82,13 +75,19 @@ class Cluster:
         taken += [key for key in behind[page.limit :] if key == taken[-1]]
         self.ahead += 1
         self.ahead_max = max(self.ahead_max, self.ahead)
+
+        async def make() -> list[int]:
+            await anyio.lowlevel.checkpoint()
+            return taken
+
         modifier = 1 if number >= self.modifier_from else -1
         return FetchedPage(
             columns=(Column(name="id", type_oid=self.type_oid, modifier=modifier),),
             rows=len(taken),
             size_bytes=8 * len(taken),
             last=(str(taken[-1]),) if taken else (),
-            make=lambda: taken,
+            make=make,
+            settled=page.settle and cast(Member, transaction).order,
         )
 
     async def serve(
