@@ -15,6 +15,7 @@ from replication.errors import (
     CommitInDoubt,
     DeadlineExceeded,
     DiskFull,
+    KeyMissing,
     NoPrimary,
     NotAdmitted,
     NotApplied,
@@ -27,9 +28,11 @@ from replication.errors import (
     ReadFailed,
     ReadOnly,
     ServerFull,
+    SnapshotLost,
     StartRefused,
     StatementTimeout,
     StorageError,
+    StreamChanged,
     TokenLost,
     Unknown,
 )
@@ -37,8 +40,11 @@ from replication.open import open_storage
 from replication.patroni.discovery import DiscoveryError
 from replication.patroni.members import Member
 from replication.reads.reader import Read
+from replication.reads.streams.options import StreamOptions
+from replication.reads.streams.stream import ReadStream
 from replication.storage import Storage
 from replication.sync.storage import SyncStorage, SyncTransaction
+from replication.sync.streams import SyncReadStream
 from replication.units.decorator import SyncUnitOfWork, UnitOfWork
 from replication.units.durability import Durability, Isolation
 from replication.units.token import Token
@@ -57,6 +63,7 @@ __all__ = [
     "DiskFull",
     "Durability",
     "Isolation",
+    "KeyMissing",
     "Member",
     "NoPrimary",
     "NotAdmitted",
@@ -71,14 +78,19 @@ __all__ = [
     "Read",
     "ReadFailed",
     "ReadOnly",
+    "ReadStream",
     "Result",
     "ServerFull",
+    "SnapshotLost",
     "StartRefused",
     "StatementTimeout",
     "Storage",
     "StorageConfig",
     "StorageError",
     "StorageSettings",
+    "StreamChanged",
+    "StreamOptions",
+    "SyncReadStream",
     "SyncStorage",
     "SyncTransaction",
     "SyncUnitOfWork",

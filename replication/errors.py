@@ -212,5 +212,37 @@ class ReadFailed(StorageError):
     """A read got no answer before its deadline, or none that keeps its promise."""
 
 
+class SnapshotLost(ReadFailed):
+    """A stream was to be of one snapshot, and the member that had it cannot go on. Another member
+    cannot take the snapshot over: it exists on one server only.
+
+    ``rows``: how many were handed out; ``last_key``: that of the last of them.
+    """
+
+    remedy = (
+        "Begin again, or go on without one snapshot behind the last key that you have (start_after)"
+    )
+
+    def __init__(
+        self, message: str, *, rows: int, last_key: tuple[str, ...] | None, **facts: Unpack[Facts]
+    ) -> None:
+        super().__init__(message, **facts)
+        self.rows = rows
+        self.last_key = last_key
+
+
+class KeyMissing(ReadFailed):
+    """A stream has rows whose key is NULL: they have no place in its order."""
+
+    remedy = "Leave them out in the query, or choose columns that are NOT NULL"
+
+
+class StreamChanged(ReadFailed):
+    """A stream cannot go on as it began: its columns are others by now, or the member that is to
+    serve the rest sorts text in another order."""
+
+    remedy = "Begin again; a key that is a number, a date or a uuid has the same order everywhere"
+
+
 class TokenLost(ReadFailed):
     """The token's write is not in the cluster any more: a failover took it away."""

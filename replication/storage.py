@@ -11,7 +11,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 import anyio
 import psycopg
@@ -34,6 +34,10 @@ from replication.primary.waits import Talks
 from replication.primary.watch import Watch
 from replication.reads.promises import Demand
 from replication.reads.reader import Read, Reader
+from replication.reads.streams.arrow import RecordBatches
+from replication.reads.streams.forms import Rows
+from replication.reads.streams.options import StreamOptions, plan_of
+from replication.reads.streams.stream import ReadStream, opened
 from replication.units.admission import Gate
 from replication.units.decorator import UnitOfWork
 from replication.units.durability import Durability, Isolation, plan
@@ -41,7 +45,10 @@ from replication.units.outcome import ask_outcome
 from replication.units.runner import UnitRunner
 from replication.units.token import Token
 from replication.units.unit import Applied, Outcome, Transaction, Unit
-from replication.wire import Session, failure_of
+from replication.wire import Params, Query, Session, failure_of
+
+if TYPE_CHECKING:
+    import pyarrow
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -306,12 +313,59 @@ class Storage:
             NotAdmitted: the server does not let us in.
             Exception: what ``fn`` itself raised.
         """
-        begun_s = self._clock()
         demand = Demand(max_staleness_s=max_staleness_s, after=after, isolation=isolation)
+        return await self._read(
+            fn, demand, self.settings.deadline_s if deadline_s is None else deadline_s
+        )
+
+    def read_stream(
+        self,
+        query: Query,
+        params: Params | None = None,
+        *,
+        key: str | Sequence[str],
+        **options: Unpack[StreamOptions],
+    ) -> AbstractAsyncContextManager[ReadStream[list[TupleRow]]]:
+        """Read many rows, in key order, from a replica, as lists of tuples.
+
+        When the member that serves it fails, the next one goes on behind the last key: nothing
+        twice, nothing missing. Members that are tagged ``reader`` in Patroni are tried first.
+
+        Args:
+            query: a SELECT; quick where an index of its table has the key's order.
+            params: its parameters.
+            key: the column of its result that orders the rows, or several; never NULL.
+            options: ``StreamOptions``: the promise, one snapshot, the size of the batches.
+
+        Raises:
+            ValueError: the options make no sense. What ``ReadStream`` raises comes from its loop.
+        """
+        plan = plan_of(query, params, key, options, deadline_s=self.settings.deadline_s)
+        return opened(plan, Rows(), self._read)
+
+    def read_arrow_stream(
+        self,
+        query: Query,
+        params: Params | None = None,
+        *,
+        key: str | Sequence[str],
+        **options: Unpack[StreamOptions],
+    ) -> AbstractAsyncContextManager[ReadStream[pyarrow.RecordBatch]]:
+        """As ``read_stream``, as record batches of Arrow; needs the extra ``bascule[arrow]``.
+
+        Raises:
+            ModuleNotFoundError: pyarrow is not installed.
+        """
+        plan = plan_of(query, params, key, options, deadline_s=self.settings.deadline_s)
+        return opened(plan, RecordBatches(), self._read)
+
+    async def _read(
+        self, fn: Callable[[Transaction], Awaitable[T]], demand: Demand, deadline_s: float
+    ) -> Read[T]:
+        """A read, and its event."""
+        begun_s = self._clock()
         try:
-            read = await self._reader.read(
-                fn, demand, self.settings.deadline_s if deadline_s is None else deadline_s
-            )
+            read = await self._reader.read(fn, demand, deadline_s)
         except Exception as error:
             self._observers.tell(
                 ReadEnded(

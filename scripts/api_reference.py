@@ -63,6 +63,13 @@ GROUPS = (
         ),
         names=("Storage.read", "Read", "Token"),
     ),
+    Group(
+        title="Reading much",
+        words=(
+            "What a stream promises, and what it costs: [reading-much.md](../use/reading-much.md)."
+        ),
+        names=("Storage.read_stream", "Storage.read_arrow_stream", "StreamOptions", "ReadStream"),
+    ),
     Group(title="Results", words="", names=("Applied", "Outcome")),
     Group(
         title="From synchronous code",
@@ -70,7 +77,7 @@ GROUPS = (
             "The same from threads: the function runs in the thread that calls. With SQLAlchemy:"
             " [sqlalchemy.md](../use/sqlalchemy.md)."
         ),
-        names=("SyncStorage", "SyncTransaction", "SyncUnitOfWork"),
+        names=("SyncStorage", "SyncTransaction", "SyncReadStream", "SyncUnitOfWork"),
     ),
     Group(
         title="Settings",

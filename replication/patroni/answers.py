@@ -50,6 +50,9 @@ PORT_MAX = 65535
 SITE_TAG = "site"
 """The tag that says where a member stands (``tags`` in Patroni's configuration; ours, not its)."""
 
+READER_TAG = "reader"
+"""The tag of a member that large reads prefer (``storage.read_stream``; ours too)."""
+
 DIGITS_MAX = 20
 """Of a number that comes as text: a system identifier has 64 bits."""
 
@@ -71,6 +74,8 @@ class PatroniAnswer:
     received: int | None
     replayed: int | None
     streams: bool | None
+    noloadbalance: bool
+    is_reader: bool
     pending_restart: bool
     paused: bool
     failsafe: bool
@@ -85,9 +90,10 @@ class RestAnswer:
     ``lsn_bytes``: a primary's WAL position, or how far a replica has replayed. ``in_recovery``: it
     is the latter, also of one that holds the leader lock and replays what it has received before it
     is promoted (half a minute, where a query holds it up). ``streams``: the
-    replica receives WAL by streaming. ``scope``, ``system_identifier``, ``name``: of its cluster
-    and its own, where its Patroni says them. ``asked_s``: when the question was sent, on the
-    asker's clock; ``elapsed_s``: how long the answer took.
+    replica receives WAL by streaming. ``noloadbalance``, ``is_reader``: its tags say that it is to
+    serve no reads, or that large ones should come to it. ``scope``, ``system_identifier``,
+    ``name``: of its cluster and its own, where its Patroni says them. ``asked_s``: when the
+    question was sent, on the asker's clock; ``elapsed_s``: how long the answer took.
     """
 
     status: int | None = None
@@ -95,6 +101,8 @@ class RestAnswer:
     lsn_bytes: int | None = None
     in_recovery: bool = False
     streams: bool = False
+    noloadbalance: bool = False
+    is_reader: bool = False
     scope: str | None = field(default=None, compare=False)
     system_identifier: int | None = field(default=None, compare=False)
     name: str | None = field(default=None, compare=False)
@@ -174,6 +182,8 @@ def read_answer(status: int, body: bytes) -> RestAnswer:
         lsn_bytes=said.replayed if said.position is None else said.position,
         in_recovery=said.position is None and said.replayed is not None,
         streams=said.streams is True,
+        noloadbalance=said.noloadbalance,
+        is_reader=said.is_reader,
         scope=said.scope,
         system_identifier=said.system_identifier,
         name=said.name,
@@ -184,6 +194,7 @@ def _status(status: int, document: Mapping[str, Any]) -> PatroniAnswer:
     role, state = document.get("role"), document.get("state")
     xlog, patroni = _mapping(document.get("xlog")), _mapping(document.get("patroni"))
     replication_state = document.get("replication_state")
+    tags = _mapping(document.get("tags"))
     return PatroniAnswer(
         has_lock=status == 200,
         role=_role(role),
@@ -195,6 +206,8 @@ def _status(status: int, document: Mapping[str, Any]) -> PatroniAnswer:
         received=_integer(xlog.get("received_location")),
         replayed=_integer(xlog.get("replayed_location")),
         streams=None if replication_state is None else replication_state == "streaming",
+        noloadbalance=bool(tags.get("noloadbalance")),  # as Patroni reads it (``tags.py``)
+        is_reader=str(tags.get(READER_TAG)).lower() in {"true", "yes", "on", "1"},
         pending_restart=document.get("pending_restart") is True,
         paused=document.get("pause") is True,
         failsafe=document.get("failsafe_mode_is_active") is True,

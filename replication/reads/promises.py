@@ -47,6 +47,10 @@ class Demand:
     max_staleness_s: float | None = None
     after: Token | None = None
     isolation: Isolation | None = None
+    prefer_readers: bool = False
+    """Members that are tagged as readers are tried first."""
+    last: str | None = None
+    """The member that served what this continues: it is tried before all others."""
 
     @property
     def primary_only(self) -> bool:
@@ -165,9 +169,12 @@ class Promises:
         if not in_recovery:
             raise Unfit("it has been promoted")
         answer = self._watch.view.get(session.node)
+        timeline = None if answer is None else answer.timeline
+        if timeline is None or timeline > self._watch.timeline_min:
+            return None  # of one on which no primary was seen nothing is known
         return staleness_s(
             self._watch.samples,
-            timeline=None if answer is None else answer.timeline,
+            timeline=timeline,
             replayed_bytes=int(replayed),
             now_s=self._clock(),
         )

@@ -168,7 +168,7 @@ class Reader:
         """The read on the first member that keeps the promise; None when the time is up."""
         with anyio.CancelScope(deadline=end_s):
             while True:
-                nodes = self._candidates(search)
+                nodes = self._candidates(demand, search)
                 while (offer := await self._first_offer(nodes, demand, search)) is not None:
                     try:
                         return await self._serve(offer, fn, demand)
@@ -195,16 +195,21 @@ class Reader:
         if decide(failure, AttemptPhase.BODY) is Action.GIVE_UP:
             raise ReadFailed(f"the read failed: {failure.message}", **search.facts) from error
 
-    def _candidates(self, search: Search) -> list[str]:
+    def _candidates(self, demand: Demand, search: Search) -> list[str]:
         """The members to try, the best first."""
         watch = self._router.watch
         primary, nodes = self._router.primary, []
+        for node, answer in watch.view.items():
+            if answer.noloadbalance and node != primary:
+                search.failed(node, "it is tagged noloadbalance")
         for node in order_members(
             tuple(watch.members.values()),
             watch.view,
             primary=primary,
-            timeline=watch.samples[-1].timeline if watch.samples else None,
+            timeline=watch.timeline_min,
             prefer_site=self._prefer_site,
+            prefer_readers=demand.prefer_readers,
+            last=demand.last,
         ):
             why_not = None if node == primary else self._reachable.why_not(node)
             if why_not is None:

@@ -9,6 +9,12 @@ to there, on the same timeline, lacks nothing that is older than ``now - asked_s
 staleness bound. When the primary cannot be asked, no new samples come and the bound grows, as it
 should.
 
+A sample of an earlier timeline counts as well. Its member held the leader lock then, so nothing was
+committed on a later one yet; and a replica that replays a later one of the cluster is past the
+point where the earlier one ended, so it has all of it that survived. Without that, replicas would
+serve nobody when a primary dies before it was sampled: it may acknowledge its first write, over a
+session, a second before its Patroni is asked again.
+
 **Is my own write in it?** See ``token``.
 """
 
@@ -40,41 +46,56 @@ def staleness_s(
 
     Args:
         samples: in any order.
-        timeline: the one that the replica is on, as its Patroni says; None if it does not.
+        timeline: the one that the replica replays, as its Patroni says (it asks its server with
+            ``IDENTIFY_SYSTEM``); None if it does not. It must be one that a holder of the leader
+            lock was seen on, at the latest when the replica's position was asked.
         replayed_bytes: up to where it has replayed.
         now_s: on the clock of the samples.
     """
+    if timeline is None:
+        return None
     asked = [
         sample.asked_s
         for sample in samples
-        if sample.timeline == timeline and sample.lsn_bytes <= replayed_bytes
+        if sample.timeline < timeline
+        or (sample.timeline == timeline and sample.lsn_bytes <= replayed_bytes)
     ]
     return now_s - max(asked) if asked else None
 
 
-def order_members(
+def order_members(  # noqa: PLR0913 (what decides)
     members: Sequence[Member],
     view: Mapping[str, RestAnswer],
     *,
     primary: str | None,
-    timeline: int | None,
+    timeline: int,
     prefer_site: str | None,
+    prefer_readers: bool = False,
+    last: str | None = None,
 ) -> list[str]:
     """Names of the members that may serve a read, the best first, the primary always last.
 
     Replicas of one's own site come first, of these the ones that stream, then by how quickly their
-    Patroni answered. Left out are those that are silent or not on the primary's ``timeline`` (the
-    last one that was seen): what they have may be of a history that is over. Without a primary the
-    replicas still serve: ``staleness_s`` says what they may promise.
+    Patroni answered. Left out are those that are silent, tagged ``noloadbalance``, or not on the
+    primary's ``timeline`` (the highest one on which a primary was seen): what they have may be of a
+    history that is over. Without a primary the replicas still serve: ``staleness_s`` says what they
+    may promise.
+
+    Args:
+        prefer_readers: members that are tagged as readers come before all others.
+        last: the member that served what this read continues; it comes first while it is fit.
     """
-    fit: list[tuple[bool, bool, float, str]] = []
+    fit: list[tuple[bool, bool, bool, bool, float, str]] = []
     for member in members:
         answer = view.get(member.name)
         if member.name == primary or answer is None or answer.status is None:
             continue
-        if timeline is None or answer.timeline != timeline:
+        if answer.timeline != timeline or answer.noloadbalance:
             continue
+        is_other = member.name != last
+        is_no_reader = prefer_readers and not answer.is_reader
         elsewhere = prefer_site is not None and member.site != prefer_site
-        fit.append((elsewhere, not answer.streams, answer.elapsed_s, member.name))
+        pace = (not answer.streams, answer.elapsed_s)
+        fit.append((is_other, is_no_reader, elsewhere, *pace, member.name))
     names = [name for *_, name in sorted(fit)]
     return [*names, primary] if primary is not None else names

@@ -15,9 +15,9 @@ import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 import psycopg
 from psycopg.abc import AdaptContext
@@ -32,14 +32,19 @@ from replication.patroni.answers import Ask
 from replication.patroni.client import RestClient
 from replication.patroni.members import Member
 from replication.reads.reader import Read
+from replication.reads.streams.options import StreamOptions
 from replication.storage import Storage
 from replication.sync.handoff import Handoff, ThreadCall
 from replication.sync.loop_thread import LoopThread, start_loop_thread
+from replication.sync.streams import SyncReadStream, opened_in
 from replication.units.decorator import SyncUnitOfWork
 from replication.units.durability import Durability, Isolation
 from replication.units.token import Token
 from replication.units.unit import Applied, Outcome, Result, Transaction
 from replication.wire import LentConnection, Params, Query, Session
+
+if TYPE_CHECKING:
+    import pyarrow
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -276,6 +281,33 @@ class SyncStorage:
                 deadline_s=deadline_s,
             )
         )
+
+    def read_stream(
+        self,
+        query: Query,
+        params: Params | None = None,
+        *,
+        key: str | Sequence[str],
+        **options: Unpack[StreamOptions],
+    ) -> AbstractContextManager[SyncReadStream[list[TupleRow]]]:
+        """Read many rows, in key order, as lists of tuples; everything as ``Storage.read_stream``
+        says. A deadline counts only while the stream is fetching."""
+        home = self._require_open()
+        stream = home.storage.read_stream(query, params, key=key, **options)
+        return opened_in(home, stream, self.crossing)
+
+    def read_arrow_stream(
+        self,
+        query: Query,
+        params: Params | None = None,
+        *,
+        key: str | Sequence[str],
+        **options: Unpack[StreamOptions],
+    ) -> AbstractContextManager[SyncReadStream[pyarrow.RecordBatch]]:
+        """As ``read_stream``, as record batches of Arrow; needs the extra ``bascule[arrow]``."""
+        home = self._require_open()
+        stream = home.storage.read_arrow_stream(query, params, key=key, **options)
+        return opened_in(home, stream, self.crossing)
 
     def outcome(
         self, unit_id: str, *, deadline_s: float | None = None, durability: Durability | None = None

@@ -33,6 +33,7 @@ from replication.wire.errors import (
 )
 from replication.wire.lent import AsyncLentConnection, LentConnection
 from replication.wire.line import Line
+from replication.wire.pages import Column, CsvRows, SelectedRows
 from replication.wire.refusals import Meaning
 from replication.wire.session import Session
 from replication.wire.statement import Params, Query
@@ -41,7 +42,9 @@ __all__ = [
     "BLOCK_BYTES",
     "Address",
     "AsyncLentConnection",
+    "Column",
     "CommitWarning",
+    "CsvRows",
     "LentConnection",
     "Line",
     "Lost",
@@ -52,6 +55,7 @@ __all__ = [
     "Refused",
     "RolledBack",
     "Row",
+    "SelectedRows",
     "Session",
     "StaleStatement",
     "connect",

@@ -18,6 +18,7 @@ from replication.wire.conninfo import SERVER_SETTINGS
 from replication.wire.copying import send_blocks
 from replication.wire.errors import CommitWarning, Ended, Refused, RolledBack
 from replication.wire.exchange import Exchanges
+from replication.wire.pages import CsvRows, SelectedRows, copied, selected
 from replication.wire.refusals import Meaning
 from replication.wire.statement import (
     Params,
@@ -285,6 +286,26 @@ class Session:
         async with self._connection.cursor() as cursor, cursor.copy(copy_out) as copy:
             async for row in copy.rows():
                 yield row
+
+    async def select(self, *queries: tuple[Query, Params | None]) -> list[SelectedRows]:
+        """As ``execute``, several in one packet, with columns, size and the last row as text."""
+        statements = [statement_of(*query, self._connection) for query in queries]
+        for statement in statements:
+            require_inside(statement)
+            self._has_own_settings |= b"set_config" in statement.query
+        results = await self._send(statements)
+        return [selected(result, self._connection) for result in results[-len(statements) :]]
+
+    async def copy_csv(self, query: Query, params: Params | None) -> CsvRows:
+        """The rows of ``query`` as CSV, all at once; the parameters go into its text."""
+        if self._unsent:
+            self._header = (await self._send(()))[-1]
+        text = psycopg.AsyncClientCursor(self._connection).mogrify(query, params)
+        copy = f"COPY ({text}) TO STDOUT (FORMAT csv, ENCODING 'UTF8')"
+        try:
+            return await copied(self._connection, copy.encode(self._connection.pgconn._encoding))
+        except psycopg.Error as error:
+            raise self.with_last_words(error) from error.__cause__
 
     async def copy_in(self, statement: sql.SQL | sql.Composed, blocks: Iterable[bytes]) -> int:
         """Run a ``COPY ... FROM STDIN`` in the open transaction; the rows that it counted.

@@ -6,7 +6,7 @@ The conversion of Python's values is psycopg's own, so whatever psycopg can adap
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
@@ -78,9 +78,16 @@ def rows_of(result: PGresult, connection: psycopg.AsyncConnection[TupleRow]) -> 
     """The rows of a result as Python's values; empty if it has none."""
     if result.status != ExecStatus.TUPLES_OK:
         return []
+    return loader_of(result, connection)(0, result.ntuples)
+
+
+def loader_of(
+    result: PGresult, connection: psycopg.AsyncConnection[TupleRow]
+) -> Callable[[int, int], list[TupleRow]]:
+    """A function that converts the rows of ``result`` from an index up to another."""
     loader = Transformer(connection)
     loader.set_pgresult(result)
-    return loader.load_rows(0, result.ntuples, tuple)
+    return lambda begin, end: loader.load_rows(begin, end, tuple)
 
 
 def rowcount_of(result: PGresult) -> int:

@@ -47,6 +47,7 @@ def families(
         )
     yield family(names.MEMBER_ROLE, _roles(board, cluster))
     yield family(names.MEMBER_STATE, _states(board, cluster))
+    yield family(names.RECOVERY_CONFLICTS, _conflicts(board, cluster))
     yield from _replicas(board, cluster, now_s)
     yield from _of_the_cluster(board, of_cluster, now_s)
     yield from _slots(board, of_cluster)
@@ -97,6 +98,12 @@ def _states(board: LagBoard, cluster: str) -> Iterator[MetricSample]:
         own = "unknown" if record.patroni is None else record.patroni.state
         for state in STATES:
             yield (*_labels(cluster, record), state), state == own
+
+
+def _conflicts(board: LagBoard, cluster: str) -> Iterator[MetricSample]:
+    for record in board.records.values():
+        for cause, queries in () if record.sql is None else record.sql.conflicts:
+            yield (*_labels(cluster, record), cause), queries
 
 
 def _replicas(board: LagBoard, cluster: str, now_s: float) -> Iterator[Family]:

@@ -99,6 +99,15 @@ WAL_RECEIVER_UP = gauge(
     " (wal_receiver_timeout), so watch the lag too; the primary's counts no more once the replica"
     " has flushed nothing for 10 s.",
 )
+RECOVERY_CONFLICTS = counter(
+    "bascule_member_recovery_conflicts_total",
+    (*MEMBER, "cause"),
+    "queries",
+    "Queries that the member has cancelled because its recovery could not wait for them any longer,"
+    " in all databases (pg_stat_database_conflicts).",
+    "A replica's own count: it starts again at 0 when its statistics are lost (a crash), and stays"
+    " after a promotion. A stream of rows goes on elsewhere; other programs get error 40001.",
+)
 REPLICA_SYNC_STATE = gauge(
     "bascule_replica_sync_state",
     (*MEMBER, "state"),
@@ -220,6 +229,7 @@ EXPORTER_METRICS: tuple[Metric, ...] = (
     REPLICA_LAG_BYTES,
     REPLICA_LAG_SECONDS,
     WAL_RECEIVER_UP,
+    RECOVERY_CONFLICTS,
     REPLICA_SYNC_STATE,
     HEARTBEAT_LAST_WRITTEN,
     SLOT_RETAINED_BYTES,

@@ -39,6 +39,10 @@ SELECT
             CASE WHEN NOT r.in_recovery
                 THEN (pg_current_wal_lsn() - restart_lsn)::bigint END AS retained
         FROM pg_replication_slots) AS s),
+    (SELECT coalesce(json_object_agg(c.cause, c.queries), '{}') FROM (
+        SELECT substr(key, length('confl_') + 1) AS cause, sum(value::bigint)::bigint AS queries
+        FROM pg_stat_database_conflicts AS d, jsonb_each_text(to_jsonb(d))
+        WHERE starts_with(key, 'confl_') GROUP BY key) AS c),
     pg_has_role('pg_read_all_stats', 'USAGE'),
     coalesce((SELECT has_schema_privilege(n.oid, 'USAGE')
             AND has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
@@ -81,6 +85,7 @@ class SqlAnswer:
     ``position``: of a primary. ``received``, ``replayed``: of a replica, None where it has none.
     ``timeline``: what a primary writes, what a replica's receiver gets; None for a replica without
     one, of which only ``checkpoint_timeline`` is known, and that may be out of date.
+    ``conflicts``: queries that were cancelled for its recovery, by cause, in all databases.
     """
 
     in_recovery: bool
@@ -93,6 +98,7 @@ class SqlAnswer:
     synchronous_standby_names: str
     standbys: tuple[Standby, ...]
     slots: tuple[Slot, ...]
+    conflicts: tuple[tuple[str, int], ...]
     missing: tuple[Permission, ...]
     system_identifier: int
 
@@ -100,7 +106,7 @@ class SqlAnswer:
 def parse_answer(row: TupleRow, system_identifier: int) -> SqlAnswer:
     """The row that ``ASK`` returns."""
     (in_recovery, position, wal_file, received, replayed, received_tli, streams) = row[:7]
-    (checkpoint_timeline, sync_names, standbys, slots, read_stats, heartbeat) = row[7:]
+    (checkpoint_timeline, sync_names, standbys, slots, conflicts, read_stats, heartbeat) = row[7:]
     granted = {"read_stats": read_stats, "heartbeat": heartbeat}
     return SqlAnswer(
         in_recovery=in_recovery,
@@ -113,6 +119,7 @@ def parse_answer(row: TupleRow, system_identifier: int) -> SqlAnswer:
         synchronous_standby_names=sync_names,
         standbys=tuple(_standby(row) for row in standbys),
         slots=_slots(slots),
+        conflicts=tuple(sorted(conflicts.items())),
         missing=tuple(name for name in PERMISSIONS if not granted[name]),
         system_identifier=system_identifier,
     )

@@ -2,44 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import psycopg
 import pytest
 from psycopg import sql
-from support.postgres.ledger_entries import Entry, add_entry, prepare
-from support.postgres.local_postgres import (
-    PASSWORD,
-    SUPERUSER,
-    LocalPostgres,
-    frozen,
-    local_postgres,
-    replica_of,
+from support.postgres.local_postgres import LocalPostgres, frozen, local_postgres, replica_of
+from support.postgres.read_pair import (
+    GENEROUS_S,
+    adding,
+    anything,
+    ids,
+    replay_paused,
+    served_by_the_replica,
+    storage_on,
 )
-from support.postgres.patroni_answers import Answers, rest_api
 
-from replication import (
-    Applied,
-    Credentials,
-    ReadFailed,
-    Storage,
-    StorageSettings,
-    Token,
-    TokenLost,
-    Transaction,
-)
+from replication import ReadFailed, Token, TokenLost, Transaction
 from replication.units.id_row import IS_INSTALLED, KEY_STATEMENTS
-from replication.wire import session_to
 
 pytestmark = pytest.mark.anyio
-
-CREDENTIALS = Credentials(user=SUPERUSER, password=PASSWORD, dbname="postgres")
-SETTINGS = StorageSettings(durability="local", prefer_site="orsay")
-GENEROUS_S = 30.0
 
 
 @pytest.fixture
@@ -47,81 +32,6 @@ def pair(tmp_path: Path) -> Iterator[tuple[LocalPostgres, LocalPostgres]]:
     """A primary (paris) and its asynchronous replica (orsay), to be broken by one test."""
     with local_postgres(tmp_path) as primary, replica_of(primary, tmp_path) as replica:
         yield primary, replica
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pair:
-    """What a test speaks to."""
-
-    storage: Storage
-    primary: LocalPostgres
-    replica: LocalPostgres
-    first: Answers
-    second: Answers
-
-    async def add(self, unit_id: str) -> Applied[None]:
-        return await self.storage.run(adding(unit_id), unit_id=unit_id, deadline_s=GENEROUS_S)
-
-    async def promote(self) -> None:
-        """The replica becomes the primary, and says so; the old one no longer does."""
-        end = await anyio.to_thread.run_sync(
-            self.replica.query, "SELECT pg_last_wal_replay_lsn() - '0/0'"
-        )
-        assert await anyio.to_thread.run_sync(
-            self.replica.query, "SELECT pg_promote(true, 30)"
-        ) == [(True,)]
-        self.second.history = [[1, int(end[0][0]), "no recovery target specified"]]
-        self.first.status, self.second.status, self.second.timeline = 503, 200, 2
-        with anyio.fail_after(GENEROUS_S):
-            while self.storage.primary != self.replica.name:
-                await anyio.sleep(0.02)
-
-
-def adding(unit_id: str) -> Callable[[Transaction], Awaitable[None]]:
-    async def unit_of_work(transaction: Transaction) -> None:
-        await add_entry(transaction, Entry(id=unit_id, site="paris", worker=0, n=0))
-
-    return unit_of_work
-
-
-async def ids(transaction: Transaction) -> set[str]:
-    return {row[0] for row in (await transaction.execute("SELECT id FROM bascule.ledger")).rows}
-
-
-@asynccontextmanager
-async def storage_on(pair: tuple[LocalPostgres, LocalPostgres]) -> AsyncIterator[Pair]:
-    primary, replica = pair
-    async with rest_api(primary=True) as first, rest_api(primary=False) as second:
-        first.server, second.server = primary, replica
-        members = [first.member(primary, site="paris"), second.member(replica, site="orsay")]
-        async with session_to(members[0].address, CREDENTIALS) as admin:
-            await prepare(admin, role="bascule_app", password="app-password")
-        async with Storage(members, CREDENTIALS, settings=SETTINGS) as storage:
-            with anyio.fail_after(GENEROUS_S):
-                while not await served_by_the_replica(storage):
-                    await anyio.sleep(0.05)
-            yield Pair(
-                storage=storage, primary=primary, replica=replica, first=first, second=second
-            )
-
-
-async def served_by_the_replica(storage: Storage) -> bool:
-    read = await storage.read(anything, max_staleness_s=GENEROUS_S, deadline_s=GENEROUS_S)
-    return read.source == "replica"
-
-
-async def anything(transaction: Transaction) -> int:
-    return int((await transaction.execute("SELECT 1")).rows[0][0])
-
-
-@contextmanager
-def replay_paused(replica: LocalPostgres) -> Iterator[None]:
-    """The replica receives, but what it shows stands still."""
-    replica.query("SELECT pg_wal_replay_pause()")
-    try:
-        yield
-    finally:
-        replica.query("SELECT pg_wal_replay_resume()")
 
 
 async def test_without_a_promise_the_primary_is_read(
@@ -148,6 +58,27 @@ async def test_a_replica_within_its_bound_serves(pair: tuple[LocalPostgres, Loca
         assert (read.node, read.source) == ("db-b", "replica")
         assert read.staleness_s is not None
         assert 0 <= read.staleness_s <= 5
+
+
+async def test_a_replica_that_is_tagged_noloadbalance_serves_no_read(
+    pair: tuple[LocalPostgres, LocalPostgres],
+) -> None:
+    async with storage_on(pair) as on:
+        applied = await on.add("own")
+        on.second.more = {"tags": {"noloadbalance": True}}
+        with anyio.fail_after(GENEROUS_S):  # the watch has asked its Patroni again
+            while await served_by_the_replica(on.storage):
+                await anyio.sleep(0.05)
+        for _ in range(20):
+            assert (await on.storage.read(anything, max_staleness_s=1e6)).source == "primary"
+            assert (await on.storage.read(anything, after=applied.token)).source == "primary"
+        on.first.status = 503
+        on.primary.stop()
+        with pytest.raises(ReadFailed, match="db-b: it is tagged noloadbalance"):
+            await on.storage.read(anything, max_staleness_s=1e6, deadline_s=1)
+        on.second.more = {}
+        read = await on.storage.read(anything, max_staleness_s=1e6, deadline_s=GENEROUS_S)
+        assert read.source == "replica"
 
 
 async def test_a_replica_that_stands_still_is_left_when_its_bound_is_over(

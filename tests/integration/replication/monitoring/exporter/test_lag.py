@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+import psycopg
 import pytest
 from psycopg import sql
 from support.monitoring.scrapes import Scrape, scrape, wait_scrape
@@ -252,3 +253,30 @@ async def test_without_the_right_to_statistics_a_replica_is_measured_by_its_own_
             what="lag by its own word",
         )
     assert page.value("bascule_exporter_permission_missing", permission="heartbeat") == 0
+
+
+async def test_queries_that_recovery_cancels_are_counted_by_cause(
+    pair: tuple[LocalPostgres, LocalPostgres],
+) -> None:
+    primary, replica = pair
+    replica.set("max_standby_streaming_delay", "0")
+    primary.query("CREATE TABLE churn AS SELECT n FROM generate_series(1, 500) AS n")
+
+    def cancelled(page: Scrape) -> float | None:
+        return page.value(
+            "bascule_member_recovery_conflicts_total", member="db-b", cause="snapshot"
+        )
+
+    async with watched(pair) as (url, _, _):
+        await wait_scrape(url, lambda page: cancelled(page) == 0, what="nothing was cancelled")
+        with psycopg.connect(replica.conninfo(password=PASSWORD), autocommit=True) as reader:
+            reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            reader.execute("SELECT txid_current_snapshot()")
+            primary.query("UPDATE churn SET n = n + 1")
+            primary.query("VACUUM churn")
+            page = await wait_scrape(
+                url, lambda page: cancelled(page) == 1, what="the reader was in the way"
+            )
+            with pytest.raises(psycopg.errors.SerializationFailure):
+                reader.execute("SELECT 1")
+    assert page.value("bascule_member_recovery_conflicts_total", member="db-a", cause="lock") == 0

@@ -35,6 +35,7 @@ def sql_primary(position: int, *rows: Standby, timeline: int = 1) -> SqlAnswer:
         synchronous_standby_names="",
         standbys=rows,
         slots=(),
+        conflicts=(),
         missing=(),
         system_identifier=CLUSTER_ID,
     )
@@ -310,7 +311,7 @@ def test_families_are_those_of_the_catalogue_and_so_are_their_labels() -> None:
     slot = Slot(name="s", active=True, retained_bytes=1)
     story.sql(A, replace(sql_primary(1000, row(B, 900)), slots=(slot,)))
     story.beat(A, None)
-    story.sql(B, sql_replica(0, 0), number=0)
+    story.sql(B, replace(sql_replica(0, 0), conflicts=(("snapshot", 2),)), number=0)
     story.board.dcs_up, story.board.dcs_quorum = {"http://etcd:2379": True}, True
     story.board.synchronous_mode = True
     samples = story.samples()
