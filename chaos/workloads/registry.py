@@ -8,6 +8,7 @@ from chaos.workloads.bulk import BULK
 from chaos.workloads.kind import WorkloadKind, WorkloadOptions
 from chaos.workloads.ledger import LEDGER
 from chaos.workloads.transfers import TRANSFERS
+from chaos.workloads.warehouse import WAREHOUSE
 
 DEFAULT = LEDGER
 """The workload of scenarios and run folders that name none."""
@@ -18,6 +19,7 @@ WORKLOADS: Mapping[str, WorkloadKind] = {
         LEDGER,
         TRANSFERS,
         BULK,
+        WAREHOUSE,
     )
 }
 """By their names, the default first."""

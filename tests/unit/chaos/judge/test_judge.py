@@ -10,6 +10,7 @@ import pytest
 from support.evidence import tiny
 from support.evidence.marks import look, mark, with_reads
 from support.evidence.tiny import POWER_CUT, A, B, event, is_phase, life, op, read, run, scenario
+from support.evidence.warehoused import bad_warehouse
 
 from chaos.checkers import completeness, needs
 from chaos.checkers.base import Checker
@@ -237,6 +238,7 @@ def _bad_runs() -> Iterator[Run]:
         reads=[FinalRead(node=A, state=(LedgerRow(id="0", content="7"),), is_primary=True)],
         asked=scenario(workload=WorkloadSpec(options=TransfersOptions(accounts=2))),
     )
+    yield bad_warehouse()
 
 
 def test_the_service_is_measured_once_for_all_checkers() -> None:
@@ -257,6 +259,7 @@ def test_the_checkers_of_a_workload_are_those_that_know_it() -> None:
     common = names["ledger"]
     assert names["transfers"] - common == {"total-kept", "balances"}
     assert names["bulk"] - common == {"chunks", "bulk-end"}
+    assert names["warehouse"] - common == {"feeds", "warehouse-totals", "warehouse-reads"}
     assert set.union(*names.values()) == {checker.name for checker in CHECKERS}
 
 

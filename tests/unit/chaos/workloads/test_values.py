@@ -178,8 +178,8 @@ def test_a_load_config_says_what_to_do_and_what_an_acknowledgement_promises() ->
 
 
 def test_every_kind_of_workload_is_there_and_has_a_rate() -> None:
-    assert list(WORKLOADS) == ["ledger", "transfers", "bulk"]
-    assert [kind.rate_per_s for kind in WORKLOADS.values()] == [100, 50, 4]
+    assert list(WORKLOADS) == ["ledger", "transfers", "bulk", "warehouse"]
+    assert [kind.rate_per_s for kind in WORKLOADS.values()] == [100, 50, 4, 4]
     for kind in WORKLOADS.values():
         spec = WorkloadSpec(options=kind.options())
         assert spec.kind == kind.key
@@ -211,7 +211,7 @@ def test_a_workload_in_a_run_folder_may_be_short_and_must_be_right() -> None:
     short = decode(WorkloadSpec, {"kind": "transfers", "accounts": 3})
     assert short == WorkloadSpec(options=TransfersOptions(accounts=3))
     for wrong, words in (
-        ({"kind": "leger"}, "workload.kind: expected one of ledger, transfers, bulk"),
+        ({"kind": "leger"}, "workload.kind: expected one of ledger, transfers, bulk, warehouse"),
         ({"kind": ["ledger"]}, "workload.kind: expected one of"),
         (
             {"kind": "transfers", "account": 3},
