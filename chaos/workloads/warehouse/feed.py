@@ -216,7 +216,7 @@ _WITHDRAW: LiteralString = """
         SELECT coalesce(jsonb_object_agg(source, number), jsonb_build_object()) INTO keys FROM sums;
         DELETE FROM feed.visit_key AS k WHERE k.person_id = person;
 
-        FOREACH fact IN ARRAY {facts} LOOP
+        FOREACH fact IN ARRAY {facts}::text[] LOOP
             EXECUTE format('DELETE FROM warehouse.%I WHERE person_id = $1', fact) USING person;
             GET DIAGNOSTICS deleted = ROW_COUNT;
             removed := removed || jsonb_build_object(fact, deleted);

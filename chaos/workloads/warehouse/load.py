@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from typing import Any, LiteralString, cast
 
 import anyio
@@ -35,7 +36,7 @@ from chaos.workloads.warehouse.feed import GRANTS, MERGE, RECORD, RECORD_COLUMNS
 from chaos.workloads.warehouse.fill import fill_on
 from chaos.workloads.warehouse.final import COHORT, FINAL_READ
 from chaos.workloads.warehouse.generator import Generator
-from chaos.workloads.warehouse.profiles import PROFILES
+from chaos.workloads.warehouse.profiles import PROFILES, Profile, measure, require_room
 from chaos.workloads.warehouse.tables import FEED_IDS_FROM
 from replication import Storage, StorageError, Transaction
 from replication.bulk import AppliedChunk, BulkLoad
@@ -95,7 +96,12 @@ class Warehouse:
         return ()
 
     async def fill(self, admin: Session) -> None:
-        """The tables, the patients, the functions of the feeds."""
+        """The tables, the patients, the functions of the feeds.
+
+        Raises:
+            PreflightError: the machine is too small for the profile, or another one is there.
+        """
+        await _require_room_at(admin, self._profile)
         await fill_on(admin, Generator(self._profile, self._options.fill_seed))
 
     async def run(self, load: SiteLoad) -> None:
@@ -134,6 +140,18 @@ class Warehouse:
             about: WorkResult = {"op": "withdrawal", "number": number, "person": person}
             work = Work(id=id_, apply=partial(_carry_out, values), about={**about, "kind": kind})
             await run_work(load, work, worker)
+
+
+async def _require_room_at(admin: Session, profile: Profile) -> None:
+    """Refuse a profile that does not fit where the servers are, if that is on this machine."""
+    rows = await admin.fetch(
+        "SELECT current_setting('data_directory'), pg_size_bytes(current_setting('max_wal_size')),"
+        " (SELECT count(*) FROM pg_stat_replication), to_regclass('feed.generated') IS NOT NULL"
+    )
+    [(folder, wal_max_bytes, replicas, is_filled)] = rows
+    if not is_filled and await anyio.Path(folder).is_dir():
+        room = measure(Path(folder))
+        require_room(profile, room, nodes=1 + int(replicas), wal_max_bytes=float(wal_max_bytes))
 
 
 async def _carry_out(values: tuple[object, ...], transaction: Transaction) -> WorkResult:
