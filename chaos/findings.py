@@ -82,6 +82,21 @@ class Finding:
     """The name of the checker that made it; ``judge`` writes it in."""
 
 
+def invalid(*, kind: FindingKind, summary: str, evidence: Iterable[Evidence]) -> list[Finding]:
+    """An INVALID finding, if there is any evidence for it.
+
+    Args:
+        kind: what it is about.
+        summary: ``{n}`` in it stands for the number of proofs.
+        evidence: a proof each.
+    """
+    found = tuple(evidence)
+    if not found:
+        return []
+    words = summary.format(n=f"{len(found):,}")
+    return [Finding(kind=kind, verdict=Verdict.INVALID, summary=words, evidence=found)]
+
+
 def merge(findings: Iterable[Finding]) -> Verdict:
     """The worst of them; VALID when there is none."""
     return max((finding.verdict for finding in findings), default=Verdict.VALID)

@@ -8,7 +8,7 @@ from psycopg import sql
 
 from chaos.load import reads
 from chaos.scenarios.model import WorkloadSpec
-from chaos.workloads.base import load_workload
+from chaos.workloads.base import Filling, load_workload
 from replication import schema
 from replication.schema.own import make_role
 from replication.wire import Session
@@ -33,6 +33,7 @@ async def prepare(
     Raises:
         psycopg.Error: the server refused, or was lost.
         MigrationFailed: the same, of the storage layer's own tables (``replication.schema``).
+        PreflightError: the workload cannot fill its tables.
     """
     workload = load_workload(spec or WorkloadSpec())
     name = sql.Identifier(role)
@@ -41,6 +42,8 @@ async def prepare(
     await schema.grant(admin, role)
     for statement in (*workload.tables, reads.MAKE_TABLE, reads.EMPTY_TABLE):
         await admin.fetch(statement)
+    if isinstance(workload, Filling):
+        await workload.fill(admin)
     for grant in (*_GRANTS, reads.GRANT, *workload.grants):
         await admin.fetch(sql.SQL(grant).format(role=name))
     for opening, values in workload.opening():

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
-from typing import Any, LiteralString, Protocol
+from typing import Any, LiteralString, Protocol, runtime_checkable
 
 import anyio
 
@@ -22,6 +22,7 @@ from chaos.workloads.config import LoadConfig
 from chaos.workloads.journal import Journal
 from chaos.workloads.registry import WORKLOADS
 from replication import Isolation, Transaction
+from replication.wire import Session
 
 WorkResult = Mapping[str, Scalar]
 """What an operation found out, for the history; empty where there is nothing to say."""
@@ -73,6 +74,24 @@ class Workload(Protocol):
         """Load one site until ``load.stopping`` is set, then return once nothing is open.
 
         The caller limits how long that may take, and cancels what is still open then.
+        """
+        ...
+
+
+@runtime_checkable
+class Filling(Protocol):
+    """A workload that begins with more than a few statements can say: thousands of rows."""
+
+    async def fill(self, admin: Session) -> None:
+        """Make schemas of its own and what is in them, before the load's role gets its rights.
+
+        Idempotent.
+
+        Args:
+            admin: a session of a superuser to the primary.
+
+        Raises:
+            PreflightError: it cannot be done here; says why, and the remedy.
         """
         ...
 

@@ -119,11 +119,19 @@ async def _work(load: SiteLoad, next_work: NextWork, worker: int, pacer: Pacer) 
         unit = None
         if work.leaves_entry:  # else nothing would show whose it was
             unit = shared_unit(config.sites, config.site, worker, pacer.slot, config.shared_every)
-        await _operation(load, work, worker, unit)
+        await run_work(load, work, worker, unit)
         n += 1
 
 
-async def _operation(load: SiteLoad, work: Work, worker: int, shared: str | None) -> None:
+async def run_work(load: SiteLoad, work: Work, worker: int, shared: str | None = None) -> None:
+    """Run one operation, with its lines in the history.
+
+    Args:
+        load: of which site.
+        work: what is done.
+        worker: who does it.
+        shared: the id of the unit that another site sends too; None: the operation's own.
+    """
     load.journal.begin(
         work.id, worker=worker, leaves_entry=work.leaves_entry, work=work.about, shared_unit=shared
     )

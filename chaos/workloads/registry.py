@@ -12,6 +12,7 @@ from chaos.workloads.ledger import LEDGER
 from chaos.workloads.register import REGISTER
 from chaos.workloads.set import SET
 from chaos.workloads.transfers import TRANSFERS
+from chaos.workloads.warehouse import WAREHOUSE
 from chaos.workloads.write_skew import WRITE_SKEW
 
 DEFAULT = LEDGER
@@ -28,6 +29,7 @@ WORKLOADS: Mapping[str, WorkloadKind] = {
         COUNTER,
         SET,
         WRITE_SKEW,
+        WAREHOUSE,
     )
 }
 """By their names, the default first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -17,6 +17,9 @@ from replication.errors import AlreadyApplied, NotApplied, NotInstalled
 from replication.storage import Storage
 from replication.units.id_row import NOT_INSTALLED
 from replication.units.unit import Transaction
+
+BesideChunk = Callable[[Transaction, AppliedChunk], Awaitable[None]]
+"""Runs in the transaction of a chunk, after its rows; an error of PostgreSQL must pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,7 @@ class ChunkUnits:
     load: str
     target: CopyTarget
     deadline_s: float
+    beside: BesideChunk | None = None
 
     async def begin(
         self, plan: Mapping[str, CopySetting], *, every_chunk: bool
@@ -94,6 +98,8 @@ class ChunkUnits:
             if done is None:
                 words = f"{self.load} was finished before chunk {number}: this source is longer"
                 raise self.changed(words, number)
+            if self.beside is not None:
+                await self.beside(transaction, done)
             return done
 
         try:

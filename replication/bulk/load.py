@@ -11,7 +11,8 @@ from typing import Literal
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from replication.bulk.chunk_units import ChunkUnits, CopyTarget
+from replication.bulk.chunk_units import BesideChunk, ChunkUnits, CopyTarget
+from replication.bulk.encoded import EncodedFormat, EncodedFrom, EncodedSource
 from replication.bulk.files import FileFormat, FileSource
 from replication.bulk.ledger import LoadState
 from replication.bulk.model import (
@@ -56,6 +57,8 @@ class BulkLoad:
         chunk_deadline_s: how long one chunk may take, all attempts included.
         compare: which loaded chunks the source is compared with, by their digests: ``last``, so
             that a file need not be read again; or ``every``, which reads all of it.
+        beside: runs in the transaction of every chunk, after its rows: what must be as true as the
+            chunk (a watermark). May be called several times, each time in a fresh transaction.
         clock: monotonic seconds.
 
     Raises:
@@ -73,6 +76,7 @@ class BulkLoad:
         chunk_bytes_max: int = CHUNK_BYTES_MAX,
         chunk_deadline_s: float = CHUNK_DEADLINE_S,
         compare: Literal["last", "every"] = "last",
+        beside: BesideChunk | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if not name or not columns or chunk_rows < 1 or chunk_bytes_max < 1:
@@ -86,7 +90,11 @@ class BulkLoad:
         self._name = name
         self._target = CopyTarget(table=table, columns=tuple(columns))
         self._units = ChunkUnits(
-            storage=storage, load=name, target=self._target, deadline_s=chunk_deadline_s
+            storage=storage,
+            load=name,
+            target=self._target,
+            deadline_s=chunk_deadline_s,
+            beside=beside,
         )
         self._chunk_rows = chunk_rows
         self._chunk_bytes_max = chunk_bytes_max
@@ -144,6 +152,27 @@ class BulkLoad:
             self._name, path, file_format or FileFormat(), chunk_bytes_max=self._chunk_bytes_max
         )
         return await self._load(source, on_progress)
+
+    async def run_encoded(
+        self,
+        chunks: EncodedFrom,
+        copy_format: EncodedFormat = "binary",
+        *,
+        on_progress: OnProgress | None = None,
+    ) -> Loaded:
+        """Load chunks that are encoded already, or what is missing of them.
+
+        Args:
+            chunks: from a number to that chunk and those after it, always the same ones; it is
+                called in a thread. Each is one unit of work, whatever ``chunk_rows`` says.
+            copy_format: of the data.
+            on_progress: as in ``run``.
+
+        Raises:
+            NotApplied, Unknown: as in ``run``.
+            Exception: what ``chunks`` raised.
+        """
+        return await self._load(EncodedSource(chunks, copy_format), on_progress)
 
     async def _load(self, source: Source, on_progress: OnProgress | None) -> Loaded:
         begun_s = self._clock()

@@ -1,9 +1,10 @@
 """Copies rows in chunks, each worker a load of its own.
 
 An operation is a chunk, which the loader applies as one unit of work; the history gets the answer
-of the storage layer for that unit (``_Heard``). A chunk keeps its operation until it is certainly
-there: where the loader gives up, because its time for a chunk is over or no node can be asked, it
-is run again under the same name, as after any other interruption, and goes on where it stopped.
+of the storage layer for that unit (``ChunksHeard``). A chunk keeps its operation until it is
+certainly there: where the loader gives up, because its time for a chunk is over or no node can be
+asked, it is run again under the same name, as after any other interruption, and goes on where it
+stopped.
 
 The rows are made here, at the pace of the load, and end when the load is stopped, always with a
 whole chunk. So the load comes to its end, which is an operation too: it states that there will be
@@ -15,29 +16,23 @@ hundred thousand rows of every node would tell no more.
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import Any, LiteralString, TypeVar, cast
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, LiteralString, cast
 
 import anyio
 
 from chaos.workloads.base import SiteLoad
 from chaos.workloads.bulk import BulkOptions
+from chaos.workloads.chunks import ChunksHeard
 from chaos.workloads.pacing import Pacer, site_pacers, wait_turn
-from replication import AlreadyApplied, Applied, Isolation, Storage, StorageError, Transaction
+from replication import Storage, StorageError
 from replication.bulk import BulkLoad
-from replication.bulk.model import Loaded
-
-T = TypeVar("T")
 
 TABLE = ("bascule", "bulk_row")
 COLUMNS = ("site", "worker", "chunk", "n", "payload")
 
 RESUME_PAUSE_S = 0.5
 """Before a load that gave up is run again."""
-
-_FIRST_CHUNK = 1
-"""The loader counts its chunks from 1 on, the operations of a worker count from 0."""
 
 
 class Bulk:
@@ -100,7 +95,12 @@ class _Worker:
         site = self._load.config.site
         chunk_rows = self._chunk_rows
         name = f"{site}-{self._worker}"
-        heard = _Heard(self._load, name, worker=self._worker, chunk_rows=chunk_rows)
+        heard = ChunksHeard(
+            self._load,
+            name,
+            worker=self._worker,
+            about=lambda chunk: {"op": "chunk", "rows": chunk_rows, "first": chunk * chunk_rows},
+        )
         bulk = BulkLoad(
             cast(Storage, heard),
             name=name,
@@ -131,86 +131,3 @@ class _Worker:
 def payload_of(site: str, worker: int, n: int) -> str:
     """What a row must hold; PostgreSQL's ``md5`` computes the same in the final read."""
     return hashlib.md5(f"{site}-{worker}-{n}".encode(), usedforsecurity=False).hexdigest()
-
-
-class _Heard:
-    """The storage layer as the loader sees it, and a history of the chunks that pass through.
-
-    A progress report says that a chunk is there, but not since when it was tried, nor on which
-    node and timeline it was written, without which no second primary could be seen. The units of
-    the loader are told apart by their ids: ``bulk:<load>:<number>`` is a chunk, with anything but a
-    number it only reads or writes the ledger of the load.
-    """
-
-    def __init__(self, load: SiteLoad, name: str, *, worker: int, chunk_rows: int) -> None:
-        self._load = load
-        self._name = name
-        self._worker = worker
-        self._chunk_rows = chunk_rows
-        self._open: set[str] = set()
-        self._last: Applied[Any] | None = None
-
-    async def run(
-        self,
-        fn: Callable[[Transaction], Awaitable[T]],
-        *,
-        unit_id: str,
-        deadline_s: float,
-        isolation: Isolation | None = None,
-    ) -> Applied[T]:
-        """``Storage.run``, with its line in the history where it is a chunk."""
-        operation = self._begin(unit_id)
-        try:
-            applied = await self._load.storage.run(
-                fn,
-                unit_id=unit_id,
-                deadline_s=deadline_s,
-                durability=self._load.config.promise,
-                isolation=isolation,
-            )
-        except AlreadyApplied as error:
-            if operation is not None:
-                self._open.discard(operation)
-                self._load.journal.resolved(operation, attempts=error.attempts)
-            raise
-        self._last = applied
-        if operation is not None:
-            self._open.discard(operation)
-            self._load.journal.applied(operation, applied)
-        return applied
-
-    def finished(self, loaded: Loaded) -> None:
-        """The load came to its end; the unit of work that said so was the last one."""
-        operation = f"{self._name}-finish"
-        assert self._last is not None
-        self._resolve_open()
-        self._load.journal.begin(
-            operation, worker=self._worker, leaves_entry=False, work={"op": "finish"}
-        )
-        self._load.journal.applied(operation, self._last, {"chunks": loaded.chunks})
-
-    def _begin(self, unit_id: str) -> str | None:
-        """The operation of a chunk; it may be open already, from a run that gave up."""
-        number = re.fullmatch(rf"bulk:{re.escape(self._name)}:(\d{{1,9}})", unit_id)
-        if number is None:
-            return None
-        chunk = int(number[1]) - _FIRST_CHUNK
-        operation = f"{self._name}-{chunk}"
-        if operation not in self._open:
-            self._resolve_open()
-            self._open.add(operation)
-            self._load.journal.begin(
-                operation,
-                worker=self._worker,
-                work={
-                    "op": "chunk",
-                    "rows": self._chunk_rows,
-                    "first": chunk * self._chunk_rows,
-                },
-            )
-        return operation
-
-    def _resolve_open(self) -> None:
-        """The loader goes on: what was left open is there, by the ledger of the load."""
-        while self._open:
-            self._load.journal.resolved(self._open.pop())

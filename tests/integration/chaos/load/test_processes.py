@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
@@ -15,6 +12,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 from support.evidence.tiny import SITES, A, B, run, scenario
+from support.postgres.load_runs import final_read, run_load
 from support.postgres.local_postgres import (
     PASSWORD,
     SUPERUSER,
@@ -26,8 +24,6 @@ from support.postgres.local_postgres import (
 from support.postgres.patroni_answers import Answers, rest_api
 
 from chaos.checkers.registry import CHECKERS
-from chaos.evidence.final_reads import read_final
-from chaos.evidence.history import End, HistoryTail, read_history
 from chaos.evidence.reads import READ_KINDS, read_all_reads
 from chaos.evidence.records import FinalRead, Scalar, SiteHistory
 from chaos.findings import Verdict
@@ -113,39 +109,6 @@ def load_config(
     }
 
 
-async def run_load(config: Mapping[str, object], *, seconds: int) -> tuple[SiteHistory, list[End]]:
-    """Load for some seconds from its first line on, then SIGTERM: the history, and what was heard
-    of it while the load ran."""
-    path = Path(str(config["history_path"]))
-    tail, heard = HistoryTail(path), list[End]()
-    async with await anyio.open_process(
-        [sys.executable, "-m", "chaos.load.worker"],
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        assert process.stdin
-        assert process.stderr
-        await process.stdin.send(f"{json.dumps(config)}\n".encode())
-        with anyio.fail_after(20):
-            while not (await anyio.Path(path).exists() and (await anyio.Path(path).stat()).st_size):
-                await anyio.sleep(0.02)
-            for _ in range(seconds * 10):
-                await anyio.sleep(0.1)
-                heard += tail.ends()
-            process.send_signal(signal.SIGTERM)
-            assert await process.wait() == 0
-        with anyio.move_on_after(1):
-            async for text in process.stderr:
-                pytest.fail(text.decode())
-    damage: list[str] = []
-    history = read_history(path, str(config["site"]), damage)
-    assert damage == []
-    assert history.complete
-    ended = sorted(end.id for end in [*heard, *tail.ends()])
-    assert ended == sorted(operation.id for operation in history.operations)
-    return history, heard
-
-
 async def run_final_read(
     addresses: Mapping[str, int],
     folder: Path,
@@ -153,27 +116,8 @@ async def run_final_read(
     deadline_s: float = 9,
     kind: str = "ledger",
 ) -> dict[str, FinalRead]:
-    config = {
-        "nodes": [
-            {"node": name, "host": "127.0.0.1", "port": port} for name, port in addresses.items()
-        ],
-        "user": ROLE,
-        "password": ROLE_PASSWORD,
-        "dbname": "postgres",
-        "out_dir": str(folder),
-        "deadline_s": deadline_s,
-        "workload": SPECS[kind].to_json(),
-    }
-    with anyio.fail_after(deadline_s + 5):
-        result = await anyio.run_process(
-            [sys.executable, "-m", "chaos.load.final_read"],
-            input=f"{json.dumps(config)}\n".encode(),
-        )
-    assert result.stderr == b""
-    damage: list[str] = []
-    reads = {name: read_final(folder / f"final-{name}.jsonl", name, damage) for name in addresses}
-    assert damage == []
-    return {name: read for name, read in reads.items() if read is not None}
+    access = (ROLE, ROLE_PASSWORD)
+    return await final_read(addresses, folder, SPECS[kind], access, deadline_s=deadline_s)
 
 
 def require_reads(folder: Path) -> None:

@@ -8,9 +8,6 @@ from dataclasses import replace
 
 import pytest
 from support.evidence import tiny
-from support.evidence.counted import added, counting
-from support.evidence.elements import element, growing, looking
-from support.evidence.listed import LONG_FORK, listed, near, txn
 from support.evidence.accesses import (
     ESCAPE,
     OWN,
@@ -21,10 +18,14 @@ from support.evidence.accesses import (
     with_print,
     withdrawn_run,
 )
+from support.evidence.counted import added, counting
+from support.evidence.elements import element, growing, looking
+from support.evidence.listed import LONG_FORK, listed, near, txn
 from support.evidence.marks import look, mark, with_reads
 from support.evidence.registered import reading, registered, writing
 from support.evidence.takers import taker, taking
 from support.evidence.tiny import POWER_CUT, A, B, event, is_phase, life, op, read, run, scenario
+from support.evidence.warehoused import bad_warehouse
 
 from chaos.checkers import completeness, needs
 from chaos.checkers.base import Checker
@@ -275,6 +276,7 @@ def _bad_runs() -> Iterator[Run]:
         reads=[FinalRead(node=A, state=(LedgerRow(id="0", content="7"),), is_primary=True)],
         asked=scenario(workload=WorkloadSpec(options=TransfersOptions(accounts=2))),
     )
+    yield bad_warehouse()
 
 
 def test_the_service_is_measured_once_for_all_checkers() -> None:
@@ -300,6 +302,7 @@ def test_the_checkers_of_a_workload_are_those_that_know_it() -> None:
     assert names["counter"] - common == {"counter"}
     assert names["set"] - common == {"elements"}
     assert names["write-skew"] - common == {"takers"}
+    assert names["warehouse"] - common == {"feeds", "warehouse-totals", "warehouse-reads"}
     assert set.union(*names.values()) == {checker.name for checker in CHECKERS}
 
 

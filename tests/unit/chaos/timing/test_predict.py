@@ -194,6 +194,8 @@ def test_every_fault_on_every_topology(topology: Topology, fault: FaultStep, wan
 BUILTIN: dict[str, Want | None] = {
     "steady": None,
     "host-loss": "returns",
+    "warehouse-host-loss": "returns",
+    "warehouse-site-loss": "returns",
     "process-crash": "returns",
     "switchover": "returns",
     "async-loss": "returns",

@@ -187,8 +187,9 @@ def test_every_kind_of_workload_is_there_and_has_a_rate() -> None:
         "counter",
         "set",
         "write-skew",
+        "warehouse",
     ]
-    assert [kind.rate_per_s for kind in WORKLOADS.values()] == [100, 50, 4, 30, 50, 30, 50, 30]
+    assert [kind.rate_per_s for kind in WORKLOADS.values()] == [100, 50, 4, 30, 50, 30, 50, 30, 4]
     for kind in WORKLOADS.values():
         spec = WorkloadSpec(options=kind.options())
         assert spec.kind == kind.key
@@ -224,6 +225,7 @@ def test_a_workload_in_a_run_folder_may_be_short_and_must_be_right() -> None:
             {"kind": "leger"},
             f"workload.kind: expected one of {', '.join(WORKLOADS)}",
         ),
+        ({"kind": "leger"}, "workload.kind: expected one of ledger, transfers, bulk, warehouse"),
         ({"kind": ["ledger"]}, "workload.kind: expected one of"),
         (
             {"kind": "transfers", "account": 3},

@@ -1,0 +1,225 @@
+"""Workspaces as migrations: copies under pseudonyms of their own, and nobody else's rights.
+
+A project gets a schema with *copies* of the columns that it names, of its cohort alone. Its role
+may read that schema and has no right on the warehouse, the identities or the feeds. RLS would only
+hide rows: it would show that there are others, and how many (``EXPLAIN``, statistics).
+
+**Pseudonyms.** The number of a patient in a project is HMAC-SHA256 under the project's own key,
+cut to 63 bits. The key stays outside the database: the numbers are computed here and reach the
+server in a temporary table of the copying transaction, which is neither logged nor replicated, and
+gone with its COMMIT. So neither a backup nor a replica has the key, or a list of who is who. Row
+ids are numbered anew in the order of the pseudonyms, because the same id in two projects would join
+them.
+
+Only ``workspace.export_request`` is shared: row level security, forced, with a policy for the role
+of each project. It asks who the role is, never what a setting says: a member can set any setting.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import LiteralString
+
+from psycopg import sql
+
+from chaos.errors import PreflightError
+from chaos.workloads.warehouse.generator import concept
+from chaos.workloads.warehouse.tables import VISIT, OmopTable, table_named
+from chaos.workloads.warehouse.workspaces import Cohort, Project
+from replication.schema import Migration
+from replication.units.unit import Transaction
+
+KEY_BYTES_MIN = 32
+"""As long as what HMAC-SHA256 gives (RFC 2104, 3: shorter keys are weaker)."""
+
+SHARED_SERIES = "workspaces"
+
+_SHARED: tuple[LiteralString, ...] = (
+    "CREATE SCHEMA workspace",
+    "REVOKE ALL ON SCHEMA workspace FROM PUBLIC",
+    # No sequence and no key that means anything: a duplicate would show that a row is there.
+    """
+    CREATE TABLE workspace.export_request (
+        id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+        project name NOT NULL,
+        member name NOT NULL DEFAULT current_user,
+        asked_at timestamptz NOT NULL DEFAULT now(),
+        what text NOT NULL
+    )
+    """,
+    "ALTER TABLE workspace.export_request ENABLE ROW LEVEL SECURITY",
+    "ALTER TABLE workspace.export_request FORCE ROW LEVEL SECURITY",
+)
+
+SHARED_MIGRATIONS = (
+    Migration(id="0001-shared", statements=tuple(sql.SQL(text) for text in _SHARED)),
+)
+
+_MAKE_ROLE: LiteralString = """BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {text}) THEN CREATE ROLE {role}; END IF;
+END"""
+
+
+def pseudonym(key: bytes, person_id: int) -> int:
+    """A patient's number in the project that has this key: from 0 to 2**63 - 1."""
+    digest = hmac.new(key, str(person_id).encode(), hashlib.sha256).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def series_of(project: Project) -> str:
+    """The series of a project's migrations: each project has its own, so they come and go."""
+    return f"workspace-{project.name}"
+
+
+def migrations_of(project: Project, key: bytes) -> tuple[Migration, ...]:
+    """What makes a workspace, after ``SHARED_MIGRATIONS`` and the warehouse itself.
+
+    Another key, or another choice of columns, is another workspace: it is refused as a migration
+    that was changed, because the members would take the new numbers for other patients.
+
+    Args:
+        project: the workspace.
+        key: its own, of ``KEY_BYTES_MIN`` bytes at least; never used for another project.
+
+    Raises:
+        PreflightError: the key is too short.
+    """
+    if len(key) < KEY_BYTES_MIN:
+        words = f"the key of {project.name} has {len(key)} bytes, it needs {KEY_BYTES_MIN}"
+        raise PreflightError(f"{words}: make one with  openssl rand -out FILE {KEY_BYTES_MIN}")
+    spec = json.dumps([project.schema, asdict(project.cohort), dict(project.tables)])
+    version = hmac.new(key, spec.encode(), hashlib.sha256).hexdigest()
+    return (
+        Migration(id="0001-roles", statements=tuple(_roles(project))),
+        Migration(id="0002-copies", function=partial(_copy, project, key), version=version),
+        Migration(id="0003-requests", statements=tuple(_policy(project))),
+    )
+
+
+def _roles(project: Project) -> Iterator[sql.Composed]:
+    role, schema = sql.Identifier(project.role), sql.Identifier(project.schema)
+    yield _make_role(project.role)
+    for member in project.members:
+        yield _make_role(member)
+        yield sql.SQL("GRANT {} TO {}").format(role, sql.Identifier(member))
+    yield sql.SQL("CREATE SCHEMA {}").format(schema)
+    yield sql.SQL("REVOKE ALL ON SCHEMA {} FROM PUBLIC").format(schema)
+    yield sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, role)
+
+
+def _make_role(name: str) -> sql.Composed:
+    made = sql.SQL(_MAKE_ROLE).format(text=sql.Literal(name), role=sql.Identifier(name))
+    return sql.SQL("DO {}").format(sql.Literal(made.as_string()))
+
+
+def _policy(project: Project) -> Iterator[sql.Composed]:
+    role, text = sql.Identifier(project.role), sql.Literal(project.role)
+    yield sql.SQL("GRANT USAGE ON SCHEMA workspace TO {}").format(role)
+    yield sql.SQL("GRANT SELECT, INSERT ON workspace.export_request TO {}").format(role)
+    yield sql.SQL(
+        "CREATE POLICY {} ON workspace.export_request TO {}"
+        " USING (project = {}) WITH CHECK (project = {} AND member = current_user)"
+    ).format(role, role, text, text)
+
+
+async def _copy(project: Project, key: bytes, transaction: Transaction) -> None:
+    """Fill the schema of a project."""
+    where, values = _where(project.cohort)
+    chosen = sql.SQL("SELECT p.person_id FROM warehouse.person AS p WHERE {}").format(where)
+    persons = [int(row[0]) for row in (await transaction.execute(chosen, values)).rows]
+    await transaction.execute(
+        "CREATE TEMPORARY TABLE pseudonym (person_id integer PRIMARY KEY,"
+        " pseudonym bigint NOT NULL UNIQUE) ON COMMIT DROP"
+    )
+    lines = "".join(f"{person}\t{pseudonym(key, person)}\n" for person in persons)
+    await transaction.copy_in(sql.SQL("COPY pseudonym FROM STDIN"), (lines.encode(),))
+    await transaction.execute(
+        "CREATE TEMPORARY TABLE visit_number ON COMMIT DROP AS"
+        " SELECT v.visit_occurrence_id,"
+        " row_number() OVER (ORDER BY p.pseudonym, v.visit_occurrence_id) AS number"
+        " FROM warehouse.visit_occurrence AS v JOIN pseudonym AS p USING (person_id)"
+    )
+    for name, columns in project.tables.items():
+        table = table_named(name)
+        assert table is not None  # only known ones can be named
+        await transaction.execute(_copy_table(project, table, columns))
+        at = sql.Identifier(project.schema, name)
+        await transaction.execute(sql.SQL("CREATE INDEX ON {} (person_id)").format(at))
+        await transaction.execute(
+            sql.SQL("GRANT SELECT ON {} TO {}").format(at, sql.Identifier(project.role))
+        )
+
+
+def _where(cohort: Cohort) -> tuple[sql.Composed, Mapping[str, object]]:
+    parts: list[sql.SQL] = [sql.SQL("true")]
+    values: dict[str, object] = {}
+    if cohort.condition is not None:
+        parts.append(
+            sql.SQL(
+                "EXISTS (SELECT FROM warehouse.condition_occurrence AS c"
+                " WHERE c.person_id = p.person_id AND c.condition_concept_id = %(condition)s)"
+            )
+        )
+        values["condition"] = concept(cohort.condition)
+    if cohort.born_before is not None:
+        parts.append(sql.SQL("p.year_of_birth < %(born_before)s"))
+        values["born_before"] = cohort.born_before
+    if cohort.born_from is not None:
+        parts.append(sql.SQL("p.year_of_birth >= %(born_from)s"))
+        values["born_from"] = cohort.born_from
+    return sql.SQL(" AND ").join(parts), values
+
+
+def _copy_table(project: Project, table: OmopTable, columns: Sequence[str]) -> sql.Composed:
+    """``CREATE TABLE ... AS`` of the columns, every number of a row or a stay made anew."""
+    taken = [sql.SQL("p.pseudonym AS person_id")]
+    joins: list[sql.Composable] = []
+    key = sql.Identifier("t", table.key)
+    for column in columns:
+        name = sql.Identifier(column)
+        if column == VISIT.key:
+            taken.append(sql.SQL("n.number AS {}").format(name))  # type: ignore[arg-type]
+            joins.append(
+                sql.SQL(" JOIN visit_number AS n ON n.visit_occurrence_id = t.visit_occurrence_id")
+            )
+        elif column == table.key:
+            number = sql.SQL("row_number() OVER (ORDER BY p.pseudonym, {}) AS {}")
+            taken.append(number.format(key, name))  # type: ignore[arg-type]
+        else:
+            taken.append(sql.SQL("t.{}").format(name))  # type: ignore[arg-type]
+    return sql.SQL(
+        "CREATE TABLE {} AS SELECT {} FROM {} AS t JOIN pseudonym AS p USING (person_id){}"
+        " ORDER BY p.pseudonym, {}"
+    ).format(
+        sql.Identifier(project.schema, table.name),
+        sql.SQL(", ").join(taken),
+        table.identifier,
+        sql.Composed(joins),
+        key,
+    )
+
+
+async def forget(
+    transaction: Transaction, project: Project, key: bytes, person_id: int
+) -> Mapping[str, int]:
+    """Delete a patient from the copies of a project, for an opposition or an erasure.
+
+    Only who has the key can find the patient there. Run it in the unit of work that takes the
+    patient out of the warehouse.
+
+    Returns:
+        By table, how many rows went.
+    """
+    number = pseudonym(key, person_id)
+    deleted = {}
+    for name in project.tables:
+        statement = sql.SQL("DELETE FROM {} WHERE person_id = %s").format(
+            sql.Identifier(project.schema, name)
+        )
+        deleted[name] = (await transaction.execute(statement, (number,))).rowcount
+    return deleted

@@ -1,0 +1,350 @@
+"""The warehouse on a real primary and its replica: filled, fed, read, and found out if wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from support.evidence.tiny import A, B, run, scenario
+from support.postgres.load_runs import final_read, run_load
+from support.postgres.local_postgres import (
+    PASSWORD,
+    SUPERUSER,
+    LocalPostgres,
+    local_postgres,
+    replica_of,
+)
+from support.postgres.patroni_answers import Answers, rest_api
+
+from chaos.checkers.registry import CHECKERS
+from chaos.errors import PreflightError
+from chaos.evidence.records import FinalRead, Operation, SiteHistory
+from chaos.findings import Verdict
+from chaos.judge.judging import judge
+from chaos.load.prepare import prepare
+from chaos.scenarios.model import WorkloadSpec
+from chaos.workloads.warehouse import WarehouseOptions
+from chaos.workloads.warehouse.escapes import SealProbe, probes_of
+from chaos.workloads.warehouse.fill import Filled, fill_through
+from chaos.workloads.warehouse.generator import Generator
+from chaos.workloads.warehouse.profiles import PROFILES, Profile
+from chaos.workloads.warehouse.sealing import (
+    SHARED_MIGRATIONS,
+    SHARED_SERIES,
+    forget,
+    migrations_of,
+    pseudonym,
+    series_of,
+)
+from chaos.workloads.warehouse.tables import TABLES
+from chaos.workloads.warehouse.workspaces import load_workspaces
+from replication import Credentials, Storage, StorageSettings
+from replication.schema import MigrationChanged, install, migrate
+from replication.wire import Address, session_to
+
+pytestmark = pytest.mark.anyio
+
+ROLE, ROLE_PASSWORD = "bascule_app", "app-password"
+SPEC = WorkloadSpec(options=WarehouseOptions())
+WORKSPACES = Path(__file__).parents[4] / "examples" / "warehouse" / "workspaces.toml"
+KEYS = {"reponse-tumeur-1": b"one" * 16, "tolerance": b"two" * 16}
+LOCAL = StorageSettings(durability="local", membership="fixed")
+"""Nobody is a synchronous standby here."""
+
+_databases = count()
+
+
+@pytest.fixture(scope="module")
+def pair(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[LocalPostgres, LocalPostgres]]:
+    folder = tmp_path_factory.mktemp("pair")
+    with local_postgres(folder) as primary, replica_of(primary, folder) as replica:
+        yield primary, replica
+
+
+async def prepare_smoke(primary: LocalPostgres) -> None:
+    address = Address(node=primary.name, host="127.0.0.1", port=primary.port)
+    admin = Credentials(user=SUPERUSER, password=PASSWORD, dbname="postgres")
+    async with session_to(address, admin) as session:
+        await prepare(session, role=ROLE, password=ROLE_PASSWORD, spec=SPEC)
+
+
+async def loaded(primary: LocalPostgres, folder: Path) -> SiteHistory:
+    """Half a dozen seconds of deliveries, reads and withdrawals."""
+    async with rest_api(primary=True) as answers:
+        member = answers.member(primary)
+        config = {
+            "site": "paris",
+            "members": [
+                {
+                    "name": primary.name,
+                    "rest_url": member.rest_url,
+                    "host": "127.0.0.1",
+                    "port": primary.port,
+                }
+            ],
+            "user": ROLE,
+            "password": ROLE_PASSWORD,
+            "dbname": "postgres",
+            "rate_per_s": 20,
+            "workers": 2,
+            "seed": 7,
+            "deadline_s": 30,
+            "history_path": str(folder / "history-paris.jsonl"),
+            "drain_s": 10,
+            "workload": SPEC.to_json(),
+            "durability": "async",
+        }
+        history, _ = await run_load(config, seconds=4)
+        return history
+
+
+async def read_both(
+    pair: tuple[LocalPostgres, LocalPostgres], folder: Path
+) -> dict[str, FinalRead]:
+    primary, replica = pair
+    ports = {A: primary.port, B: replica.port}
+    reads = await final_read(ports, folder, SPEC, (ROLE, ROLE_PASSWORD), deadline_s=30)
+    assert [read.error for read in reads.values()] == [None, None]
+    assert (reads[A].rows, reads[A].state) == (reads[B].rows, reads[B].state)
+    return reads
+
+
+def judged(history: SiteHistory, reads: Mapping[str, FinalRead]) -> dict[str, Verdict]:
+    """What the checkers of data say."""
+    asked = scenario(workload=SPEC)
+    of = run(
+        history.operations, reads=list(reads.values()), asked=asked, settings={"rate_per_s": None}
+    )
+    known = {checker.name: checker for checker in CHECKERS}
+    return {
+        result.name: result.verdict
+        for result in judge(of).results
+        if result.name in {"lost-entries", "phantom-entries", "duplicates"}
+        or known[result.name].workloads
+    }
+
+
+def of_kind(history: SiteHistory, kind: str) -> list[Operation]:
+    return [op for op in history.operations if op.work.get("op") == kind]
+
+
+async def test_a_loaded_warehouse_adds_up_and_what_is_broken_by_hand_is_found(
+    pair: tuple[LocalPostgres, LocalPostgres], tmp_path: Path
+) -> None:
+    primary, _ = pair
+    await prepare_smoke(primary)
+    await prepare_smoke(primary)  # is idempotent
+    history = await loaded(primary, tmp_path)
+    assert [(op.id, op.error) for op in history.operations if op.outcome != "ok"] == []
+    for kind in ("delivery", "withdrawal", "snapshot", "snapshot-on-primary", "cohort", "finish"):
+        assert of_kind(history, kind), kind
+    assert {op.work["kind"] for op in of_kind(history, "delivery")} == {"new", "again"}
+    assert all(op.work["complete"] for op in of_kind(history, "cohort"))
+
+    reads = await read_both(pair, tmp_path)
+    deliveries = [json.loads(row.content) for row in reads[A].rows]
+    for what in ("inserted", "corrected", "unchanged", "refused", "erased"):
+        assert sum(one.get(what, 0) for one in deliveries) > 0, f"nothing was {what}"
+    verdicts = judged(history, reads)
+    assert verdicts.keys() > {"feeds", "warehouse-totals", "warehouse-reads"}
+    assert set(verdicts.values()) == {Verdict.VALID}
+
+    # Each of these is one thing that a failover could have done.
+    fed = "SELECT measurement_id FROM feed.record_key ORDER BY measurement_id LIMIT 1"
+    for damage, checker in (
+        (f"DELETE FROM warehouse.measurement WHERE measurement_id = ({fed})", "warehouse-totals"),
+        ("UPDATE feed.watermark SET batch = batch + 1 WHERE source = 'paris-0'", "feeds"),
+        ("DELETE FROM feed.record WHERE place = 3 AND batch = 1", "feeds"),
+        (
+            "UPDATE warehouse.measurement SET value_as_number = 7"
+            " WHERE person_id % 10 = 0 AND measurement_id < 2000",
+            "warehouse-reads",
+        ),
+        ("ALTER TABLE feed.visit_key SET UNLOGGED", "warehouse-totals"),
+    ):
+        primary.query(damage)
+        if "UNLOGGED" in damage:
+            break  # cannot be read on a replica any more: looked at on the primary below
+        assert judged(history, await read_both(pair, tmp_path))[checker] is Verdict.INVALID
+    kept = primary.query(
+        "SELECT c.relname FROM pg_class AS c WHERE c.relpersistence = 'u' AND c.relkind = 'r'"
+    )
+    assert kept == [("visit_key",)]
+
+
+@pytest.fixture
+def database(pair: tuple[LocalPostgres, LocalPostgres]) -> str:
+    """A database of its own."""
+    name = f"warehouse_{next(_databases)}"
+    pair[0].query(f"CREATE DATABASE {name}")
+    return name
+
+
+def storage_on(primary: LocalPostgres, answers: Answers, database: str) -> Storage:
+    credentials = Credentials(user=SUPERUSER, password=PASSWORD, dbname=database)
+    return Storage([answers.member(primary)], credentials, settings=LOCAL)
+
+
+def ask(primary: LocalPostgres, database: str, query: str, user: str = SUPERUSER) -> list[Any]:
+    conninfo = psycopg.conninfo.make_conninfo(
+        primary.conninfo(password=PASSWORD), dbname=database, user=user
+    )
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        cursor = connection.execute(query.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+class Stopped(Exception):
+    """The fill was stopped on purpose."""
+
+
+async def test_a_fill_that_was_stopped_goes_on_and_another_one_is_refused(
+    pair: tuple[LocalPostgres, LocalPostgres], database: str
+) -> None:
+    primary, _ = pair
+    tiny = Profile(name="tiny", patients=40_000)
+    generator = Generator(tiny, 7)
+    told: list[Filled] = []
+
+    def stop(filled: Filled) -> None:
+        told.append(filled)
+        if filled.table == "measurement":
+            raise Stopped
+
+    async with (
+        rest_api(primary=True) as answers,
+        storage_on(primary, answers, database) as storage,
+    ):
+        await install(storage)
+        with pytest.raises(Stopped):
+            await fill_through(storage, generator, on_filled=stop)
+        before = told[-1].rows
+        total = sum(tiny.rows(table) for table in TABLES)
+        assert 0 < before < total
+        told.clear()
+        assert await fill_through(storage, generator, on_filled=told.append) == total
+        assert (told[0].rows_total, told[-1].rows) == (total, total)
+        with pytest.raises(PreflightError, match="filled with the profile tiny and seed 7"):
+            await fill_through(storage, Generator(tiny, 8))
+        assert await fill_through(storage, generator) == total
+    for table in TABLES:
+        counted = ask(primary, database, f"SELECT count(*) FROM {table.schema}.{table.name}")
+        assert counted == [(tiny.rows(table),)]
+    orphans = (
+        "SELECT count(*) FROM warehouse.measurement AS m LEFT JOIN warehouse.visit_occurrence AS v"
+        " USING (visit_occurrence_id, person_id) WHERE v.person_id IS NULL"
+    )
+    assert ask(primary, database, orphans) == [(0,)]
+    for view in ("tumour_event", "treatment_line", "biomarker"):
+        [(rows,)] = ask(primary, database, f"SELECT count(*) FROM osiris.{view}")
+        assert rows > 1000
+    [(value,)] = ask(primary, database, "SELECT max(value_as_number) FROM warehouse.measurement")
+    assert 9_900 < value < 10_000
+
+
+async def test_workspaces_are_sealed(
+    pair: tuple[LocalPostgres, LocalPostgres], database: str
+) -> None:
+    primary, _ = pair
+    projects = load_workspaces(WORKSPACES)
+    response, tolerance = projects
+    async with (
+        rest_api(primary=True) as answers,
+        storage_on(primary, answers, database) as storage,
+    ):
+        await install(storage)
+        await fill_through(storage, Generator(PROFILES["smoke"], 7))
+        await migrate(storage, SHARED_MIGRATIONS, series=SHARED_SERIES)
+        for project in projects:
+            wanted = migrations_of(project, KEYS[project.name])
+            done = await migrate(storage, wanted, series=series_of(project))
+            assert len(done.applied) == 3
+            again = await migrate(storage, wanted, series=series_of(project))
+            assert again.applied == ()
+        other_key = migrations_of(tolerance, b"new" * 16)
+        with pytest.raises(MigrationChanged):
+            await migrate(storage, other_key, series=series_of(tolerance))
+        for member in ("camille", "dominique", "sacha"):
+            await storage.run(
+                lambda tx, name=member: tx.execute(  # type: ignore[misc]
+                    sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(
+                        sql.Identifier(name), sql.Literal(PASSWORD)
+                    )
+                )
+            )
+        asked = "INSERT INTO workspace.export_request (project, what) VALUES ('{}', 'a figure')"
+        ask(primary, database, asked.format(response.role), "camille")
+        ask(primary, database, asked.format(tolerance.role), "sacha")
+
+        # The numbers are the projects' own (S6).
+        found = {
+            project.name: {
+                row[0] for row in ask(primary, database, f"TABLE {project.schema}.person")
+            }
+            for project in projects
+        }
+        everybody = range(1, PROFILES["smoke"].patients + 1)
+        numbers = {name: {pseudonym(key, p): p for p in everybody} for name, key in KEYS.items()}
+        for name, persons in found.items():
+            assert 100 < len(persons) < 6000
+            assert persons <= numbers[name].keys()
+        assert not found[response.name] & found[tolerance.name]
+        everything = ask(
+            primary,
+            database,
+            "SELECT count(*) FROM pg_class WHERE relname IN ('pseudonym', 'visit_number')",
+        )
+        assert everything == [(0,)], "nothing is left of who is who"
+        stays = ask(
+            primary,
+            database,
+            f"SELECT count(*) FROM {response.schema}.measurement AS m"
+            f" LEFT JOIN {response.schema}.visit_occurrence AS v"
+            " USING (visit_occurrence_id, person_id) WHERE v.person_id IS NULL",
+        )
+        assert stays == [(0,)]
+
+        probes = list(probes_of(projects))
+        assert len(probes) > 50
+        first = {probe.name: answer(primary, database, probe) for probe in probes}
+        assert {name: said for name, said in first.items() if said.startswith("wrong")} == {}
+        for opened, which in (
+            (f"GRANT USAGE ON SCHEMA warehouse TO {tolerance.role}", None),
+            (f"GRANT SELECT ON warehouse.person TO {tolerance.role}", "reads-warehouse-person"),
+            (f"GRANT {response.role} TO sacha", "becomes-reponse-tumeur-1"),
+        ):
+            ask(primary, database, opened)
+            if which is not None:
+                [probe] = [one for one in probes if one.name == f"tolerance-{which}"]
+                assert answer(primary, database, probe) == "wrong: it was answered"
+
+        # An opposition reaches the copies too (S7).
+        person = numbers["tolerance"][min(found["tolerance"])]
+        forgotten = (
+            await storage.run(lambda tx: forget(tx, tolerance, KEYS["tolerance"], person))
+        ).value
+        assert forgotten["person"] == 1
+        [(left,)] = ask(primary, database, f"SELECT count(*) FROM {tolerance.schema}.person")
+        assert left == len(found["tolerance"]) - 1
+
+
+def answer(primary: LocalPostgres, database: str, probe: SealProbe) -> str:
+    """What came of a probe: its expectation, or ``wrong``."""
+    try:
+        rows = ask(primary, database, probe.sql, probe.role)
+    except psycopg.Error as error:
+        is_refusal = isinstance(error, psycopg.errors.InsufficientPrivilege)
+        return "refused" if is_refusal and probe.expect == "refused" else f"wrong: {error}"
+    if probe.expect == "refused":
+        return "wrong: it was answered"
+    if probe.expect == "same":
+        return "same" if rows and rows[0][0] else "wrong"
+    return probe.expect if probe.expect == f"rows = {len(rows)}" else "wrong"
