@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 LAYERS = (
     *("errors", "wording", "decode", "faults", "kinds of workloads", "scenarios", "evidence"),
     *("findings", "consistency", "timing", "checkers", "workloads", "load", "judge", "report"),
-    *("live", "drill", "gameday", "testing", "toolkit", "cli", "__main__"),
+    *("paper", "live", "drill", "gameday", "testing", "toolkit", "cli", "__main__"),
 )
 """The folders, and the modules beside them, from the ground up: each imports only from those that
 stand before it. So there is no circle of folders either. What a workload says about itself is
