@@ -9,6 +9,7 @@ from typing import TypeVar
 from chaos.evidence.events import RunEvent
 from chaos.evidence.reads import SiteReads
 from chaos.evidence.records import FinalRead, Scalar, SiteHistory
+from chaos.evidence.restores import Restore
 from chaos.faults.targets import Layout
 from chaos.scenarios.model import Scenario
 from cluster.topology.tags import NO_TAGS, Tags, TagsOf
@@ -105,6 +106,8 @@ class Run:
     final_reads: tuple[FinalRead, ...]
     reads: tuple[SiteReads, ...] = ()
     """What the sites read beside their writes; none in older run folders."""
+    restores: tuple[Restore, ...] = ()
+    """What was restored beside the cluster; most scenarios restore nothing."""
     damage: tuple[str, ...] = field(default=())
     """What of the folder could not be read (file and reason): lines cut short, files missing; and
     what has changed since its manifest was written."""

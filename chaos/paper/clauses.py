@@ -14,7 +14,8 @@ Sureness = Literal["reproduction", "second-hand"]
 """How a text was read: in a public reproduction, or only through others who work from it."""
 ClauseStanding = Literal["reference", "yardstick"]
 """Whether a text addresses a French hospital, or only serves as a measure."""
-OBJECTIVES, EXERCISES, DEVIATIONS = "objectives", "exercises", "deviations"
+OBJECTIVES, RESTORE_TIME = "objectives", "restore-time"
+EXERCISES, DEVIATIONS = "exercises", "deviations"
 """What a clause may speak of besides the subjects (``subjects.py``)."""
 
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from chaos.checkers.authority import lost_operations
 from chaos.evidence.events import FaultStruck
 from chaos.evidence.run import Run
+from chaos.faults.registry import FAULTS
 from chaos.findings import Finding, Verdict
 from chaos.judge.verdict_file import VerdictFile
 from chaos.paper.asked import Asked
-from chaos.paper.subjects import OTHER, SUBJECTS, SubjectAnswer, answer
+from chaos.paper.subjects import OTHER, RESTORE, SUBJECTS, SubjectAnswer, answer
 
 
 class ObjectiveAnswer(enum.StrEnum):
@@ -36,7 +37,7 @@ class ShownRun:
     run: Run
     verdict: VerdictFile
     is_struck: bool
-    """A fault struck."""
+    """Something struck that may interrupt the service: a backup does not."""
     outage_s: float | None
     """The longest interruption of any site, those that could not be served included. None: no
     fault struck, or it had not ended, or it cannot be told."""
@@ -97,7 +98,7 @@ class Shown:
 
 def shown_run(folder: str, run: Run, verdict: VerdictFile) -> ShownRun:
     """Measures one run."""
-    is_struck = bool(run.events_of(FaultStruck))
+    is_struck = _is_struck(run)
     outage_s, site, ended = _outage(verdict) if is_struck else (None, None, None)
     return ShownRun(
         folder=folder,
@@ -128,8 +129,8 @@ def shown(runs: Iterable[ShownRun], asked: Asked) -> Shown:
             _interruption(ordered, asked),
             _recovery_point(ordered, asked),
             _entries(ordered, asked),
-            _not_exercised("dmard_s", asked),
-            _not_exercised("pdma_s", asked),
+            _restore_time(ordered, asked),
+            _between_backups(asked),
         ),
         answers=answers,
     )
@@ -140,6 +141,17 @@ def together(answers: Iterable[SubjectAnswer]) -> SubjectAnswer:
     worst = (SubjectAnswer.DEVIATION, SubjectAnswer.UNDECIDED, SubjectAnswer.HELD)
     said = set(answers)
     return next((one for one in worst if one in said), SubjectAnswer.NOT_EXERCISED)
+
+
+def _is_struck(run: Run) -> bool:
+    """By what is predicted of each fault with the parameters that the scenario gives it; by hand,
+    where the scenario has none, with its defaults."""
+    asked = {step.fault: step.params for step in run.info.scenario.faults}
+    kinds = {event.fault: FAULTS.get(event.fault) for event in run.events_of(FaultStruck)}
+    return any(
+        kind is None or kind.effect(asked.get(fault, kind.params())) != "none"
+        for fault, kind in kinds.items()
+    )
 
 
 def _outage(verdict: VerdictFile) -> tuple[float | None, str | None, bool | None]:
@@ -216,8 +228,31 @@ def _loss(
     return ObjectiveFound(key=key, asked=asked, found=worst_value, answer=said, worst=worst)
 
 
-def _not_exercised(key: str, asked: Asked) -> ObjectiveFound:
-    """No run of ours restores a backup yet (issue of the backups): the value stands alone."""
+def _restore_time(runs: tuple[ShownRun, ...], asked: Asked) -> ObjectiveFound:
+    """From the begin of a restore until what was restored could be used."""
+    told = [(restore.took_s, one) for one in runs for restore in one.run.restores]
+    untold = [
+        one
+        for one in runs
+        if not one.run.restores
+        and answer(RESTORE, one.verdict.checkers) is not SubjectAnswer.NOT_EXERCISED
+    ]
+    worst_s, worst = max(told, key=lambda pair: pair[0], default=(None, None))
+    if worst_s is not None and asked.dmard_s is not None and worst_s > asked.dmard_s:
+        said = ObjectiveAnswer.EXCEEDED
+    elif untold:
+        said, worst_s, worst = ObjectiveAnswer.UNDECIDED, None, untold[0]
+    elif not told:
+        said = ObjectiveAnswer.NOT_EXERCISED
+    else:
+        said = ObjectiveAnswer.NOT_ASKED if asked.dmard_s is None else ObjectiveAnswer.WITHIN
     return ObjectiveFound(
-        key=key, asked=getattr(asked, key), found=None, answer=ObjectiveAnswer.NOT_EXERCISED
+        key="dmard_s", asked=asked.dmard_s, found=worst_s, answer=said, worst=worst
+    )
+
+
+def _between_backups(asked: Asked) -> ObjectiveFound:
+    """A run takes one backup: the time between two is none of its own."""
+    return ObjectiveFound(
+        key="pdma_s", asked=asked.pdma_s, found=None, answer=ObjectiveAnswer.NOT_EXERCISED
     )

@@ -40,6 +40,8 @@ class Subject:
     checkers: tuple[str, ...]
 
 
+RESTORE = "restore"
+
 SUBJECTS: tuple[Subject, ...] = (
     Subject(
         key="data",
@@ -58,7 +60,7 @@ SUBJECTS: tuple[Subject, ...] = (
     Subject(key="doors", checkers=("doors",)),
     Subject(key="withdrawal", checkers=("withdrawal",)),
     Subject(key="trail", checkers=("trail",)),
-    Subject(key="restore", checkers=("restore",)),
+    Subject(key=RESTORE, checkers=("restore",)),
     Subject(
         key="instrument",
         checkers=("processes", "settings", "load", "instrument", "completeness"),

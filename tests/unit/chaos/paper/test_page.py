@@ -132,7 +132,7 @@ def test_a_restore_has_its_record_with_the_fields_of_the_text(host_loss: Reporte
     assert fields["Opérateur de sauvegarde"] == "Service exploitation"
     assert fields["Demandeur de la restauration"] == ""
     status = fields["Statut des vérifications effectuées"].replace("\u00a0", " ")
-    assert status.startswith("Restauration : sans écart; Cloisonnement : écart; ")
+    assert status.startswith("Restauration : sans écart ; Cloisonnement : écart ; ")
     assert status.endswith("Traces : non exercé")
 
 

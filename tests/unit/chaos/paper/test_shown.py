@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 from support.evidence.reported import Reported
 
+from chaos.evidence.events import FaultStruck
+from chaos.evidence.restores import Restore, RestoreRecord
 from chaos.findings import Verdict
 from chaos.judge.verdict_file import CheckerSummary
 from chaos.paper.asked import Asked
@@ -142,3 +144,56 @@ def test_deviations_are_findings_and_objectives_that_were_not_met(async_loss: Re
     )
     assert shown([run], Asked()).deviations == objections
     assert shown([run], Asked(dmia_s=1.0, prd_s=0.0)).deviations == objections + 2
+
+
+def restored(run: ShownRun, *took_s: float) -> ShownRun:
+    """The same run with restores that took so long."""
+    records = [
+        RestoreRecord(
+            host="db-orsay",
+            entry="paris-0-17",
+            xid="731",
+            named_s=10.0,
+            begin_s=12.0,
+            usable_s=12.0 + one,
+            timeline=2,
+            backup_label="",
+        )
+        for one in took_s
+    ]
+    restores = tuple(Restore(record=one, read=None) for one in records)
+    return replace(run, run=replace(run.run, restores=restores))
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        (Asked(dmard_s=5.0), ObjectiveAnswer.WITHIN),
+        (Asked(dmard_s=3.0), ObjectiveAnswer.EXCEEDED),
+        (Asked(), ObjectiveAnswer.NOT_ASKED),
+    ],
+)
+def test_the_longest_restore_decides(
+    steady: Reported, asked: Asked, answer: ObjectiveAnswer
+) -> None:
+    found = shown([restored(seen(steady), 2.0, 4.0)], asked)
+    assert said(found, "dmard_s") is answer
+    assert found.objectives[3].found == pytest.approx(4.0)
+
+
+def test_a_restore_that_left_no_record_is_undecided(steady: Reported) -> None:
+    run = with_checker(seen(steady), "restore", Verdict.UNKNOWN)
+    assert said(shown([run], Asked(dmard_s=5.0)), "dmard_s") is ObjectiveAnswer.UNDECIDED
+    assert said(shown([seen(steady)], Asked(dmard_s=5.0)), "dmard_s") is (
+        ObjectiveAnswer.NOT_EXERCISED
+    )
+
+
+def test_a_backup_interrupts_nothing(host_loss: Reported) -> None:
+    run = host_loss.run
+    events = tuple(
+        replace(one, fault="backup") if isinstance(one, FaultStruck) else one for one in run.events
+    )
+    only_backed_up = replace(run, events=events)
+    assert not shown_run("r", only_backed_up, host_loss.verdict).is_struck
+    assert shown_run("r", run, host_loss.verdict).is_struck
