@@ -92,10 +92,11 @@ def _judge(restore: Restore, known: dict[str, Operation]) -> Iterator[Finding]:
     if beyond:
         after = counted(len(beyond), "entry that came", "entries that came")
         yield _finding(f"{where} has {after} after it.", restore, beyond)
-    if restore.backup_timeline is None or record.timeline <= restore.backup_timeline:
+    known_timeline = max(restore.backup_timeline or 0, record.named_timeline)
+    if record.timeline <= known_timeline:
         yield _finding(
-            f"{where} is on the timeline {record.timeline}, which is no new one: the backup was "
-            f"taken on {restore.backup_timeline}.",
+            f"{where} is on the timeline {record.timeline}, which is no new one: the cluster was "
+            f"on {known_timeline}.",
             restore,
             [],
         )

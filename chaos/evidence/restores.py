@@ -35,6 +35,8 @@ class RestoreRecord:
     """The transaction that wrote it."""
     named_s: float
     """When it was seen on the primary."""
+    named_timeline: int
+    """The timeline of the primary then."""
     begin_s: float
     """When the restore was begun: nothing was copied yet."""
     usable_s: float

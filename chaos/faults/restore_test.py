@@ -1,4 +1,4 @@
-"""The test of a restore: a backup is restored beside the cluster, to a point in time.
+"""The test of a restore: every backup is restored beside the cluster, to a point in time.
 
 No fault: what ReCyF 13.2 and PGSSI-S 7.4.5.2 ask for at least once a year. The point in time is
 named by an entry of the ledger; what was restored is read and compared with the history (the
@@ -11,11 +11,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pkgutil import resolve_name
 
-from chaos.faults import backup
 from chaos.faults.base import FaultKind, FaultParams, FaultWords, Stage, nothing_to_undo
 from chaos.faults.targets import Victim
-from chaos.wording import joined
-from cluster.substrates.base import DiskEditable
+from cluster.substrates.base import DiskEditable, Haltable
 from cluster.toml.reader import TomlTable
 
 KEY = "restore-test"
@@ -38,9 +36,9 @@ def read(table: TomlTable) -> RestoreTestParams:
 
 
 async def restore(stage: Stage, victim: Victim, params: RestoreTestParams) -> str:
-    """Name an entry, wait, restore up to it, read. Proof: a server that may write."""
-    act: Callable[..., Awaitable[str]] = resolve_name("chaos.load.backups:restore_aside")
-    return await act(stage.cluster, victim.name, stage.folder, params.later_s)
+    """Name an entry, wait, restore up to it, read. Proof: servers that may write."""
+    act: Callable[..., Awaitable[str]] = resolve_name("chaos.load.backups:restore_all")
+    return await act(stage.cluster, stage.folder, params.later_s)
 
 
 RESTORE_TEST = FaultKind(
@@ -48,17 +46,16 @@ RESTORE_TEST = FaultKind(
     words=FaultWords(
         title="restore tested",
         healed="restore tested",
-        noun=lambda hosts: f"the test of a restore on {joined(hosts)}",
-        clause=lambda hosts: f"a restore on {joined(hosts)} was tested",
+        noun=lambda _: "the test of a restore",
+        clause=lambda _: "a restore was tested",
     ),
     params=RestoreTestParams,
     read=read,
-    takes=backup.TAKES,
-    needs=(DiskEditable,),
+    takes=("cluster",),
+    needs=(DiskEditable, Haltable),
     lasts=False,
     effect=lambda params: "none",
     strike=restore,
     undo=nothing_to_undo,
     draw=None,
-    impossible=backup.impossible,
 )

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import LiteralString
@@ -26,11 +26,12 @@ from chaos.evidence.final_reads import FinalReadFile
 from chaos.evidence.restores import RESTORED, RestoreRecord, write_restore
 from chaos.load.admin import superuser, superuser_session
 from chaos.scenarios.model import WorkloadSpec
+from chaos.wording import joined
 from chaos.workloads.base import load_workload
 from cluster.errors import ClusterError
 from cluster.patroni.config import POSTGRES_PORT
 from cluster.raised import RaisedCluster
-from cluster.substrates.base import DiskEditable, Process
+from cluster.substrates.base import DiskEditable, Haltable, Process
 from cluster.substrates.relay import relay
 from replication import StorageError
 from replication.wire import Address, Session, connect
@@ -43,6 +44,10 @@ RESTORED_PORT = 5433
 """On the host's loopback, beside its member of the cluster."""
 STATUS_INTERVAL_S = 1
 """How often the archive tells the primary what it has; 10 s by default."""
+SILENCE_MS = 5000
+"""After so long without an answer the archive gives a primary up. Without it pg_receivewal goes on
+sending its status to a host that lost its power, until the kernel gives up: a quarter of an hour
+(tcp(7), tcp_retries2)."""
 TIMEOUT_S = 60.0
 """For the archive to have what it needs, and for a restored server to accept connections: seconds
 in a lab."""
@@ -76,10 +81,7 @@ BINDIR: LiteralString = "SELECT setting FROM pg_config WHERE name = 'BINDIR'"
 ARCHIVED: LiteralString = (
     "SELECT 1 FROM pg_stat_replication WHERE application_name = %s AND write_lsn >= %s::pg_lsn"
 )
-NEWEST_ENTRY: LiteralString = (
-    "SELECT id, xmin::text, pg_current_wal_flush_lsn()::text FROM bascule.ledger"
-    " ORDER BY seq DESC LIMIT 1"
-)
+NEWEST_ENTRY: LiteralString = "SELECT id, xmin::text FROM bascule.ledger ORDER BY seq DESC LIMIT 1"
 FLUSHED: LiteralString = "SELECT pg_current_wal_flush_lsn()::text"
 LABEL: LiteralString = "SELECT pg_read_file('backup_label.old')"
 """What a restored server has kept of the backup that it came from (manual, 25.3.4)."""
@@ -91,8 +93,8 @@ class NamedEntry:
 
     id: str
     xid: str
-    lsn: str
-    """Where the WAL ended when it was seen: its commit is before."""
+    timeline: int
+    """Of the primary on which it was seen."""
     named_s: float
 
 
@@ -138,32 +140,46 @@ async def end_archive(cluster: RaisedCluster, host: str) -> str:
     return "the archive was ended, and the backup removed"
 
 
-async def restore_aside(
-    cluster: RaisedCluster, host: str, evidence: Path | None, later_s: float
-) -> str:
-    """Restore the backup on ``host`` up to the newest entry of the ledger; in words.
+async def restore_all(cluster: RaisedCluster, evidence: Path | None, later_s: float) -> str:
+    """Restore every backup up to the newest entry of the ledger, one after another; in words.
 
     Args:
         cluster: goes on.
-        host: has a backup.
         evidence: the run folder; None: nothing is written down.
         later_s: how long entries go on after the one that was named, before the restore begins.
 
     Raises:
-        ClusterError: no backup is there, the load writes no ledger, or the server that was
-            restored did not come up.
+        ClusterError: there is no backup, the load writes no ledger, an archive lacks what was
+            asked for, or a server that was restored did not come up.
     """
+    substrate = cluster.substrate
+    assert isinstance(substrate, Haltable)  # the fault needs it
+    hosts = [host for host in cluster.rest if substrate.runs_unit(host, ARCHIVE_UNIT)]
+    if not hosts:
+        raise ClusterError("there is no backup that could be restored: let backup strike first")
     async with _primary_session(cluster) as session:
         entry = await _name_entry(session)
         bindir = await _bindir(session)
         await anyio.sleep(later_s)
         [(lsn,)] = await session.fetch(FLUSHED)
-        await _wait_archived(session, host, lsn)
-    begin_s = time.monotonic()
+        for host in hosts:
+            await _wait_archived(session, host, lsn)
+    # Not at once: what one restore takes is to be measured, not what several take together.
+    took = [
+        f"{await _restore_aside(cluster, host, entry, bindir, evidence):.1f} s on {host}"
+        for host in hosts
+    ]
+    return f"restored to the entry {entry.id}, usable after {joined(took)}"
+
+
+async def _restore_aside(
+    cluster: RaisedCluster, host: str, entry: NamedEntry, bindir: str, evidence: Path | None
+) -> float:
+    """Restore the backup on ``host``, and read it; how long it took until it was usable."""
     folder = _folder(cluster, host)
+    begin_s = time.monotonic()
     await _edit(cluster, host, MAKE_READY, bindir, str(folder))
-    server = _restored(folder, bindir, entry.xid)
-    await cluster.substrate.start_unit(host, server)
+    await cluster.substrate.start_unit(host, _restored(folder, bindir, entry.xid))
     try:
         async with _restored_session(cluster, host) as session:
             usable_s = time.monotonic()
@@ -173,6 +189,7 @@ async def restore_aside(
                 entry=entry.id,
                 xid=entry.xid,
                 named_s=entry.named_s,
+                named_timeline=entry.timeline,
                 begin_s=begin_s,
                 usable_s=usable_s,
                 timeline=session.timeline,
@@ -182,13 +199,11 @@ async def restore_aside(
                 await _write_down(session, found, evidence)
     finally:
         with anyio.CancelScope(shield=True):
-            stop = cluster.substrate.stop_unit
-            await stop(host, RESTORED_UNIT, timeout_s=STOP_TIMEOUT_S)
+            with suppress(ClusterError):  # it may have ended by itself: its exit is on record
+                stop = cluster.substrate.stop_unit
+                await stop(host, RESTORED_UNIT, timeout_s=STOP_TIMEOUT_S)
             await _edit(cluster, host, 'rm -rf "$1"', str(folder / "restored"))
-    return (
-        f"restored to the entry {entry.id} on timeline {found.timeline}, usable after "
-        f"{usable_s - begin_s:.1f} s"
-    )
+    return usable_s - begin_s
 
 
 def _folder(cluster: RaisedCluster, host: str) -> Path:
@@ -206,7 +221,8 @@ def _archive(cluster: RaisedCluster, host: str, bindir: str) -> Process:
     hosts = ",".join(substrate.address(node) for node in cluster.rest)
     target = (
         f"host={hosts} port={POSTGRES_PORT} user={REPLICATOR} target_session_attrs=primary "
-        f"connect_timeout=3 application_name={_application(host)}"
+        f"connect_timeout=3 tcp_user_timeout={SILENCE_MS} keepalives_idle=2 keepalives_interval=1 "
+        f"application_name={_application(host)}"
     )
     return Process(
         name=ARCHIVE_UNIT,
@@ -304,8 +320,8 @@ async def _name_entry(session: Session) -> NamedEntry:
             "the point in time of a restore is named by an entry of the ledger, and there is none: "
             "use the workload ledger"
         )
-    [(id_, xid, lsn)] = rows
-    return NamedEntry(id=id_, xid=xid, lsn=lsn, named_s=time.monotonic())
+    [(id_, xid)] = rows
+    return NamedEntry(id=id_, xid=xid, timeline=session.timeline, named_s=time.monotonic())
 
 
 async def _wait_archived(session: Session, host: str, lsn: str) -> None:

@@ -32,6 +32,7 @@ _OBJECTIVE_TONES = {
 
 
 def objective_row(one: ObjectiveFound, shown: Shown, words: Language) -> AnswerRow:
+    """An objective with what was asked and found."""
     return AnswerRow(
         words=words.say(f"objective.{one.key}"),
         asked=_asked_words(one, words),
@@ -94,6 +95,7 @@ _SUBJECT_TONES = {
 
 
 def subject_row(key: str, answers: Sequence[SubjectAnswer], words: Language) -> AnswerRow:
+    """A subject with what all runs say to it, one answer a run."""
     return AnswerRow(
         words=words.say(f"subject.{key}"),
         asked="",
@@ -116,11 +118,13 @@ def _answer_words(answers: Sequence[SubjectAnswer], words: Language) -> str:
 
 
 def short(key: str, answers: Sequence[SubjectAnswer], words: Language) -> str:
+    """A subject and its answer in few words: ``Traces : non exercé``."""
     name = words.say(f"short.{key}")
     return words.say("short.of", name=name, answer=_answer_words(answers, words))
 
 
 def short_objective(one: ObjectiveFound, words: Language) -> str:
+    """An objective in few words: ``RTO: 60 s asked, 22.4 s found: within``."""
     if one.found is not None:
         found = words.duration(one.found)
     elif one.worst is None:
@@ -138,10 +142,12 @@ def short_objective(one: ObjectiveFound, words: Language) -> str:
 
 
 def numbered(shown: Shown) -> list[tuple[int, ShownRun]]:
+    """The runs with the numbers that the paper gives them, from 1 on."""
     return list(enumerate(shown.runs, start=1))
 
 
 def number_of(run: ShownRun | None, shown: Shown) -> int:
+    """The number of one run; 0 of one that is not in the paper."""
     return next((number for number, one in numbered(shown) if one is run), 0)
 
 

@@ -34,6 +34,7 @@ class TextRows:
 
 
 def text_rows(text: LegalText, shown: Shown, words: Language) -> TextRows:
+    """A text with its clauses, and how sure its wording is."""
     is_french = words.code == "fr"
     rows = [
         ClauseRow(

@@ -47,10 +47,12 @@ def test_what_cannot_be_backed_up_or_restored_is_refused() -> None:
         with pytest.raises(FaultError, match="a backup belongs on another host"):
             cluster.strike("backup", f"host:{primary}")
         cluster.heal()
-        with pytest.raises(FaultError, match="use the workload ledger"):
-            cluster.strike("restore-test", "replica")
+        with pytest.raises(FaultError, match="let backup strike first"):
+            cluster.strike("restore-test", "cluster")
         done = cluster.strike("backup", "replica")
         assert "verified" in done.detail
         assert cluster.state().broken == (f"the WAL is archived on {done.hosts[0]}",)
+        with pytest.raises(FaultError, match="use the workload ledger"):
+            cluster.strike("restore-test", "cluster")
         cluster.heal()
         assert cluster.wait_healthy().broken == ()

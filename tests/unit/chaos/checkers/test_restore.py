@@ -15,7 +15,7 @@ from chaos.checkers.restore import RESTORE_NOT_EXACT
 from chaos.evidence.restores import Restore, RestoreRecord
 from chaos.evidence.run import Run
 from chaos.faults.restore_test import KEY
-from chaos.faults.targets import REPLICAS
+from chaos.faults.targets import Target
 from chaos.findings import INCOMPLETE_EVIDENCE, Verdict
 from chaos.judge.judging import judge
 from chaos.scenarios.model import FaultStep
@@ -26,14 +26,19 @@ OPERATIONS = [op("a", 1.0), op("b", 2.0), op("t", 3.0), op("c", 4.0), op("d", 5.
 
 
 def restored(
-    ids: Iterable[str], *, entry: str = "t", timeline: int = 2, named_s: float = 3.5
+    ids: Iterable[str],
+    *,
+    entry: str = "t",
+    timeline: int = 2,
+    named_timeline: int = 1,
 ) -> Restore:
     return Restore(
         record=RestoreRecord(
             host=B,
             entry=entry,
             xid="731",
-            named_s=named_s,
+            named_s=3.5,
+            named_timeline=named_timeline,
             begin_s=6.0,
             usable_s=8.5,
             timeline=timeline,
@@ -70,9 +75,11 @@ def test_too_little_and_too_much_are_rejected(ids: str, words: str, named: list[
     assert [proof["id"] for proof in finding.evidence] == named
 
 
-@pytest.mark.parametrize("timeline", [0, 1])
-def test_a_timeline_that_is_not_new_is_rejected(timeline: int) -> None:
-    [finding] = restore.check(judged_with(restored("abt", timeline=timeline)))
+@pytest.mark.parametrize(("timeline", "named_timeline"), [(1, 1), (1, 0), (2, 2), (2, 3)])
+def test_a_timeline_that_is_not_new_is_rejected(timeline: int, named_timeline: int) -> None:
+    """The backup was taken on 1; the cluster may have failed over since."""
+    bad = restored("abt", timeline=timeline, named_timeline=named_timeline)
+    [finding] = restore.check(judged_with(bad))
     assert finding.verdict is Verdict.INVALID
     assert "no new one" in finding.summary
 
@@ -114,7 +121,7 @@ def test_only_exactly_the_right_entries_are_accepted(ids: set[str]) -> None:
 
 
 def test_a_restore_that_left_no_record_is_unknown() -> None:
-    step = FaultStep(fault=KEY, target=REPLICAS)
+    step = FaultStep(fault=KEY, target=Target(selector="cluster"))
     asked = scenario(faults=(step,))
     result = judge(run(OPERATIONS, asked=asked)).result("restore")
     assert result is not None

@@ -16,6 +16,7 @@ RECORD = RestoreRecord(
     entry="paris-0-17",
     xid="731",
     named_s=10.0,
+    named_timeline=1,
     begin_s=12.0,
     usable_s=14.5,
     timeline=2,

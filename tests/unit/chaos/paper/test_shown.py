@@ -154,6 +154,7 @@ def restored(run: ShownRun, *took_s: float) -> ShownRun:
             entry="paris-0-17",
             xid="731",
             named_s=10.0,
+            named_timeline=1,
             begin_s=12.0,
             usable_s=12.0 + one,
             timeline=2,
