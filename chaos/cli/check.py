@@ -30,7 +30,7 @@ def check(*, run: Path, as_json: bool) -> None:
     rewrites verdict.json, report.html and junit.xml. The exit code is the verdict's, also when the
     drill broke off or was interrupted: 0 VALID, 1 INVALID, 4 UNKNOWN.
     """
-    judged = judge_folder(run, is_over=_is_over(run))
+    judged = judge_folder(run, is_over=is_over(run))
     write_reports(run, judged.run, judged.verdict)
     if as_json:
         print(json.dumps(judged.verdict.to_json(), indent=2, ensure_ascii=False))
@@ -43,12 +43,12 @@ def check(*, run: Path, as_json: bool) -> None:
 @RUN
 def report(*, run: Path) -> None:
     """Draw report.html and junit.xml of a run folder again."""
-    evidence = read_run(run, is_over=_is_over(run))
+    evidence = read_run(run, is_over=is_over(run))
     write_reports(run, evidence, build_verdict(evidence))
     for name in (REPORT, JUNIT):
         print(shown(run / name))
 
 
-def _is_over(run: Path) -> bool:
+def is_over(run: Path) -> bool:
     """Whether its drill has ended; the manifest of a lab that is kept is written when it ends."""
     return lab_pid(run) is None

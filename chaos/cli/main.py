@@ -12,6 +12,7 @@ from chaos.cli.compose import compose
 from chaos.cli.doctor import doctor
 from chaos.cli.drill import drill
 from chaos.cli.enter import enter
+from chaos.cli.evidence import evidence
 from chaos.cli.exporter import exporter
 from chaos.cli.hands import heal, load, strike, switchover
 from chaos.cli.judge import judge
@@ -56,6 +57,7 @@ for command in (
     lint_command,
     check,
     report,
+    evidence,
     judge,
     up,
     status,

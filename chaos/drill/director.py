@@ -173,7 +173,7 @@ class Director:
     async def _drill(self, cluster: RaisedCluster, accompany: Callable[[], None]) -> None:
         observer = ClusterObserver(cluster, self._recorder)
         loads = Loads(cluster, self._folder, self._board)
-        stage = Stage(cluster=cluster)
+        stage = Stage(cluster=cluster, folder=self._folder)
         schedule = Schedule(self._info.scenario, stage, self._recorder, self._info.seed)
         access = self._info.scenario.access
         async with (

@@ -17,6 +17,7 @@ from chaos.evidence.final_reads import read_final_reads
 from chaos.evidence.history import read_histories
 from chaos.evidence.manifest import MANIFEST, check_manifest
 from chaos.evidence.reads import read_all_reads
+from chaos.evidence.restores import read_restores
 from chaos.evidence.run import Run, RunInfo
 from chaos.evidence.scenario_json import READERS, WRITERS
 from chaos.evidence.whole_file import write_whole
@@ -62,6 +63,7 @@ def read_run(folder: Path, *, is_over: bool = True) -> Run:
         final_reads=read_final_reads(folder, damage),
         reads=read_all_reads(folder, damage),
         access=read_access_evidence(folder, damage),
+        restores=read_restores(folder, damage),
         damage=tuple(damage),
         manifest=manifest,
     )

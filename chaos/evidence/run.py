@@ -10,6 +10,7 @@ from chaos.evidence.access import AccessEvidence
 from chaos.evidence.events import RunEvent
 from chaos.evidence.reads import SiteReads
 from chaos.evidence.records import FinalRead, Scalar, SiteHistory
+from chaos.evidence.restores import Restore
 from chaos.faults.targets import Layout
 from chaos.scenarios.model import Scenario
 from cluster.topology.tags import NO_TAGS, Tags, TagsOf
@@ -108,6 +109,8 @@ class Run:
     """What the sites read beside their writes; none in older run folders."""
     access: AccessEvidence = field(default_factory=AccessEvidence)
     """Who was let in to what; empty where the scenario asks nothing of it."""
+    restores: tuple[Restore, ...] = ()
+    """What was restored beside the cluster; most scenarios restore nothing."""
     damage: tuple[str, ...] = field(default=())
     """What of the folder could not be read (file and reason): lines cut short, files missing; and
     what has changed since its manifest was written."""

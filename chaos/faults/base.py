@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast
 
@@ -65,6 +66,8 @@ class Stage:
     cluster: RaisedCluster
     led_first: str | None = None
     """Who led when the first fault of a drill struck; None: none has, or it is no drill."""
+    folder: Path | None = None
+    """The run folder, for what a fault finds that is evidence; None: nobody keeps any."""
 
     def able(self, ability: type[Ability]) -> Ability:
         """The substrate, as one that has ``ability``.

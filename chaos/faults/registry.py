@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chaos.faults.backend import BACKEND_KILL
+from chaos.faults.backup import BACKUP
 from chaos.faults.base import FaultKind
 from chaos.faults.config_change import CONFIG_CHANGE
 from chaos.faults.config_wrong import CONFIG_WRONG
@@ -35,6 +36,7 @@ from chaos.faults.patroni_reinitialize import PATRONI_REINITIALIZE
 from chaos.faults.patroni_restart import PATRONI_RESTART
 from chaos.faults.port_cut import PORT_CUT
 from chaos.faults.process import PROCESS_KILL
+from chaos.faults.restore_test import RESTORE_TEST
 from chaos.faults.rolling_restart import ROLLING_RESTART
 from chaos.faults.site import SITE_CUT
 from chaos.faults.site_link import SITE_LINK_CUT
@@ -87,6 +89,8 @@ _KINDS: tuple[FaultKind[Any], ...] = (
     DISK_ERRORS,
     DISK_LIES,
     TORN_PAGE,
+    BACKUP,
+    RESTORE_TEST,
 )
 
 FAULTS: Mapping[str, FaultKind[Any]] = {kind.key: kind for kind in _KINDS}

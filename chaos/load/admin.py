@@ -30,15 +30,20 @@ async def superuser_session(
     Raises:
         psycopg.Error, StorageError: the node does not take it.
     """
-    admin = Credentials(
-        user=SUPERUSER,
-        password=cluster.credentials.superuser,
-        dbname=dbname,
-        application_name=application,
-    )
+    admin = superuser(cluster, application=application, dbname=dbname)
     async with relay(cluster.substrate.console, node, POSTGRES_PORT) as port:
         session = await connect(Address(node=node, host="127.0.0.1", port=port), admin)
         try:
             yield session
         finally:
             await session.close()
+
+
+def superuser(cluster: RaisedCluster, *, application: str, dbname: str = DBNAME) -> Credentials:
+    """What lets the superuser of a cluster in."""
+    return Credentials(
+        user=SUPERUSER,
+        password=cluster.credentials.superuser,
+        dbname=dbname,
+        application_name=application,
+    )

@@ -20,7 +20,11 @@ CONNECT_TIMEOUT_S = 1.0
 
 @asynccontextmanager
 async def relay(console: AsyncNetworkBackend, host: str, port: int) -> AsyncIterator[int]:
-    """Relay while the context is open; yields the local port (on 127.0.0.1)."""
+    """Relay while the context is open; yields the local port (on 127.0.0.1).
+
+    What is raised in the context comes out as it is, in no group.
+    """
+    raised: Exception | None = None
 
     async def serve(client: anyio.abc.SocketStream) -> None:
         await lead(client, console, host, port)
@@ -30,8 +34,12 @@ async def relay(console: AsyncNetworkBackend, host: str, port: int) -> AsyncIter
         tasks.start_soon(listener.serve, serve)
         try:
             yield listener.extra(anyio.abc.SocketAttribute.local_port)
+        except Exception as error:
+            raised = error
         finally:
             tasks.cancel_scope.cancel()
+    if raised is not None:
+        raise raised
 
 
 async def lead(

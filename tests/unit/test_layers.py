@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 LAYERS = (
     *("errors", "wording", "decode", "faults", "kinds of workloads", "scenarios", "evidence"),
     *("findings", "consistency", "timing", "checkers", "workloads", "load", "judge", "report"),
-    *("probing", "live", "drill", "campaigns", "gameday", "testing", "toolkit", "cli"),
+    *("paper", "probing", "live", "drill", "campaigns", "gameday", "testing", "toolkit", "cli"),
     "__main__",
 )
 """The folders, and the modules beside them, from the ground up: each imports only from those that

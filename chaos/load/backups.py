@@ -1,0 +1,360 @@
+"""Backups of a real cluster, and the test of a restore, on a host that is none of the primary's.
+
+A backup is a full copy (``pg_basebackup``, verified) and, from then on, the WAL as it is written
+(``pg_receivewal``), on the disk of the host. The test of a restore names an entry of the ledger,
+restores copy and WAL up to the transaction that wrote it (PostgreSQL manual, 25.3.5 and
+``recovery_target_xid``) beside the cluster, on a port of the host's loopback, reads what is there,
+and removes it. The cluster goes on meanwhile and notices nothing.
+
+What was found goes into the run folder (``chaos/evidence/restores.py``); the checker ``restore``
+judges it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import LiteralString
+
+import anyio
+import psycopg
+
+from chaos.evidence.final_reads import FinalReadFile
+from chaos.evidence.restores import RESTORED, RestoreRecord, write_restore
+from chaos.load.admin import superuser, superuser_session
+from chaos.scenarios.model import WorkloadSpec
+from chaos.wording import joined
+from chaos.workloads.base import load_workload
+from cluster.errors import ClusterError
+from cluster.patroni.config import POSTGRES_PORT
+from cluster.raised import RaisedCluster
+from cluster.substrates.base import DiskEditable, Haltable, Process
+from cluster.substrates.relay import relay
+from replication import StorageError
+from replication.wire import Address, Session, connect
+
+APPLICATION = "bascule-backup"
+REPLICATOR = "replicator"
+ARCHIVE_UNIT = "wal-archive"
+RESTORED_UNIT = "restored"
+RESTORED_PORT = 5433
+"""On the host's loopback, beside its member of the cluster."""
+STATUS_INTERVAL_S = 1
+"""How often the archive tells the primary what it has; 10 s by default."""
+SILENCE_MS = 5000
+"""After so long without an answer the archive gives a primary up. Without it pg_receivewal goes on
+sending its status to a host that lost its power, until the kernel gives up: a quarter of an hour
+(tcp(7), tcp_retries2)."""
+TIMEOUT_S = 60.0
+"""For the archive to have what it needs, and for a restored server to accept connections: seconds
+in a lab."""
+POLL_S = 0.05
+STOP_TIMEOUT_S = 10.0
+
+BACK_UP = """
+set -e
+umask 077
+read -r PGPASSWORD
+export PGPASSWORD
+rm -rf "$2/base"
+"$1/pg_basebackup" --pgdata="$2/base" --host="$3" --port="$4" --username="$5" --no-password \\
+    --label="copy of $6" --checkpoint=fast --wal-method=stream
+"$1/pg_verifybackup" --quiet "$2/base"
+"""
+"""A verified full copy of the primary."""
+MAKE_READY = """
+set -e
+umask 077
+test -f "$2/base/backup_manifest" || { echo "no backup is there"; exit 1; }
+"$1/pg_verifybackup" --quiet "$2/base"
+rm -rf "$2/restored"
+cp -a "$2/base" "$2/restored"
+: >"$2/restored/recovery.signal"
+"""
+RESTORE_COMMAND = 'cp "{wal}/%f" "%p" || cp "{wal}/%f.partial" "%p"'
+"""A segment that is not full yet ends in ``.partial`` (manual, pg_receivewal)."""
+
+BINDIR: LiteralString = "SELECT setting FROM pg_config WHERE name = 'BINDIR'"
+ARCHIVED: LiteralString = (
+    "SELECT 1 FROM pg_stat_replication WHERE application_name = %s AND write_lsn >= %s::pg_lsn"
+)
+NEWEST_ENTRY: LiteralString = "SELECT id, xmin::text FROM bascule.ledger ORDER BY seq DESC LIMIT 1"
+FLUSHED: LiteralString = "SELECT pg_current_wal_flush_lsn()::text"
+LABEL: LiteralString = "SELECT pg_read_file('backup_label.old')"
+"""What a restored server has kept of the backup that it came from (manual, 25.3.4)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedEntry:
+    """The entry that names the point in time, seen on the primary."""
+
+    id: str
+    xid: str
+    timeline: int
+    """Of the primary on which it was seen."""
+    named_s: float
+
+
+async def back_up(cluster: RaisedCluster, host: str) -> str:
+    """Begin to archive the WAL on ``host``, and take a full copy there; in words.
+
+    Raises:
+        ClusterError: there is no primary, or it is on ``host``; the archive does not follow; the
+            copy could not be taken, or is not what its manifest says.
+    """
+    folder = _folder(cluster, host)
+    async with _primary_session(cluster) as session:
+        primary = session.node
+        if primary == host:
+            raise ClusterError(
+                f"{host} is the primary: a backup belongs on another host", node=host
+            )
+        bindir = await _bindir(session)
+        await _edit(cluster, host, "mkdir -p -m 700 " + '"$1"', str(folder / "wal"))
+        await cluster.substrate.start_unit(host, _archive(cluster, host, bindir))
+        begin_s = time.monotonic()
+        await _wait_archived(session, host, "0/0")
+        archive_s = time.monotonic() - begin_s
+        words = (bindir, str(folder), cluster.substrate.address(primary), str(POSTGRES_PORT))
+        await _edit(
+            cluster,
+            host,
+            BACK_UP,
+            *(*words, REPLICATOR, primary),
+            stdin=f"{cluster.credentials.replication}\n",
+        )
+    took_s = time.monotonic() - begin_s - archive_s
+    return f"a copy of {primary}, verified, taken in {took_s:.1f} s; its WAL is archived"
+
+
+async def end_archive(cluster: RaisedCluster, host: str) -> str:
+    """End the archive on ``host`` and remove the backup; in words."""
+    try:
+        await cluster.substrate.stop_unit(host, ARCHIVE_UNIT, timeout_s=STOP_TIMEOUT_S)
+    except ClusterError:  # it had struck only half
+        return "no WAL was archived"
+    await _edit(cluster, host, 'rm -rf "$1"', str(_folder(cluster, host)))
+    return "the archive was ended, and the backup removed"
+
+
+async def restore_all(cluster: RaisedCluster, evidence: Path | None, later_s: float) -> str:
+    """Restore every backup up to the newest entry of the ledger, one after another; in words.
+
+    Args:
+        cluster: goes on.
+        evidence: the run folder; None: nothing is written down.
+        later_s: how long entries go on after the one that was named, before the restore begins.
+
+    Raises:
+        ClusterError: there is no backup, the load writes no ledger, an archive lacks what was
+            asked for, or a server that was restored did not come up.
+    """
+    substrate = cluster.substrate
+    assert isinstance(substrate, Haltable)  # the fault needs it
+    hosts = [host for host in cluster.rest if substrate.runs_unit(host, ARCHIVE_UNIT)]
+    if not hosts:
+        raise ClusterError("there is no backup that could be restored: let backup strike first")
+    async with _primary_session(cluster) as session:
+        entry = await _name_entry(session)
+        bindir = await _bindir(session)
+        await anyio.sleep(later_s)
+        [(lsn,)] = await session.fetch(FLUSHED)
+        for host in hosts:
+            await _wait_archived(session, host, lsn)
+    # Not at once: what one restore takes is to be measured, not what several take together.
+    took = [
+        f"{await _restore_aside(cluster, host, entry, bindir, evidence):.1f} s on {host}"
+        for host in hosts
+    ]
+    return f"restored to the entry {entry.id}, usable after {joined(took)}"
+
+
+async def _restore_aside(
+    cluster: RaisedCluster, host: str, entry: NamedEntry, bindir: str, evidence: Path | None
+) -> float:
+    """Restore the backup on ``host``, and read it; how long it took until it was usable."""
+    folder = _folder(cluster, host)
+    begin_s = time.monotonic()
+    await _edit(cluster, host, MAKE_READY, bindir, str(folder))
+    await cluster.substrate.start_unit(host, _restored(folder, bindir, entry.xid))
+    try:
+        async with _restored_session(cluster, host) as session:
+            usable_s = time.monotonic()
+            [(label,)] = await session.fetch(LABEL)
+            found = RestoreRecord(
+                host=host,
+                entry=entry.id,
+                xid=entry.xid,
+                named_s=entry.named_s,
+                named_timeline=entry.timeline,
+                begin_s=begin_s,
+                usable_s=usable_s,
+                timeline=session.timeline,
+                backup_label=label,
+            )
+            if evidence is not None:
+                await _write_down(session, found, evidence)
+    finally:
+        with anyio.CancelScope(shield=True):
+            with suppress(ClusterError):  # it may have ended by itself: its exit is on record
+                stop = cluster.substrate.stop_unit
+                await stop(host, RESTORED_UNIT, timeout_s=STOP_TIMEOUT_S)
+            await _edit(cluster, host, 'rm -rf "$1"', str(folder / "restored"))
+    return usable_s - begin_s
+
+
+def _folder(cluster: RaisedCluster, host: str) -> Path:
+    return cluster.substrate.data_folder(host) / "backup"
+
+
+def _application(host: str) -> str:
+    return f"bascule-archive-{host}"
+
+
+def _archive(cluster: RaisedCluster, host: str, bindir: str) -> Process:
+    """Follows whoever is the primary: a server says whether it is one when it greets (PostgreSQL
+    14, ``in_hot_standby``), so that no statement is needed that replication does not have."""
+    substrate = cluster.substrate
+    hosts = ",".join(substrate.address(node) for node in cluster.rest)
+    target = (
+        f"host={hosts} port={POSTGRES_PORT} user={REPLICATOR} target_session_attrs=primary "
+        f"connect_timeout=3 tcp_user_timeout={SILENCE_MS} keepalives_idle=2 keepalives_interval=1 "
+        f"application_name={_application(host)}"
+    )
+    return Process(
+        name=ARCHIVE_UNIT,
+        argv=(
+            f"{bindir}/pg_receivewal",
+            f"--directory={_folder(cluster, host) / 'wal'}",
+            f"--dbname={target}",
+            f"--status-interval={STATUS_INTERVAL_S}",
+            "--no-password",
+        ),
+        secrets={"PGPASSWORD": cluster.credentials.replication},
+    )
+
+
+def _restored(folder: Path, bindir: str, xid: str) -> Process:
+    """A server of its own. While it recovers nobody is let in: settings that must not be smaller
+    than the primary's then do not matter (manual, 26.4.3)."""
+    data = folder / "restored"
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "port": str(RESTORED_PORT),
+        "unix_socket_directories": str(data),
+        "hba_file": str(data / "pg_hba.conf"),
+        "ident_file": str(data / "pg_ident.conf"),
+        "hot_standby": "off",
+        "synchronous_standby_names": "",
+        "primary_conninfo": "",
+        "primary_slot_name": "",
+        "restore_command": RESTORE_COMMAND.format(wal=folder / "wal"),
+        "recovery_target_xid": xid,
+        "recovery_target_inclusive": "on",
+        "recovery_target_action": "promote",
+    }
+    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    return Process(name=RESTORED_UNIT, argv=(f"{bindir}/postgres", "-D", str(data), *options))
+
+
+@asynccontextmanager
+async def _primary_session(cluster: RaisedCluster) -> AsyncIterator[Session]:
+    """A session of the superuser to the primary.
+
+    Raises:
+        ClusterError: there is none, or what is asked of it failed.
+    """
+    primary = await cluster.primary()
+    if primary is None:
+        raise ClusterError("there is no primary, of which a backup could be taken")
+    try:
+        async with superuser_session(cluster, primary, application=APPLICATION) as session:
+            yield session
+    except (psycopg.Error, StorageError) as error:
+        raise ClusterError(f"{primary}: {error}", node=primary) from error
+
+
+@asynccontextmanager
+async def _restored_session(cluster: RaisedCluster, host: str) -> AsyncIterator[Session]:
+    """A session to the server that was restored, as soon as it lets somebody in.
+
+    Raises:
+        ClusterError: it does not in time; its log says why.
+    """
+    admin = superuser(cluster, application=APPLICATION)
+    said: Exception | None = None
+    async with relay(cluster.substrate.console, host, RESTORED_PORT) as port:
+        address = Address(node=host, host="127.0.0.1", port=port)
+        session: Session | None = None
+        with anyio.move_on_after(TIMEOUT_S):
+            while session is None:
+                try:
+                    session = await connect(address, admin)
+                except (psycopg.Error, StorageError) as error:
+                    said = error
+                    await anyio.sleep(POLL_S)
+        if session is None:
+            words = f"what was restored on {host} did not come up in {TIMEOUT_S:g} s ({said})"
+            raise ClusterError(f"{words}; see logs/{host}.{RESTORED_UNIT}.log", host=host)
+        try:
+            yield session
+        finally:
+            await session.close()
+
+
+async def _bindir(session: Session) -> str:
+    [(found,)] = await session.fetch(BINDIR)
+    return str(found)
+
+
+async def _name_entry(session: Session) -> NamedEntry:
+    try:
+        rows = await session.fetch(NEWEST_ENTRY)
+    except psycopg.errors.UndefinedTable:
+        rows = []
+    if not rows:
+        raise ClusterError(
+            "the point in time of a restore is named by an entry of the ledger, and there is none: "
+            "use the workload ledger"
+        )
+    [(id_, xid)] = rows
+    return NamedEntry(id=id_, xid=xid, timeline=session.timeline, named_s=time.monotonic())
+
+
+async def _wait_archived(session: Session, host: str, lsn: str) -> None:
+    """Wait until the archive on ``host`` has the WAL up to ``lsn``.
+
+    Raises:
+        ClusterError: it does not in time.
+    """
+    try:
+        with anyio.fail_after(TIMEOUT_S):
+            while not await session.fetch(ARCHIVED, (_application(host), lsn)):
+                await anyio.sleep(POLL_S)
+    except TimeoutError as error:
+        words = f"no WAL up to {lsn} is archived on {host} (backup must strike it first)"
+        raise ClusterError(words, host=host) from error
+
+
+async def _write_down(session: Session, found: RestoreRecord, evidence: Path) -> None:
+    """What the restored server holds, and how it came to be."""
+    folder = evidence / RESTORED
+    folder.mkdir(exist_ok=True)
+    write_restore(folder, found)
+    with FinalReadFile(folder, found.host) as out:
+        out.begin(t_s=found.usable_s, timeline=found.timeline, lsn=None, is_primary=True)
+        query = load_workload(WorkloadSpec()).final_read
+        async for kind, id_, content in session.copy_rows(query):
+            out.row(kind, id_, content)
+        out.end()
+
+
+async def _edit(
+    cluster: RaisedCluster, host: str, script: str, *arguments: str, stdin: str = ""
+) -> None:
+    substrate = cluster.substrate
+    assert isinstance(substrate, DiskEditable)  # the faults need it
+    await substrate.edit_disk(host, ("sh", "-c", script, "sh", *arguments), stdin=stdin)
