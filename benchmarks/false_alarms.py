@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -161,27 +162,30 @@ def taken_processors(is_taken: bool) -> Iterator[None]:
             burner.wait()
 
 
-def one_drill(seed: int, alarms: int, kind: str, rate: str, is_busy: bool) -> dict[str, Any]:
-    """What came of some alarms.
+def one_drill(seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """What came of some alarms. The folder of a drill that is not VALID is kept in ``odd``. Of every fourth
+    seed the processors are taken away.
 
     Raises:
         RuntimeError: the drill did not run.
     """
-    chance = random.Random(seed)
-    text, names = scenario(alarms, chance)
+    kind, odd, is_busy = options.kind, options.odd, seed % 4 == 0
+    text, names = scenario(options.each, random.Random(seed))
     with tempfile.TemporaryDirectory(prefix="bascule-bench-") as at:
         folder = Path(at)
         (folder / "false-alarms.toml").write_text(text, encoding="utf-8")
         witness = "--witness" if kind == "witness" else "--no-witness"
-        options = (*DEFAULTS, witness, "--rate", rate, "--seed", str(seed))
+        how = (*DEFAULTS, witness, "--rate", options.rate, "--seed", str(seed))
         with taken_processors(is_busy):
             verdict = drill(
                 str(folder / "false-alarms.toml"),
-                *options,
+                *how,
                 out=folder / "run",
                 timeout_s=PATIENCE_S,
             )
         run = read_run(folder / "run")
+        if odd is not None and verdict["verdict"] != "valid":
+            shutil.copytree(folder / "run", odd / f"false-alarms-{kind}-{seed}", symlinks=True)
     struck = run.events_of(FaultStruck)
     begun_s = struck[0].t_s if struck else float("inf")
     holders = [event.holder for event in run.events_of(LeaderSeen) if event.holder is not None]
@@ -197,7 +201,7 @@ def one_drill(seed: int, alarms: int, kind: str, rate: str, is_busy: bool) -> di
         "kind": kind,
         "busy": is_busy,
         "alarms": names[: len(struck)],
-        "asked": alarms,
+        "asked": options.each,
         "verdict": verdict["verdict"],
         "findings": sorted({str(one["kind"]) for one in verdict["findings"]}),
         "acknowledged": verdict["acknowledged"],
@@ -247,6 +251,7 @@ def main() -> None:
     parser.add_argument("--rate", default="50", help="operations a second and site")
     parser.add_argument("--append", type=Path, metavar="FILE", help="keep each drill there")
     parser.add_argument("--show", type=Path, nargs="+", metavar="FILE", help="run nothing")
+    parser.add_argument("--odd", type=Path, metavar="DIR", help="keep what is not VALID there")
     parser.add_argument("--scenario", action="store_true", help="print the scenario of --seed")
     options = parser.parse_args()
     if options.show:
@@ -259,9 +264,8 @@ def main() -> None:
     drills: list[dict[str, Any]] = []
     for number in range(-(-options.alarms // options.each)):
         seed = options.seed + number
-        is_busy = seed % 4 == 0
         try:
-            found = one_drill(seed, options.each, options.kind, options.rate, is_busy)
+            found = one_drill(seed, options)
         except RuntimeError as error:
             sys.exit(f"seed {seed}: {error}")
         tell(

@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -49,8 +51,9 @@ def topology_of(kind: str, folder: Path) -> Path:
     return path
 
 
-def one_run(name: str, kind: str, rate: str) -> dict[str, Any]:
-    """A drill: its verdict, with ``rerouted_s`` by site.
+def one_run(name: str, kind: str, rate: str, odd: Path | None) -> dict[str, Any]:
+    """A drill: its verdict, with ``rerouted_s`` by site. The folder of a run that is not VALID is
+    kept in ``odd``.
 
     Raises:
         RuntimeError: it did not run.
@@ -61,6 +64,8 @@ def one_run(name: str, kind: str, rate: str) -> dict[str, Any]:
         options = ("--topology", str(topology), *DEFAULTS, "--rate", rate)
         run = drill(name, *options, out=folder / "run")
         run["rerouted_s"] = rerouted_s(read_run(folder / "run"), folder / "run" / "logs")
+        if odd is not None and run["verdict"] != "valid":
+            shutil.copytree(folder / "run", odd / f"{name}-{kind}-{run['seed']}", symlinks=True)
     return run
 
 
@@ -107,8 +112,12 @@ def _ready_s(run: Run, log: Path) -> Iterator[float]:
 
 def show(name: str, kind: str, runs: Sequence[dict[str, Any]]) -> None:
     """One scenario, of one kind."""
-    verdicts = ", ".join(sorted({run["verdict"] for run in runs}))
-    print(f"{name}, {kind}: {counted(len(runs), 'run', 'runs')}, {verdicts}")
+    verdicts = Counter(run["verdict"] for run in runs)
+    told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
+    print(f"{name}, {kind}: {counted(len(runs), 'run', 'runs')}, {told}")
+    lost = sum(run["lost"] or 0 for run in runs)
+    acknowledged = sum(run["acknowledged"] for run in runs)
+    runs = [run for run in runs if run["verdict"] != "unknown"]  # this machine itself stood still
     print(f"  RTO                          {spread([r['rto_s'] for r in runs if r['rto_s']], 's')}")
     phases: dict[str, list[float]] = {}
     for run in runs:
@@ -123,8 +132,7 @@ def show(name: str, kind: str, runs: Sequence[dict[str, Any]]) -> None:
             f"  accepts to acknowledged      p50 {cuts[49]:.3f}, p90 {cuts[89]:.3f},"
             f" p99 {cuts[98]:.3f}, worst {rerouted[-1]:.3f} s ({len(rerouted)} sites)"
         )
-    print(f"  acknowledged, lost           {sum(r['acknowledged'] for r in runs)},", end=" ")
-    print(sum(r["lost"] or 0 for r in runs))
+    print(f"  acknowledged, lost           {acknowledged}, {lost}")
 
 
 def show_all(lines: Sequence[dict[str, Any]]) -> None:
@@ -146,6 +154,7 @@ def main() -> None:
     parser.add_argument("--rate", default="100", help="operations a second and site")
     parser.add_argument("--append", type=Path, metavar="FILE", help="keep each run there")
     parser.add_argument("--show", type=Path, nargs="+", metavar="FILE", help="run nothing")
+    parser.add_argument("--odd", type=Path, metavar="DIR", help="keep what is not VALID there")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.show:
@@ -157,7 +166,7 @@ def main() -> None:
         for name in options.only or CASES:
             for kind in options.kind or ("stock", "witness"):
                 try:
-                    run = one_run(name, kind, options.rate)
+                    run = one_run(name, kind, options.rate, options.odd)
                 except RuntimeError as error:
                     sys.exit(f"{name}, {kind}: {error}")
                 rto = "none" if run["rto_s"] is None else f"{run['rto_s']:.2f} s"
