@@ -163,8 +163,8 @@ def taken_processors(is_taken: bool) -> Iterator[None]:
 
 
 def one_drill(seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """What came of some alarms. The folder of a drill that is not VALID is kept in ``odd``. Of every fourth
-    seed the processors are taken away.
+    """What came of some alarms. The folder of a drill that is not VALID is kept in ``odd``.
+    Of every fourth seed the processors are taken away.
 
     Raises:
         RuntimeError: the drill did not run.
