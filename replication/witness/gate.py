@@ -388,7 +388,8 @@ def _coded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def _parser() -> argparse.ArgumentParser:
+def options_of(argv: Sequence[str] | None) -> argparse.Namespace:
+    """What the command line asks for; ends the process with 2 where it is wrong."""
     parser = argparse.ArgumentParser(
         prog="gate",
         description="Patroni's pre_promote: exit 0 once the old primary can acknowledge nothing.",
@@ -415,7 +416,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--check", action="store_true", help="only say whether everything can be reached, and end"
     )
-    return parser
+    options = parser.parse_args(argv)
+    if options.user and not options.password_file:
+        parser.error("--user needs --password-file")
+    return options
 
 
 def check(me: str, outside: Outside) -> str:
@@ -439,10 +443,7 @@ def check(me: str, outside: Outside) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code; says on the standard error why."""
-    parser = _parser()
-    options = parser.parse_args(argv)
-    if options.user and not options.password_file:
-        parser.error("--user needs --password-file")
+    options = options_of(argv)
     began_s = time.monotonic()
     try:
         outside = RealOutside(options)
