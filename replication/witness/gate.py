@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import argparse
 import base64
-import http.client
 import json
+import socket
 import sys
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -43,6 +43,7 @@ STREAMS = frozenset({"streaming", "catchup"})
 """``pg_stat_replication.state`` of who receives WAL (PostgreSQL manual, 27.2.4)."""
 
 OPEN, SHUT = 0, 1
+HTTP_OK = 200
 
 Name = TypeVar("Name", bound=Hashable)
 Found = TypeVar("Found")
@@ -272,7 +273,8 @@ class WinnerGate:
 
 
 class HttpDoor(NamedTuple):
-    """How addresses are asked: each answer has a deadline, and each connection is a new one."""
+    """How addresses are asked: each answer has a deadline, and each connection is a new one.
+    ``context``: ``None``: for https the machine's own authorities count."""
 
     context: ssl.SSLContext | None
     deadline_s: float
@@ -282,26 +284,38 @@ class HttpDoor(NamedTuple):
     ) -> tuple[int, str]:
         """Status and text of the answer to a POST of ``body``, or to a GET.
 
+        HTTP/1.0, by hand: to load ``http.client`` takes longer than all that a gate does.
+
         Raises:
-            OSError, ValueError, HTTPException: there is none.
+            OSError, ValueError: there is none.
         """
         parts = urlsplit(url)
-        host = parts.hostname or ""
-        if parts.scheme == "https":
-            one: http.client.HTTPConnection = http.client.HTTPSConnection(
-                host, parts.port, timeout=self.deadline_s, context=self.context
-            )
-        else:
-            one = http.client.HTTPConnection(host, parts.port, timeout=self.deadline_s)
+        host, is_tls = parts.hostname or "", parts.scheme == "https"
+        content = b"" if body is None else json.dumps(body).encode()
+        lines = [f"{'GET' if body is None else 'POST'} {path} HTTP/1.0", f"Host: {parts.netloc}"]
+        if body is not None:
+            lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
+        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+        request = "\r\n".join([*lines, "", ""]).encode() + content
+        end_s = time.monotonic() + self.deadline_s
+        address = (host, parts.port or (443 if is_tls else 80))
+        one = socket.create_connection(address, timeout=self.deadline_s)
         try:
-            if body is None:
-                one.request("GET", path)
-            else:
-                one.request("POST", path, body=json.dumps(body), headers=dict(headers or {}))
-            answer = one.getresponse()
-            return answer.status, answer.read().decode(errors="replace")
+            if is_tls:
+                context = self.context or tls_context(None, None, None)
+                one = context.wrap_socket(one, server_hostname=host)
+            one.sendall(request)
+            answer = b""
+            while chunk := one.recv(65536):
+                answer += chunk
+                one.settimeout(max(0.001, end_s - time.monotonic()))
         finally:
             one.close()
+        head, gap, text = answer.partition(b"\r\n\r\n")
+        words = head.split(None, 2)
+        if not gap or len(words) < 2 or not words[1].isdigit():
+            raise ValueError("the answer is no HTTP, or broke off")
+        return int(words[1]), text.decode(errors="replace")
 
 
 class RealOutside:
@@ -312,11 +326,10 @@ class RealOutside:
         self._prefix = f"/{options.namespace.strip('/')}/{options.scope}/"
         self._user = options.user
         self._password_file = options.password_file
-        uses_tls = any(url.startswith("https:") for url in self._urls)
-        context = _context(options.ca_file, options.cert_file, options.key_file, uses_tls)
-        self._etcd = HttpDoor(context, ETCD_DEADLINE_S)
+        own = (options.ca_file, options.cert_file, options.key_file)
+        self._etcd = HttpDoor(tls_context(*own) if any(own) else None, ETCD_DEADLINE_S)
         own = (options.rest_ca_file, options.rest_cert_file, options.rest_key_file)
-        self._rest = HttpDoor(_context(*own, any(own)), REST_DEADLINE_S)
+        self._rest = HttpDoor(tls_context(*own) if any(own) else None, REST_DEADLINE_S)
         self._token: str | None = None
 
     def read(self) -> KeysSaid:
@@ -340,7 +353,7 @@ class RealOutside:
         """``GET /patroni``."""
         try:
             _, text = self._rest.send(url, "/patroni")
-        except (OSError, ValueError, http.client.HTTPException) as error:
+        except (OSError, ValueError) as error:
             raise Unanswered(f"Patroni at {url} does not answer ({error!r})") from error
         return read_replica(text)
 
@@ -354,7 +367,7 @@ class RealOutside:
                     login = {"name": self._user, "password": password}
                     self._token = str(self._send(url, "auth/authenticate", login)["token"])
                 return self._send(url, path, body)
-            except (OSError, KeyError, ValueError, http.client.HTTPException) as error:
+            except (OSError, KeyError, ValueError) as error:
                 errors.append(f"{url}: {error!r}")
                 self._token = None
                 self._urls.remove(url)
@@ -362,20 +375,15 @@ class RealOutside:
         raise Unanswered(f"etcd does not answer ({'; '.join(errors)})")
 
     def _send(self, url: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        headers = {"Content-Type": "application/json"}
-        if self._token:
-            headers["Authorization"] = self._token
+        headers = {"Authorization": self._token} if self._token else {}
         status, text = self._etcd.send(url, f"/v3/{path}", body, headers)
-        if status != http.client.OK:
+        if status != HTTP_OK:
             raise ValueError(f"status {status}: {text[:200]}")
         return _object(text)
 
 
-def _context(
-    ca: str | None, cert: str | None, key: str | None, is_needed: bool
-) -> ssl.SSLContext | None:
-    if not is_needed:
-        return None
+def tls_context(ca: str | None, cert: str | None, key: str | None) -> ssl.SSLContext:
+    """For https; raises OSError where a file cannot be used."""
     import ssl  # noqa: PLC0415  # only where it is needed: every failover waits for this program
 
     context = ssl.create_default_context(cafile=ca)
