@@ -33,5 +33,13 @@ else
     export PATRONI_RESTAPI_CONNECT_ADDRESS="$PATRONI_NAME:8008"
     export PATRONI_POSTGRESQL_CONNECT_ADDRESS="$PATRONI_NAME:5432"
 fi
+if [ "${BASCULE_GATE:-}" = on ]; then
+    gate="python -I -S /opt/patroni/gate.py --name $PATRONI_NAME --scope bascule"
+    for host in $(echo "$PATRONI_ETCD3_HOSTS" | tr , ' '); do
+        gate="$gate --etcd http://$host"
+    done
+    sed "s|^postgresql:\$|&\n  pre_promote: $gate|" "$PATRONICTL_CONFIG_FILE" >"${TMPDIR:-/tmp}/patroni.yml"
+    PATRONICTL_CONFIG_FILE=${TMPDIR:-/tmp}/patroni.yml
+fi
 export PATRONI_SUPERUSER_PASSWORD PATRONI_REPLICATION_PASSWORD PATRONI_REWIND_PASSWORD
 exec python /opt/patroni/daemon.py "$PATRONICTL_CONFIG_FILE" </dev/null

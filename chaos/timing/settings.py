@@ -33,8 +33,11 @@ def commits_wait_for_standby(run: Run) -> bool:
 
 
 def has_witnesses(run: Run) -> bool:
-    """Whether witnesses watched: they were asked for, and came up."""
-    return bool(run.info.settings.get("witness")) and bool(run.events_of(WitnessStarted))
+    """Whether witnesses watched and could act: they were asked for, came up, and commits waited for
+    a quorum."""
+    was_asked = bool(run.info.settings.get("witness"))
+    is_quorum = run.info.settings.get("durability") != "async"
+    return was_asked and is_quorum and bool(run.events_of(WitnessStarted))
 
 
 def shape_of_run(run: Run) -> Shape:

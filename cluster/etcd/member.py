@@ -46,7 +46,7 @@ def render_config(substrate: Substrate, host: str) -> dict[str, object]:
     """The configuration file of the member on ``host`` (etcd docs, configuration file)."""
     topology = substrate.topology
     address = substrate.address(host)
-    timing = etcd_timing(topology.rtt_ms_max("etcd"))
+    timing = etcd_timing(topology.rtt_ms_max("etcd"), has_witnesses=topology.cluster.witness)
     return {
         "name": host,
         "data-dir": str(data_dir(substrate, host)),

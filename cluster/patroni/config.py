@@ -7,6 +7,7 @@ be kept in the run's folder.
 from __future__ import annotations
 
 import secrets
+import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +46,12 @@ WITNESSED_PARAMETERS = {"wal_retrieve_retry_interval": "500ms"}
 """With witnesses: where Patroni's own look finds a dead postmaster before they do, it restarts the
 server in half a second, and standbys that try again every 5 s (PostgreSQL's default) would be what
 is waited for (docs/operate/witness.md)."""
+
+GATE = Path(__file__).parents[2] / "replication" / "witness" / "gate.py"
+"""A program of the product: it is run, and never imported."""
+GATE_MARGIN_S = 5
+"""A gate waits for longer than ``loop_wait``: a replica whose watch of etcd hangs follows so late.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +112,7 @@ def render_config(substrate: Substrate, host: str, pg_bindir: Path) -> dict[str,
             "bin_dir": str(pg_bindir),
             "pgpass": str(disk / "pgpass"),
             "use_unix_socket": True,
+            **_gate(substrate, host),
             "authentication": {
                 "superuser": {"username": SUPERUSER},
                 "replication": {"username": "replicator"},
@@ -124,15 +132,30 @@ def _etcd(substrate: Substrate, host: str) -> dict[str, object]:
     from choosing any of etcd's members by itself, which it does unless ``use_proxies`` is set
     (``patroni/dcs/etcd.py``, ``_refresh_machines_cache``).
     """
+    witness = substrate.topology.cluster.witness
+    found: dict[str, object] = {"hosts": _etcd_addresses(substrate, host)}
+    return {**found, "use_proxies": True} if witness else found
+
+
+def _etcd_addresses(substrate: Substrate, host: str) -> list[str]:
     topology = substrate.topology
     members = [member.name for member in topology.hosts_with("etcd")]
     if topology.cluster.witness:
         own = {member.name for member in topology.site_of(host).hosts}
         members.sort(key=lambda member: member not in own)
-    found: dict[str, object] = {
-        "hosts": [f"{substrate.address(member)}:{CLIENT_PORT}" for member in members]
-    }
-    return {**found, "use_proxies": True} if topology.cluster.witness else found
+    return [f"{substrate.address(member)}:{CLIENT_PORT}" for member in members]
+
+
+def _gate(substrate: Substrate, host: str) -> dict[str, object]:
+    """The command that a winner on ``host`` waits for (docs/operate/witness-safety.md)."""
+    settings = substrate.topology.cluster
+    if not (settings.witness and settings.witness_gate):
+        return {}
+    words = [substrate.python, "-I", "-S", str(GATE), "--name", host, "--scope", settings.scope]
+    words += ["--namespace", NAMESPACE, "--wait-s", str(settings.loop_wait_s + GATE_MARGIN_S)]
+    for address in _etcd_addresses(substrate, host):
+        words += ["--etcd", f"http://{address}"]
+    return {"pre_promote": shlex.join(words)}
 
 
 def _no_sync(host: Host) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from cluster.topology.settings import (
     USE_PG_REWIND,
     USE_SLOTS,
     WITNESS,
+    WITNESS_GATE,
     StandbyChoice,
 )
 from cluster.topology.tags import NO_TAGS, PriorityTag, Tags
@@ -123,6 +124,7 @@ def to_toml(topology: Topology) -> str:
         f"use_slots = {_shown(settings.use_slots)}",
         f"member_slots_ttl_s = {settings.member_slots_ttl_s}",
         f"witness = {_shown(settings.witness)}",
+        f"witness_gate = {_shown(settings.witness_gate)}",
     ]
     if settings.postgresql:
         lines += ["", "[cluster.postgresql]"]
@@ -188,6 +190,7 @@ def _read_settings(table: TomlTable) -> ClusterSettings:
         use_slots=table.flag("use_slots", USE_SLOTS),
         member_slots_ttl_s=table.integer("member_slots_ttl_s", MEMBER_SLOTS_TTL_S),
         witness=table.flag("witness", WITNESS),
+        witness_gate=table.flag("witness_gate", WITNESS_GATE),
         postgresql=table.parameters("postgresql") if table.has("postgresql") else {},
     )
 

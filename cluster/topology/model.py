@@ -143,6 +143,8 @@ class Topology:
 
         When ``ttl_s`` or ``loop_wait_s`` leaves no room for the topology's ``retry_timeout_s`` and
         no other is asked for, ``retry_timeout_s`` stays as it is and the change is refused.
+        ``witness`` is refused where witnesses could not act; those of the topology itself stay, and
+        act no more, where ``durability`` takes quorum from them.
 
         Raises:
             TopologyError: Patroni's rules forbid it (``problems_of_settings``).
@@ -156,12 +158,13 @@ class Topology:
             retry_timeout_s=own.retry_timeout_s if retry_timeout_s is None else retry_timeout_s,
             witness=own.witness if witness is None else witness,
         )
-        problems = (
-            *problems_of_settings(settings, node_count=len(self.nodes)),
-            *problems_of_witness(settings, sites=len(self.witness_hosts)),
-        )
+        problems = [*problems_of_settings(settings, node_count=len(self.nodes))]
+        # Witnesses of the topology's own stay where a scenario takes quorum away: they must then
+        # leave every primary alone, and that is worth a drill.
+        if witness or own.durability == settings.durability:
+            problems += problems_of_witness(settings, sites=len(self.witness_hosts))
         if problems:
-            raise TopologyError(f"{self.name} with the settings asked for", problems)
+            raise TopologyError(f"{self.name} with the settings asked for", tuple(problems))
         return replace(self, cluster=settings)
 
 

@@ -33,6 +33,7 @@ USE_SLOTS = True
 """Patroni's default is to rewind nothing, which its own examples change."""
 
 WITNESS = False
+WITNESS_GATE = True
 WITNESS_SITES_MIN = 3
 
 
@@ -77,6 +78,9 @@ class ClusterSettings:
     witness: bool = WITNESS
     """Beside every etcd stands a witness: together they replace a dead primary before its ttl
     (docs/operate/witness.md). No setting of Patroni's."""
+    witness_gate: bool = WITNESS_GATE
+    """With witnesses, a winner waits before its promotion until the old primary can acknowledge
+    nothing more (Patroni's ``pre_promote``, docs/operate/witness-safety.md)."""
     postgresql: Mapping[str, str] = field(default_factory=dict)
     """Parameters of PostgreSQL (manual, 20) besides those that follow from the topology's size."""
 

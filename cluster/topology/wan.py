@@ -18,6 +18,8 @@ RATE_MBIT_MAX = 100_000.0
 
 HEARTBEAT_MS_MIN = 100
 """etcd's default."""
+WITNESSED_HEARTBEAT_MS_MIN = 50
+"""With witnesses: where a site is lost with etcd's leader, its election is what is waited for."""
 ELECTION_HEARTBEATS = 10
 """etcd's default: the election timeout is 1000 ms, ten times the heartbeat."""
 ELECTION_MS_MAX = 50_000
@@ -123,14 +125,15 @@ def pairs(names: Iterable[str]) -> Iterator[tuple[str, str]]:
             yield first, second
 
 
-def etcd_timing(rtt_ms_max: float) -> EtcdTiming:
+def etcd_timing(rtt_ms_max: float, *, has_witnesses: bool = False) -> EtcdTiming:
     """etcd's timing for the longest round trip between its members.
 
     etcd's tuning guide: the heartbeat about the longest round trip (0.5 to 1.5 of it), the election
     timeout at least ten round trips, and at most 50 s. etcd's defaults (100 and 1000 ms) so suit up
-    to 100 ms, and stay until there.
+    to 100 ms, and stay until there; with witnesses half of them, up to 50 ms.
     """
-    heartbeat_ms = max(HEARTBEAT_MS_MIN, math.ceil(rtt_ms_max))
+    least_ms = WITNESSED_HEARTBEAT_MS_MIN if has_witnesses else HEARTBEAT_MS_MIN
+    heartbeat_ms = max(least_ms, math.ceil(rtt_ms_max))
     election_ms = min(ELECTION_MS_MAX, ELECTION_HEARTBEATS * heartbeat_ms)
     return EtcdTiming(heartbeat_ms=heartbeat_ms, election_ms=election_ms)
 

@@ -164,7 +164,10 @@ class Witness:
     async def _stay_alive(self) -> None:
         while True:
             try:
-                await self._dcs.stay_alive()
+                reading = self._reading
+                await self._dcs.stay_alive(
+                    is_told=reading is None or self._settings.name in reading.alive
+                )
             except EtcdUnanswered as error:
                 self._complaints.about("etcd", str(error))
             with anyio.move_on_after(ALIVE_INTERVAL_S):

@@ -89,8 +89,11 @@ class WitnessDcs:
         ]
         return self.names.read(read_pairs(pairs), read_s=sent_s)
 
-    async def stay_alive(self) -> None:
+    async def stay_alive(self, *, is_told: bool = True) -> None:
         """Keep the lease of what this witness writes, or take a new one and say that it lives.
+
+        Args:
+            is_told: its key was there when etcd was last read; somebody may have deleted it.
 
         Raises:
             EtcdUnanswered: etcd does not answer.
@@ -98,10 +101,12 @@ class WitnessDcs:
         if self._lease is not None:
             answer = await self._etcd.ask_all("/lease/keepalive", {"ID": self._lease})
             if int(answer.get("result", {}).get("TTL", 0)) > 0:
+                if not is_told:
+                    await self._say_alive(self._lease)
                 await self._keep_act_lease()
                 return
         lease = await self._grant(self._vote_s)
-        await self._put(self.names.alive(self._name), {"site": self._site}, lease)
+        await self._say_alive(lease)
         # An etcd that has lost one lease (it was built anew, say) has lost the other.
         self._lease, self._act_lease = lease, None
         await self._keep_act_lease()
@@ -181,8 +186,9 @@ class WitnessDcs:
         answer = await self._etcd.ask_all("/lease/grant", {"TTL": max(1, round(ttl_s))})
         return int(answer["ID"])
 
-    async def _put(self, key: str, value: Mapping[str, Any], lease: int) -> None:
-        await self._etcd.ask_all("/kv/txn", {"success": [_put(key, json.dumps(value), lease)]})
+    async def _say_alive(self, lease: int) -> None:
+        put = _put(self.names.alive(self._name), json.dumps({"site": self._site}), lease)
+        await self._etcd.ask_all("/kv/txn", {"success": [put]})
 
 
 def act_transaction(

@@ -110,14 +110,15 @@ def _forbidden(dcs: DcsView, leader: DcsLeader, alive: frozenset[str]) -> Nothin
     if dcs.config is None:
         return Nothing(reason="the cluster has no configuration in etcd", refusal="no-config")
     return (
-        _wrong_mode(dcs.config)
+        wrong_mode(dcs.config)
         or _by_hand(dcs)
         or _wrong_sync(dcs.sync, leader)
         or _alone(dcs.sync, dcs.members, alive)
     )
 
 
-def _wrong_mode(config: DcsConfig) -> Nothing | None:
+def wrong_mode(config: DcsConfig) -> Nothing | None:
+    """Which of the cluster's settings forbids every act; ``None``: none does."""
     if config.is_paused:
         return Nothing(reason="the cluster is paused", refusal="paused")
     if config.is_standby_cluster:

@@ -213,8 +213,8 @@ def _config(one: KeyValue | None) -> DcsConfig | None:
     mode = str(values.get("synchronous_mode", False)).lower()
     return DcsConfig(
         synchronous_mode="quorum" if mode == "quorum" else "on" if mode in TRUE_WORDS else "off",
-        is_strict=_is_on(values.get("synchronous_mode_strict")),
-        is_paused=_is_on(values.get("pause")),
+        is_strict=is_on(values.get("synchronous_mode_strict")),
+        is_paused=is_on(values.get("pause")),
         is_standby_cluster=bool(values.get("standby_cluster")),
         ttl_s=_number(values.get("ttl"), TTL_S),
         loop_wait_s=_number(values.get("loop_wait"), LOOP_WAIT_S),
@@ -226,7 +226,7 @@ def _member(name: str, one: KeyValue, values: Mapping[str, Any]) -> DcsMember:
     """Who may not lead says so by a tag, or by a priority of 0 (``patroni/tags.py``)."""
     tags = _mapping(values.get("tags"))
     priority = _number(tags.get("failover_priority"), 1.0)
-    barred = _is_on(tags["nofailover"]) if "nofailover" in tags else priority <= 0
+    barred = is_on(tags["nofailover"]) if "nofailover" in tags else priority <= 0
     return DcsMember(
         name=name,
         revision=one.revision,
@@ -304,7 +304,8 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _is_on(value: object) -> bool:
+def is_on(value: object) -> bool:
+    """Whether Patroni takes it for true."""
     return value is True or str(value).lower() in TRUE_WORDS
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from replication.observability.metric_names import Metric, counter, gauge
+from replication.witness.model import CASES, REFUSALS
 
 WITNESS = ("cluster", "site")
 
@@ -29,7 +30,7 @@ ACTS = counter(
     " unknown (etcd did not answer), dry-run.",
     "One act replaces one primary: the other witnesses' transactions then end late.",
 )
-REFUSALS = counter(
+REFUSED = counter(
     "bascule_witness_refusals_total",
     (*WITNESS, "reason"),
     "suspicions",
@@ -64,6 +65,12 @@ PEERS = gauge(
     "Witnesses whose key is in etcd, this one included.",
     "Fewer than a majority of the sites cannot end a lease: alert on it.",
 )
+SITES = gauge(
+    "bascule_witness_sites",
+    WITNESS,
+    "sites",
+    "Sites that should have a witness, by this one's configuration.",
+)
 STALLS = counter(
     "bascule_witness_stalls_total",
     WITNESS,
@@ -75,11 +82,12 @@ WITNESS_METRICS: tuple[Metric, ...] = (
     SUSPICIONS,
     VOTES,
     ACTS,
-    REFUSALS,
+    REFUSED,
     DETECTION,
     MEMBER_SILENT,
     DCS_AGE,
     PEERS,
+    SITES,
     STALLS,
 )
 """All metrics of ``bascule witness``."""
@@ -87,20 +95,25 @@ WITNESS_METRICS: tuple[Metric, ...] = (
 DETECTION_BUCKETS_S = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.8, 1.0, 2.0, 5.0, 10.0)
 
 
+OUTCOMES = ("done", "late", "unknown", "dry-run")
+
+
 class WitnessMetrics:
-    """Keeps the metrics of one witness.
+    """Keeps the metrics of one witness. Every counter is there from the beginning, at 0: Prometheus
+    sees no increase in a series that begins at 1.
 
     Args:
         registry: where they are exported from.
         cluster, site: their labels.
+        sites: how many sites should have a witness.
     """
 
-    def __init__(self, registry: CollectorRegistry, *, cluster: str, site: str) -> None:
+    def __init__(self, registry: CollectorRegistry, *, cluster: str, site: str, sites: int) -> None:
         self._labels = {"cluster": cluster, "site": site}
         self._suspicions = self._counter(registry, SUSPICIONS)
         self._votes = self._counter(registry, VOTES)
         self._acts = self._counter(registry, ACTS)
-        self._refusals = self._counter(registry, REFUSALS)
+        self._refusals = self._counter(registry, REFUSED)
         self._stalls = self._counter(registry, STALLS)
         self._silent = self._gauge(registry, MEMBER_SILENT)
         self._dcs_age = self._gauge(registry, DCS_AGE)
@@ -112,6 +125,14 @@ class WitnessMetrics:
             registry=registry,
             buckets=DETECTION_BUCKETS_S,
         )
+
+        for case in CASES:
+            self._suspicions.labels(**self._labels, case=case)
+        for outcome in OUTCOMES:
+            self._acts.labels(**self._labels, outcome=outcome)
+        for reason in REFUSALS:
+            self._refusals.labels(**self._labels, reason=reason)
+        self._gauge(registry, SITES).labels(**self._labels).set(sites)
 
     def suspected(self, case: str) -> None:
         """A lease came to be suspected."""

@@ -29,7 +29,12 @@ async def witness(
         ConfigError: a file for TLS cannot be used.
     """
     registry = CollectorRegistry()
-    metrics = WitnessMetrics(registry, cluster=config.dcs.scope, site=config.settings.site)
+    metrics = WitnessMetrics(
+        registry,
+        cluster=config.dcs.scope,
+        site=config.settings.site,
+        sites=len(config.settings.sites),
+    )
     ProcessCollector(registry=registry)
     GCCollector(registry=registry)
     daemon = Witness(config, metrics, is_dry=is_dry)

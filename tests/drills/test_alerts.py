@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from replication.monitoring import ALERTS
+from replication.monitoring.alerts.witness import WITNESS_ALERTS
 from replication.monitoring.dashboard.file import drill_expressions, expressions
 
 pytestmark = pytest.mark.slow
@@ -83,7 +84,8 @@ def about(drilled: dict[str, Any], step: str, name: str, label: str) -> set[str]
 
 
 def test_every_alert_has_its_fault() -> None:
-    assert set(FIRES_IN) == {rule.name for rule in ALERTS}
+    """Those on the witnesses are proved with promtool alone: this cluster has none."""
+    assert set(FIRES_IN) == {rule.name for rule in ALERTS if rule not in WITNESS_ALERTS}
 
 
 @pytest.mark.parametrize("step", ["steady", "healed"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
+
+from replication.witness.config import load_witness_config
+from replication.witness.gate import options_of
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 20.0
@@ -131,3 +136,49 @@ def is_over(process: psutil.Process) -> bool:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def test_the_gate_is_in_patronis_configuration_where_it_is_asked_for(tmp_path: Path) -> None:
+    """Of ``start-patroni.sh``: as PyYAML and Patroni's ``shlex`` read it."""
+    (tmp_path / "python").write_text('#!/bin/sh\ncat "$2"\n')
+    (tmp_path / "python").chmod(0o755)
+    done = subprocess.run(
+        ["sh", str(ROOT / "docker" / "start-patroni.sh"), "--secrets-from-stdin"],
+        env={
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "PATRONICTL_CONFIG_FILE": str(ROOT / "docker" / "patroni.yml"),
+            "PATRONI_NAME": "db-paris",
+            "PATRONI_ETCD3_HOSTS": "dcs-paris:2379,dcs-orsay:2379",
+            "BASCULE_GATE": "on",
+            "TMPDIR": str(tmp_path),
+        },
+        input="one\ntwo\nthree\n",
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=DEADLINE_S,
+    )
+    found = yaml.safe_load(done.stdout)
+    plain = yaml.safe_load((ROOT / "docker" / "patroni.yml").read_text())
+    command = shlex.split(found["postgresql"].pop("pre_promote"))
+    program, words = command[:4], command[4:]
+    assert found == plain
+    assert program == ["python", "-I", "-S", "/opt/patroni/gate.py"]
+    options = options_of(words)
+    assert (options.name, options.scope) == ("db-paris", plain["scope"])
+    assert options.etcd == ["http://dcs-paris:2379", "http://dcs-orsay:2379"]
+
+
+@pytest.mark.parametrize("site", ["paris", "orsay", "saint-cloud"])
+def test_each_witness_of_the_compose_file_has_its_table(site: str) -> None:
+    """Its own site's etcd is the first, and the scope is Patroni's."""
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    service = compose["services"][f"witness-{site}"]
+    words = service["command"]
+    section = words[words.index("--section") + 1]
+    found = load_witness_config(ROOT / "docker" / "witness.toml", section)
+    assert (found.settings.site, section) == (site, site)
+    assert found.settings.sites == {"paris", "orsay", "saint-cloud"}
+    assert found.dcs.endpoints[0] == f"http://dcs-{site}:2379"
+    assert found.dcs.scope == yaml.safe_load((ROOT / "docker" / "patroni.yml").read_text())["scope"]
+    assert site in service["networks"]

@@ -11,8 +11,14 @@ from replication.monitoring.alerts.replica import REPLICA_ALERTS
 from replication.monitoring.alerts.rule import AlertRule, duration, number
 from replication.monitoring.alerts.service import SERVICE_ALERTS
 from replication.monitoring.alerts.support import SUPPORT_ALERTS
+from replication.monitoring.alerts.witness import WITNESS_ALERTS
 
-ALERTS: tuple[AlertRule, ...] = (*SERVICE_ALERTS, *REPLICA_ALERTS, *SUPPORT_ALERTS)
+ALERTS: tuple[AlertRule, ...] = (
+    *SERVICE_ALERTS,
+    *REPLICA_ALERTS,
+    *SUPPORT_ALERTS,
+    *WITNESS_ALERTS,
+)
 """Every alert, in the order of the file. Adding one: a value, its place here, its runbook."""
 
 

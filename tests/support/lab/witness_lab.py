@@ -6,6 +6,8 @@ takes longest; each step asserts, leaves the cluster whole, and its exit code is
 
 from __future__ import annotations
 
+import json
+import shlex
 import signal
 import sys
 import time
@@ -13,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
+import yaml
 
 from chaos.drill.recorder import Recorder
 from chaos.drill.witnesses import UNIT, key_names, start_witnesses
@@ -22,6 +25,7 @@ from cluster.binaries import find_binaries
 from cluster.boot import raise_cluster
 from cluster.patroni.config import leader_key
 from cluster.raised import RaisedCluster
+from cluster.substrates.base import Process
 from cluster.substrates.lab.lab import Lab
 from cluster.topology.load import load_builtin
 
@@ -84,6 +88,40 @@ class WitnessLab:
         assert primary is not None
         return primary
 
+    async def look_at_the_cluster(self) -> None:
+        """``bascule doctor --cluster`` finds it fit, and everything is where it is looked for."""
+        host = self._hosts[0]
+        config = self._folder / "config" / f"{UNIT}-{host}.toml"
+        code, said = await self._run(
+            host, "doctor", "-m", "chaos", "doctor", "--cluster", str(config), "--json"
+        )
+        assert code == 0, said
+        found = json.loads(said)
+        assert found["fit"]
+        seen = {one["about"] for one in found["remarks"] if one["grade"] == "good"}
+        assert seen >= {"config", "sync", "witnesses", *self.cluster.rest}, said
+
+    async def try_the_gates(self) -> None:
+        """Each reaches everything; and stays shut for who does not hold the leader key."""
+        primary = await self.primary()
+        for host in self.cluster.rest:
+            yml = (self._folder / "config" / f"patroni-{host}.yml").read_text()
+            python, *words = shlex.split(yaml.safe_load(yml)["postgresql"]["pre_promote"])
+            assert python == self.lab.python
+            code, said = await self._run(host, "gate-check", *words, "--check")
+            assert code == 0, said
+            assert "2 of db-orsay, db-paris, db-saint-cloud must have let go" in said
+            if host != primary:
+                code, said = await self._run(host, "gate", *words)
+                assert code == 1, said
+                assert f"the leader key is held by {primary}" in said
+
+    async def _run(self, host: str, name: str, *words: str) -> tuple[int, str]:
+        """The exit code of a program on a host, and what it said."""
+        await self.lab.start_unit(host, Process(name=name, argv=(self.lab.python, *words)))
+        code = await self.lab.wait_unit(host, name)
+        return code, (self._folder / "logs" / f"{host}.{name}.log").read_text()
+
     async def freeze_a_witness(self) -> None:
         """It slept: what it missed is nobody's silence, and nobody acts."""
         before, host = await self.primary(), self._hosts[0]
@@ -131,6 +169,9 @@ class WitnessLab:
         await until(is_replaced, "another holds the key", timeout_s=REPLACED_S_MAX)
         print(f"replaced {time.monotonic() - struck_s:.2f} s after the fault")
         assert "outcome=done" in self.said()
+        winner = await self.leader()
+        log = self._folder / "logs" / f"{winner}.patroni.log"
+        await until(lambda: "event=gate outcome=open" in log.read_text(), "the gate has opened")
         await self._power_on(before)
         await self.primary()
 
@@ -172,6 +213,8 @@ async def tell(folder: Path) -> None:
             await witnesses.lose_the_host_in_a_dry_run()
             await witnesses.stop()
             await witnesses.start()
+            await witnesses.look_at_the_cluster()
+            await witnesses.try_the_gates()
             await witnesses.freeze_a_witness()
             await witnesses.lose_the_host_in_maintenance()
             await witnesses.lose_the_host()

@@ -26,7 +26,10 @@ LetGo = Callable[[int, Iterable[int], SyncRule], bool]
 
 class Node(NamedTuple):
     """One member. ``judged``: its last look said that it may win. ``won``: it took this lease and
-    is not promoted yet. ``names``, ``need``: a primary's ``ANY need (names)``."""
+    is not promoted yet; ``rule``: the sync key as it was then, ``sealed``: it wrote that again.
+    ``names``, ``need``: a primary's ``ANY need (names)``. ``draft``: a sync key that it is about to
+    write over the revision it has read, and ``wide``: one that it has written, by which it has not
+    set its names yet."""
 
     wal: tuple[int, ...] = ()
     upstream: int | None = None
@@ -35,6 +38,10 @@ class Node(NamedTuple):
     won: int | None = None
     names: frozenset[int] = frozenset()
     need: int = 0
+    rule: SyncRule | None = None
+    sealed: bool = False
+    draft: tuple[SyncRule, int] | None = None
+    wide: SyncRule | None = None
 
 
 class Lease(NamedTuple):
@@ -86,6 +93,10 @@ class World:
     or when nobody was put in its place. ``expiry``: a lease may end at any time and for no reason,
     only not between the taking of the key and the promotion (Patroni's ttl is longer than that).
 
+    ``drafts``: a primary that takes a standby into the sync key may sleep between reading and
+    writing it, and before it sets its names. ``seals``: a winner that waits writes the sync key
+    again first, as it is, if nobody has changed it since the taking of the lease.
+
     ``decide``, ``compares``, ``let_go``: what a witness decides, whether its transaction compares
     revisions, and what a winner waits for; mutants set them. ``looks_for``: what counts as wrong,
     by its first word.
@@ -103,6 +114,8 @@ class World:
     waits: bool = False
     late: bool = False
     expiry: bool = False
+    drafts: bool = False
+    seals: bool = False
     compares: bool = True
     decide: Decide = field(default=decide)
     let_go: LetGo = field(default=has_let_go)
@@ -183,27 +196,40 @@ class World:
         """One loop of a replica's Patroni, in the halves between which it may sleep."""
         node, lease = state.nodes[me], state.lease
         if node.won is not None:
-            if not self.waits or self.let_go(me, _attached(state, me), state.sync):
-                yield f"{me} is promoted", self._promoted(state, me, node.won)
+            yield from self._gate(state, me)
             if lease is not None and lease.holder == me:
                 if self.waits:
-                    after = _with(state, me, node._replace(won=None))
+                    after = _with(state, me, node._replace(won=None, rule=None, sealed=False))
                     yield f"{me} gives the key back", after._replace(lease=None)
                 return
         if lease is None:
             if node.judged and node.won is None and state.leases < self.leases:
                 taken = Lease(me, state.leases + 1)
-                after = _with(state, me, node._replace(judged=False, won=taken.revision))
+                rule = state.sync if self.drafts else None
+                won = node._replace(judged=False, won=taken.revision, rule=rule, sealed=False)
+                after = _with(state, me, won)
                 yield f"{me} takes the key", after._replace(lease=taken, leases=taken.revision)
             if not node.judged and node.won is None and self._may_win(state, me):
                 yield f"{me} may win", _with(state, me, node._replace(judged=True))
             if node.upstream is not None or node.won is not None:
-                after = _with(state, me, node._replace(upstream=None, won=None))
-                yield f"{me} follows nobody", after
+                lone = node._replace(upstream=None, won=None, rule=None, sealed=False)
+                yield f"{me} follows nobody", _with(state, me, lone)
         elif lease.holder != me:
             after = _with(state, me, _following(state, node, lease))
             if after != state:
                 yield f"{me} follows {lease.holder}", after
+
+    def _gate(self, state: State, me: int) -> Iterator[Step]:
+        """What a winner may do next on its way to the promotion."""
+        node = state.nodes[me]
+        assert node.won is not None, "it has the key"
+        if self.seals and not node.sealed:
+            if node.rule == state.sync:
+                after = _with(state, me, node._replace(sealed=True))
+                after = after._replace(sync_revision=state.sync_revision + 1)
+                yield f"{me} seals the sync key", after
+        elif not self.waits or self.let_go(me, _attached(state, me), state.sync):
+            yield f"{me} is promoted", self._promoted(state, me, node.won)
 
     def _may_win(self, state: State, me: int) -> bool:
         """Whether the answers of some of the others, the rest being lost, let it win."""
@@ -221,16 +247,22 @@ class World:
 
     def _promoted(self, state: State, me: int, reign: int) -> State:
         """It is a primary now, and must have every write that an earlier one acknowledged."""
-        names, need = names_of_winner(me, state.sync)
+        names, need = names_of_winner(me, state.nodes[me].rule or state.sync)
         node = Node(wal=state.nodes[me].wal, reign=reign, names=names, need=need)
         return _checked_winner(_with(state, me, node), me)
 
     def _primary_looks(self, state: State, me: int) -> Iterator[Step]:
         """One loop of a primary's Patroni: it leads, takes the free key again, or steps down."""
         node, lease = state.nodes[me], state.lease
+        if node.draft is not None or node.wide is not None:  # it is one thread
+            yield from self._writes_draft(state, me)
+            return
         if lease is not None and lease.holder == me:
             after = self._synced(state, me)
-            if after != state:
+            if self.drafts and after.sync.members > state.sync.members:
+                draft = node._replace(draft=(after.sync, state.sync_revision))
+                yield f"{me} drafts a sync key", _with(state, me, draft)
+            elif after != state:
                 yield f"{me} writes the sync key", after
             return
         newest = max(one.reign or 0 for one in state.nodes)
@@ -242,6 +274,21 @@ class World:
                 yield f"{me} takes the key again", _checked_winner(after, me)
             return
         yield f"{me} steps down", _with(state, me, Node(wal=node.wal))
+
+    def _writes_draft(self, state: State, me: int) -> Iterator[Step]:
+        """A standby comes into the sync key first, and then into the names (``quorum.py``)."""
+        node = state.nodes[me]
+        if node.draft is not None:
+            rule, revision = node.draft
+            after = _with(state, me, node._replace(draft=None))
+            if revision == state.sync_revision:
+                after = _with(state, me, node._replace(draft=None, wide=rule))
+                after = after._replace(sync=rule, sync_revision=revision + 1)
+            yield f"{me} writes what it drafted", after
+        elif node.wide is not None:
+            need = len(node.wide.standbys) - node.wide.quorum
+            wide = node._replace(names=node.wide.standbys, need=need, wide=None)
+            yield f"{me} waits for {sorted(node.wide.standbys)}", _with(state, me, wide)
 
     def _synced(self, state: State, me: int) -> State:
         """The leader names those that stream from it, once they have all that was acknowledged.

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from replication.witness import gate
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -62,10 +64,5 @@ def names_of_winner(me: int, sync: SyncRule) -> tuple[frozenset[int], int]:
 
 
 def has_let_go(me: int, attached: Iterable[int], sync: SyncRule) -> bool:
-    """Whether nobody but the winner and its replicas can gather enough acknowledgements.
-
-    A write is acknowledged by ``len(standbys) - quorum`` standbys or more. So many are not left
-    once ``quorum + 1`` of those in the sync key are the winner or stream from it: each of them has
-    let go of whom it followed before. ``attached``: only those that are not ahead of the winner.
-    """
-    return len(sync.members & {me, *attached}) >= sync.quorum + 1
+    """As the gate itself judges. ``attached``: those that are not ahead of the winner."""
+    return gate.has_let_go(me, attached, sync.members, sync.quorum)

@@ -17,6 +17,7 @@ from support.postgres.local_etcd import LocalEtcd, local_etcd, of_the_machine, o
 from replication.config.settings import Dcs
 from replication.witness.dcs import WitnessDcs
 from replication.witness.etcd import EtcdUnanswered
+from replication.witness.gate import RealOutside, options_of
 from replication.witness.keys import Reading
 from replication.witness.model import EndLease, Suspect, WitnessSettings
 
@@ -210,3 +211,35 @@ async def test_a_dead_member_of_etcd_costs_a_moment(etcd: LocalEtcd) -> None:
     with anyio.fail_after(0.4):
         assert (await paris.read()).view.leader is not None
     await paris.aclose()
+
+
+async def test_a_sign_of_life_that_somebody_deleted_is_there_again(etcd: LocalEtcd) -> None:
+    async with witness(etcd, "paris") as paris:
+        await paris.take_back([paris.names.alive("paris")])
+        assert (await paris.read()).alive == frozenset()
+        await paris.stay_alive(is_told=False)
+        assert (await paris.read()).alive == {"paris"}
+
+
+def outside(etcd: LocalEtcd) -> RealOutside:
+    words = ["--name", "db-orsay", "--scope", "eds", "--etcd", "http://127.0.0.1:1"]
+    return RealOutside(options_of([*words, "--etcd", etcd.endpoint]))
+
+
+@pytest.mark.parametrize("etcd", [of_the_machine, of_the_wheel], indirect=True)
+async def test_a_sealed_sync_key_is_written_by_nobody_who_read_it_before(etcd: LocalEtcd) -> None:
+    """The gate's seal, and what Patroni's ``set_sync_state_value`` does afterwards: a put that
+    compares the revision. The first etcd that the gate is told of is dead."""
+    gate = outside(etcd)
+    before = gate.read()
+    assert before.sync is not None
+    assert before.sync.members == {"db-paris", "db-orsay", "db-saint-cloud"}
+    assert gate.seal(before)
+    sealed = gate.read()
+    assert sealed.sync is not None
+    assert (sealed.leader, sealed.sync.text) == ("db-paris", before.sync.text)
+    assert sealed.sync.revision > before.sync.revision
+    # The old primary wakes, and so does a gate of an earlier lease.
+    assert not gate.seal(before)
+    assert gate.seal(sealed)
+    assert not gate.seal(sealed._replace(lease=sealed.lease - 1))

@@ -361,3 +361,12 @@ class TestAdvice:
 
     def test_three_sites_have_none(self) -> None:
         assert advice(THREE) == []
+
+
+def test_witnesses_stay_where_a_scenario_takes_quorum_from_them() -> None:
+    """They act on nothing then (``not-strict``)."""
+    witnessed = load_builtin("three-sites").with_settings(witness=True)
+    taken = witnessed.with_settings(durability="async")
+    assert (taken.cluster.witness, taken.cluster.durability) == (True, "async")
+    with pytest.raises(TopologyError, match="strict quorum mode"):
+        load_builtin("three-sites").with_settings(durability="async", witness=True)

@@ -149,6 +149,16 @@ def test_etcds_timing_follows_the_round_trip_where_its_defaults_do_not_suffice(
     assert retry_timeout_s_min(found) == retry_timeout_s
 
 
+@pytest.mark.parametrize(
+    ("rtt_ms", "heartbeat_ms", "election_ms"), [(0, 50, 500), (22, 50, 500), (70, 70, 700)]
+)
+def test_with_witnesses_etcd_elects_sooner_as_far_as_the_round_trip_allows(
+    rtt_ms: float, heartbeat_ms: int, election_ms: int
+) -> None:
+    found = etcd_timing(rtt_ms, has_witnesses=True)
+    assert found == EtcdTiming(heartbeat_ms=heartbeat_ms, election_ms=election_ms)
+
+
 def test_the_longest_round_trip_is_that_between_sites_with_the_role() -> None:
     cloud = load_builtin("on-premise-and-cloud")
     assert cloud.rtt_ms_max("etcd") == cloud.rtt_ms_max("postgres") == 22.0

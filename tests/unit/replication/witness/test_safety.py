@@ -115,6 +115,32 @@ def test_a_winner_that_counts_one_too_few_loses_a_write() -> None:
     assert is_lost(search(world))
 
 
+@pytest.mark.parametrize("seals", [False, True], ids=["unsealed", "sealed"])
+def test_only_a_sealed_rule_holds_for_a_primary_that_slept_while_it_took_a_standby_in(
+    seals: bool,
+) -> None:
+    """Without the seal it is acknowledged by a standby that the winner's rule does not count."""
+    world = World(
+        waits=True,
+        late=True,
+        expiry=True,
+        outside=1,
+        drafts=True,
+        seals=seals,
+        silences=0,
+        acts=0,
+        writes=1,
+        leases=2,
+    )
+    searched = search(world)
+    if seals:
+        assert searched.wrong is None, str(searched)
+        assert searched.states > 1000
+    else:
+        assert is_lost(searched)
+        assert "0 writes what it drafted" in searched.way, str(searched)
+
+
 def test_nothing_ends_a_lease_of_a_cluster_in_another_mode() -> None:
     searched = search(World(mode="off", writes=1))
     assert searched.wrong is None

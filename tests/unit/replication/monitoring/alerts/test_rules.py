@@ -18,6 +18,7 @@ from replication.monitoring.alerts.rule import duration, number
 from replication.monitoring.alerts.rules_file import RULES_FILE
 from replication.monitoring.exporter.metrics import EXPORTER_METRICS
 from replication.observability.metric_names import STORAGE_METRICS
+from replication.witness.metrics import WITNESS_METRICS
 
 ROOT = Path(__file__).parents[5]
 RUNBOOKS = ROOT / "docs" / "operate" / "runbooks"
@@ -114,7 +115,10 @@ def test_runbook_and_index_say_what_the_rule_says(rule: AlertRule) -> None:
 @pytest.mark.parametrize("page", LINKING, ids=lambda path: path.name)
 def test_metrics_and_alerts_that_pages_name_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    metrics = {metric.name for metric in (*EXPORTER_METRICS, *STORAGE_METRICS, *DRILL_METRICS)}
+    metrics = {
+        metric.name
+        for metric in (*EXPORTER_METRICS, *STORAGE_METRICS, *DRILL_METRICS, *WITNESS_METRICS)
+    }
     assert set(re.findall(r"\bbascule_(?!exporter\b)[a-z_]+\b", text)) <= metrics
     alerts = {rule.name for rule in ALERTS}
     assert set(re.findall(r"\bBascule[A-Z]\w+", text)) - {"BasculeReplica"} <= alerts

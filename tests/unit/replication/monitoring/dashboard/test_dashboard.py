@@ -22,9 +22,11 @@ from replication.monitoring.dashboard.file import (
 )
 from replication.monitoring.exporter.metrics import EXPORTER_METRICS
 from replication.observability.metric_names import STORAGE_METRICS, Metric
+from replication.witness.metrics import WITNESS_METRICS
 
 METRICS: dict[str, Metric] = {
-    metric.name: metric for metric in (*EXPORTER_METRICS, *STORAGE_METRICS, *DRILL_METRICS)
+    metric.name: metric
+    for metric in (*EXPORTER_METRICS, *STORAGE_METRICS, *DRILL_METRICS, *WITNESS_METRICS)
 }
 
 
