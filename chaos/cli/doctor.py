@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from cluster.binaries import find_binaries
-from cluster.substrates.lab.disk.prerequisites import missing
+from cluster.substrates.lab import clocks
+from cluster.substrates.lab.disk import prerequisites as disks
 from cluster.substrates.lab.prerequisites import check_prerequisites
 
 
@@ -25,7 +26,7 @@ def doctor(*, pg_bindir: Path | None) -> None:
     binaries = find_binaries(pg_bindir)
     print(f"PostgreSQL   {binaries.postgres.version} in {binaries.pg_bindir}")
     print(f"etcd         {binaries.etcd.version} at {binaries.etcd.path}")
-    lack = missing()
-    print(f"disk faults  {'possible' if lack is None else lack}")
+    for faults, lack in (("disk", disks.missing()), ("clock", clocks.missing())):
+        print(f"{f'{faults} faults':<12} {'possible' if lack is None else lack}")
     for warning in binaries.warnings:
         print(f"warning      {warning}")

@@ -7,6 +7,8 @@ from typing import Any
 
 from chaos.faults.backend import BACKEND_KILL
 from chaos.faults.base import FaultKind
+from chaos.faults.clock_drift import CLOCK_DRIFT
+from chaos.faults.clock_step import CLOCK_STEP
 from chaos.faults.config_change import CONFIG_CHANGE
 from chaos.faults.config_wrong import CONFIG_WRONG
 from chaos.faults.crash_loop import PROCESS_CRASH_LOOP
@@ -87,6 +89,8 @@ _KINDS: tuple[FaultKind[Any], ...] = (
     DISK_ERRORS,
     DISK_LIES,
     TORN_PAGE,
+    CLOCK_STEP,
+    CLOCK_DRIFT,
 )
 
 FAULTS: Mapping[str, FaultKind[Any]] = {kind.key: kind for kind in _KINDS}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import anyio
@@ -123,6 +124,13 @@ class PatroniRest:
         """``GET /patroni``; None when there is no answer in time."""
         body = await self._get("/patroni", timeout_s)
         return None if body is None else self._parse(MemberAnswer, body)
+
+    async def clock_s(self) -> float | None:
+        """Its wall clock, in whole seconds since the epoch, as it dates its answers (RFC 9110,
+        6.6.1); None when there is no answer in time."""
+        answer = await self._request("GET", "/liveness", None, timeout_s=ANSWER_TIMEOUT_S)
+        date = None if answer is None else dict(answer.headers).get(b"Date")
+        return None if date is None else parsedate_to_datetime(date.decode("ascii")).timestamp()
 
     async def cluster(self) -> ClusterAnswer | None:
         """``GET /cluster``."""

@@ -9,6 +9,7 @@ from cluster.errors import TopologyError
 from cluster.toml.builtin import Catalogue, TomlText
 from cluster.toml.reader import TomlDocument, TomlTable, quote, read_text
 from cluster.topology.model import (
+    ClockKind,
     ClusterSettings,
     DiskKind,
     Host,
@@ -47,6 +48,7 @@ DEFAULT = "three-sites"
 
 ROLES: tuple[HostRole, ...] = get_args(HostRole)
 DISKS: tuple[DiskKind, ...] = get_args(DiskKind)
+CLOCKS: tuple[ClockKind, ...] = get_args(ClockKind)
 DURABILITIES: tuple[SyncMode, ...] = get_args(SyncMode)
 CHOICES: tuple[StandbyChoice, ...] = get_args(StandbyChoice)
 
@@ -136,7 +138,8 @@ def to_toml(topology: Topology) -> str:
         for host in site.hosts:
             roles = ", ".join(quote(role) for role in host.roles)
             lines += ["[[site.host]]", f"name = {quote(host.name)}", f"roles = [{roles}]"]
-            lines += [f"disk = {quote(host.disk)}", *_lines_of_tags(host.tags)]
+            lines += [f"disk = {quote(host.disk)}", f"clock = {quote(host.clock)}"]
+            lines += _lines_of_tags(host.tags)
     return "\n".join(lines) + "\n"
 
 
@@ -228,6 +231,7 @@ def _read_site(table: TomlTable) -> Site:
                 name=host.name("name"),
                 roles=host.choices("roles", ROLES),
                 disk=host.choice("disk", DISKS, "plain"),
+                clock=host.choice("clock", CLOCKS, "machine"),
                 tags=_read_tags(host.table("tags")) if host.has("tags") else NO_TAGS,
             )
             for host in table.tables("host")
