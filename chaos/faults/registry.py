@@ -25,6 +25,7 @@ from chaos.faults.disk_slow import DISK_SLOW
 from chaos.faults.failover_by_hand import FAILOVER_BY_HAND
 from chaos.faults.freeze import HOST_FREEZE
 from chaos.faults.host import HOST_POWER_CUT
+from chaos.faults.host_absent import HOST_ABSENT
 from chaos.faults.link import LINK_CUT
 from chaos.faults.link_flap import LINK_FLAP
 from chaos.faults.link_loss import LINK_LOSS
@@ -52,6 +53,7 @@ _KINDS: tuple[FaultKind[Any], ...] = (
     HOST_POWER_CUT,
     HOST_FREEZE,
     HOST_WIPED,
+    HOST_ABSENT,
     PROCESS_KILL,
     PROCESS_STOP,
     PROCESS_CRASH_LOOP,
