@@ -129,8 +129,9 @@ class PatroniRest:
         """Its wall clock, in whole seconds since the epoch, as it dates its answers (RFC 9110,
         6.6.1); None when there is no answer in time."""
         answer = await self._request("GET", "/liveness", None, timeout_s=ANSWER_TIMEOUT_S)
-        date = None if answer is None else dict(answer.headers).get(b"Date")
-        return None if date is None else parsedate_to_datetime(date.decode("ascii")).timestamp()
+        headers = {} if answer is None else {k.lower(): v for k, v in answer.headers}
+        date = headers.get(b"date", b"").decode("ascii")
+        return parsedate_to_datetime(date).timestamp() if date else None
 
     async def cluster(self) -> ClusterAnswer | None:
         """``GET /cluster``."""
