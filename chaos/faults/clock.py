@@ -9,13 +9,12 @@ from pkgutil import resolve_name
 import anyio
 
 from chaos.faults.base import FaultParams, Stage
-from chaos.faults.programs import NO_POWER, nothing_there
+from chaos.faults.programs import NO_POWER
 from chaos.faults.targets import Victim
 from chaos.wording import joined, plural, possessive
 from cluster.errors import ClusterError
 from cluster.raised import RaisedCluster
 from cluster.substrates.base import ClockSettable, ClockShift, Killable
-from cluster.topology.model import Topology
 
 ServerClock = Callable[[RaisedCluster, str], Awaitable[float | None]]
 
@@ -55,15 +54,6 @@ def restoring(
         return f"set by {back_s:+.1f} s: {await _proof(stage, victim.name)}"
 
     return restore
-
-
-def has_no_postgres(key: str) -> Callable[[FaultParams, Topology, Sequence[str]], str | None]:
-    """The ``impossible`` of a fault of the clock: it is that of Patroni and PostgreSQL."""
-
-    def impossible(params: FaultParams, topology: Topology, hosts: Sequence[str]) -> str | None:
-        return nothing_there(key, "postgres", topology, hosts)
-
-    return impossible
 
 
 def clocks_of(hosts: Sequence[str]) -> str:

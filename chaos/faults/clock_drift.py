@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chaos.faults.base import FaultKind, FaultParams, FaultWords, Stage
-from chaos.faults.clock import CLOCK_NEEDS, clocks_of, has_no_postgres, restoring, shift_clock
+from chaos.faults.clock import CLOCK_NEEDS, clocks_of, restoring, shift_clock
+from chaos.faults.roles import only_with
 from chaos.faults.targets import HOSTS, Victim
 from cluster.substrates.base import ClockShift
 from cluster.toml.reader import TomlTable
@@ -65,5 +66,5 @@ CLOCK_DRIFT = FaultKind(
     strike=drift,
     undo=restoring(shift_of),
     draw=lambda random: ClockDriftParams(percent=round(random.uniform(*DRAWN_PERCENT), 1)),
-    impossible=has_no_postgres(KEY),
+    impossible=only_with("postgres", KEY),
 )

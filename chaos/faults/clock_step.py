@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from random import Random
 
 from chaos.faults.base import FaultKind, FaultParams, FaultWords, Stage
-from chaos.faults.clock import CLOCK_NEEDS, clocks_of, has_no_postgres, restoring, shift_clock
+from chaos.faults.clock import CLOCK_NEEDS, clocks_of, restoring, shift_clock
+from chaos.faults.roles import only_with
 from chaos.faults.targets import HOSTS, Victim
 from cluster.substrates.base import ClockShift
 from cluster.toml.reader import TomlTable
@@ -74,7 +75,7 @@ CLOCK_STEP = FaultKind(
     strike=step,
     undo=restoring(shift_of),
     draw=lambda random: ClockStepParams(step_s=_drawn(random)),
-    impossible=has_no_postgres(KEY),
+    impossible=only_with("postgres", KEY),
 )
 
 
