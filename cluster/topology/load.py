@@ -25,6 +25,7 @@ from cluster.topology.settings import (
     MAXIMUM_LAG_ON_SYNCNODE_BYTES,
     MEMBER_SLOTS_TTL_S,
     PRIMARY_START_TIMEOUT_S,
+    SYNCHRONOUS_MODE_STRICT,
     SYNCHRONOUS_NODE_COUNT,
     USE_PG_REWIND,
     USE_SLOTS,
@@ -121,6 +122,7 @@ def to_toml(topology: Topology) -> str:
         f"synchronous_mode = {quote(settings.synchronous_mode)}",
         f"failsafe_mode = {_shown(settings.failsafe_mode)}",
         f"maximum_lag_on_syncnode_bytes = {settings.maximum_lag_on_syncnode_bytes}",
+        f"synchronous_mode_strict = {_shown(settings.synchronous_mode_strict)}",
         f"use_pg_rewind = {_shown(settings.use_pg_rewind)}",
         f"use_slots = {_shown(settings.use_slots)}",
         f"member_slots_ttl_s = {settings.member_slots_ttl_s}",
@@ -187,6 +189,7 @@ def _read_settings(table: TomlTable) -> ClusterSettings:
         maximum_lag_on_syncnode_bytes=table.integer(
             "maximum_lag_on_syncnode_bytes", MAXIMUM_LAG_ON_SYNCNODE_BYTES
         ),
+        synchronous_mode_strict=table.flag("synchronous_mode_strict", SYNCHRONOUS_MODE_STRICT),
         use_pg_rewind=table.flag("use_pg_rewind", USE_PG_REWIND),
         use_slots=table.flag("use_slots", USE_SLOTS),
         member_slots_ttl_s=table.integer("member_slots_ttl_s", MEMBER_SLOTS_TTL_S),

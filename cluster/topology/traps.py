@@ -35,6 +35,7 @@ def traps(topology: Topology) -> tuple[Trap, ...]:
         *_postgres(topology, shape),
         *_copies(topology, shape),
         *_durability(topology, shape),
+        *_not_strict(topology, shape),
         *_named(topology, shape),
         *replica_traps(topology, shape),
         *_timing(topology),
@@ -137,6 +138,21 @@ def _durability(topology: Topology, shape: Shape) -> Iterator[Trap]:
         remedy="set maximum_lag_on_failover_bytes to what you can bear to lose",
         source=SETTINGS,
         is_note=True,
+    )
+
+
+def _not_strict(topology: Topology, shape: Shape) -> Iterator[Trap]:
+    """Quorum commit that ends when it is needed most."""
+    if not shape.waits_for_standby or topology.cluster.synchronous_mode_strict:
+        return
+    yield Trap(
+        key="not-strict",
+        words="synchronous_mode_strict is off: once no replica streams from the primary, Patroni "
+        "switches synchronous replication off, and what is acknowledged from then on is on the "
+        "primary alone",
+        remedy="synchronous_mode_strict = true acknowledges nothing then; an application that uses "
+        "the storage layer with durability quorum is told so in either case",
+        source=f"{REPLICATION}; patroni issue 397",
     )
 
 

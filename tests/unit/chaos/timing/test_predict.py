@@ -222,6 +222,7 @@ BUILTIN: dict[str, Want | None] = {
     "site-cut": "none-until-healed",  # of the site that is cut off
     "host-wiped": "returns",
     "host-absent": "goes-on",
+    "sync-not-strict": "none-until-healed",
     "slow-wan": "goes-on",
     "slow-disk": "goes-on",
     "power-loss-unsynced": "none-until-healed",

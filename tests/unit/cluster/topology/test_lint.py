@@ -124,6 +124,18 @@ def test_named_standbys_may_be_those_that_are_lost() -> None:
     assert "the primary and 2 standbys that Patroni names, and never all in one site" in two.copies
 
 
+def test_quorum_that_is_not_strict_is_a_trap_and_the_copies_say_so() -> None:
+    found = lint(changed(THREE, synchronous_mode_strict=False))
+    assert [one.key for one in found.traps if not one.is_note] == ["not-strict"]
+    assert not found.is_good
+    assert found.copies == (
+        "copies: an acknowledged commit is on 2 hosts at least while a replica is there, and else "
+        "on the primary alone, and never all in one site"
+    )
+    hasty = traps(changed(THREE, synchronous_mode_strict=False, durability="async"))
+    assert "not-strict" not in {one.key for one in hasty}
+
+
 def test_a_named_standby_is_a_note_where_another_could_be_named() -> None:
     found = TOPOLOGIES["two-sites-named-standby"]
     [note] = [one for one in traps(found) if one.key == "named-standby"]
