@@ -19,14 +19,17 @@ from chaos.faults.programs import nothing_there
 from chaos.faults.targets import Victim
 from chaos.wording import joined, possessive
 from cluster.errors import ClusterError
+from cluster.patroni.rest import PatroniRest
 from cluster.raised import POLL_S, RaisedCluster
 from cluster.substrates.base import Killable
 from cluster.topology.model import Topology
-from cluster.whole import STREAMING
+from cluster.whole import RUNNING_STATES, STREAMING
 
 KEY = "host-absent"
-CATCH_UP_S = 10.0
-"""A replica that finds its WAL streams within seconds of its start."""
+START_TIMEOUT_S = 30.0
+"""Boot, Patroni, PostgreSQL: some seconds."""
+CATCH_UP_S = 5.0
+"""A replica that runs and finds its WAL streams in a moment; its receiver tries every second."""
 
 LetGo = Callable[[RaisedCluster, str, str], Awaitable[str]]
 
@@ -53,14 +56,23 @@ async def come_back(stage: Stage, victim: Victim, params: FaultParams) -> str:
         done = "the host had its power back already"
     else:
         done = await give_power_back(stage, victim, params)
-    rest = stage.cluster.rest[victim.name]
-    with anyio.move_on_after(CATCH_UP_S):
-        while True:
+    if await _streams(stage.cluster.rest[victim.name]):
+        return f"{done}; it found its WAL, and streams"
+    return f"{done}; it cannot stream: {await reinitialize(stage, victim, params)}"
+
+
+async def _streams(rest: PatroniRest) -> bool:
+    """Whether a replica streams, once it has run for a while."""
+    runs_since_s: float | None = None
+    with anyio.move_on_after(START_TIMEOUT_S):
+        while runs_since_s is None or anyio.current_time() < runs_since_s + CATCH_UP_S:
             member = await rest.member()
             if member is not None and member.replication_state == STREAMING:
-                return f"{done}; it found its WAL, and streams"
+                return True
+            if member is not None and member.state in RUNNING_STATES and runs_since_s is None:
+                runs_since_s = anyio.current_time()
             await anyio.sleep(POLL_S)
-    return f"{done}; it cannot stream: {await reinitialize(stage, victim, params)}"
+    return False
 
 
 def impossible(params: FaultParams, topology: Topology, hosts: Sequence[str]) -> str | None:

@@ -128,7 +128,7 @@ class PatroniRest:
     async def clock_s(self) -> float | None:
         """Its wall clock, in whole seconds since the epoch, as it dates its answers (RFC 9110,
         6.6.1); None when there is no answer in time."""
-        answer = await self._request("GET", "/liveness", None, timeout_s=ANSWER_TIMEOUT_S)
+        answer = await self._request("GET", "/patroni", None, timeout_s=ANSWER_TIMEOUT_S)
         headers = {} if answer is None else {k.lower(): v for k, v in answer.headers}
         date = headers.get(b"date", b"").decode("ascii")
         return parsedate_to_datetime(date).timestamp() if date else None

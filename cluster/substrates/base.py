@@ -474,6 +474,14 @@ def missing_abilities(substrate: object, needed: Sequence[str]) -> list[str]:
     return [name for name in needed if not isinstance(substrate, ABILITIES[name])]
 
 
+def inability(substrate: object, missing: Sequence[str]) -> str:
+    """What a substrate cannot do, with its reasons where it gives some (``unable``)."""
+    reasons: Mapping[str, str] = getattr(substrate, "unable", {})
+    why = [f"{name}: {reasons[name]}" for name in missing if name in reasons]
+    words = f"this substrate cannot {', '.join(missing)}"
+    return f"{words} ({'; '.join(why)})" if why else words
+
+
 def name_of_ability(ability: type) -> str:
     """The key of an ability in ``ABILITIES``."""
     return next(name for name, known in ABILITIES.items() if known is ability)
