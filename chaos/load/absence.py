@@ -68,7 +68,7 @@ async def let_go(cluster: RaisedCluster, primary: str, absent: str) -> str:
                     if gone:
                         break
                     await anyio.sleep(POLL_S)
-    except (psycopg.Error, StorageError, TimeoutError) as error:
+    except (psycopg.Error, StorageError, TimeoutError, ExceptionGroup) as error:
         words = f"{primary} still has the WAL that {absent} lacks: {error or 'no end in time'}"
         raise ClusterError(words, node=primary) from error
     return f"its slot was dropped on {primary}, whose WAL begins with segment {oldest} now"

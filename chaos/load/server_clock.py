@@ -14,6 +14,6 @@ async def server_clock_s(cluster: RaisedCluster, node: str) -> float | None:
     try:
         async with superuser_session(cluster, node, application="bascule-fault") as session:
             [[now_s]] = await session.fetch("SELECT extract(epoch FROM clock_timestamp())::float8")
-    except (psycopg.Error, StorageError, OSError):
+    except (psycopg.Error, StorageError, OSError, ExceptionGroup):
         return None
     return float(str(now_s))
