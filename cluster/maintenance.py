@@ -6,7 +6,6 @@ cannot within its time.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -171,15 +170,19 @@ def with_parameter(name: str, value: object) -> dict[str, object]:
 
 
 async def _wait_looked(cluster: RaisedCluster) -> tuple[str, ...]:
-    """Wait until every member that answers has read the DCS ``LOOKS`` times from now on."""
-    loop_wait_s = cluster.substrate.topology.cluster.loop_wait_s
-    answering = [node for node, member in (await cluster.members()).items() if member is not None]
-    for _ in range(LOOKS):
-        since_s = math.floor(time.time()) + 1
+    """Wait until every member that answers has read the DCS ``LOOKS`` times from now on.
 
-        async def have_looked(since_s: int = since_s) -> bool:
+    Each look changes what a member says of its last one: a time by a clock that may be wrong, so
+    that only the change counts.
+    """
+    loop_wait_s = cluster.substrate.topology.cluster.loop_wait_s
+    seen = looks_of(await cluster.members())
+    answering = tuple(seen)
+    for _ in range(LOOKS):
+
+        async def have_looked(before: Mapping[str, int] = seen) -> bool:
             found = await cluster.members()
-            late = [node for node in answering if not _looked_since(found[node], since_s)]
+            late = [node for node in answering if not _has_looked(found[node], before[node])]
             for node in late:
                 # Changed or not, it makes the member look at once (``cluster.boot``).
                 await cluster.rest[node].patch_configuration({"loop_wait": loop_wait_s})
@@ -191,12 +194,18 @@ async def _wait_looked(cluster: RaisedCluster) -> tuple[str, ...]:
             timeout_s=loop_wait_s + LOOK_SLACK_S,
             poll_s=NUDGE_S,
         )
-    return tuple(answering)
+        seen |= looks_of(await cluster.members())
+    return answering
 
 
-def _looked_since(member: MemberAnswer | None, since_s: int) -> bool:
-    """It has read the DCS since then; one that answers no more is not waited for."""
-    return member is None or member.dcs_last_seen >= since_s
+def looks_of(members: Mapping[str, MemberAnswer | None]) -> dict[str, int]:
+    """What each member that answers says of its last look at the DCS."""
+    return {node: one.dcs_last_seen for node, one in members.items() if one is not None}
+
+
+def _has_looked(member: MemberAnswer | None, before: int) -> bool:
+    """It has read the DCS since; one that answers no more is not waited for."""
+    return member is None or member.dcs_last_seen != before
 
 
 async def pending(cluster: RaisedCluster) -> tuple[str, ...]:

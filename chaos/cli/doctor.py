@@ -14,7 +14,8 @@ import click
 from chaos.errors import ChaosError
 from chaos.judge.exit_codes import COULD_NOT_RUN, FINDINGS, PASSED
 from cluster.binaries import find_binaries
-from cluster.substrates.lab.disk.prerequisites import missing
+from cluster.substrates.lab import clocks
+from cluster.substrates.lab.disk import prerequisites as disks
 from cluster.substrates.lab.prerequisites import check_prerequisites
 from replication.access.problems import ConfigError
 from replication.witness.config import SECTION, load_witness_config
@@ -55,8 +56,8 @@ def doctor(*, pg_bindir: Path | None, cluster: Path | None, section: str, as_jso
     binaries = find_binaries(pg_bindir)
     print(f"PostgreSQL   {binaries.postgres.version} in {binaries.pg_bindir}")
     print(f"etcd         {binaries.etcd.version} at {binaries.etcd.path}")
-    lack = missing()
-    print(f"disk faults  {'possible' if lack is None else lack}")
+    for faults, lack in (("disk", disks.missing()), ("clock", clocks.missing())):
+        print(f"{f'{faults} faults':<12} {'possible' if lack is None else lack}")
     for warning in binaries.warnings:
         print(f"warning      {warning}")
 

@@ -46,6 +46,7 @@ from cluster.substrates.base import (
     DiskBreakable,
     ProcessExit,
     Substrate,
+    inability,
     missing_abilities,
     name_of_ability,
 )
@@ -153,7 +154,7 @@ class Director:
         needs = [need for step in self._info.scenario.faults for need in FAULTS[step.fault].needs]
         missing = missing_abilities(sites, [name_of_ability(need) for need in needs])
         if missing:
-            raise AbilityError(f"this substrate cannot {', '.join(missing)}")
+            raise AbilityError(inability(sites, missing))
 
     async def _raise(self, substrate: Substrate, begin_s: float) -> RaisedCluster:
         """Raise the cluster; a process that dies meanwhile ends the attempt at once."""

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chaos.faults.base import FaultKind, FaultParams, FaultWords, Stage
+from chaos.faults.base import FaultKind, FaultParams, Stage
+from chaos.faults.configuration import (
+    WHOLE_TIMEOUT_S,
+    configuration_words,
+    configured,
+    put_back,
+)
 from chaos.faults.targets import Victim
 from chaos.wording import joined
 from cluster import maintenance
 from cluster.errors import PatroniError
-from cluster.patroni.config import server_parameters
 from cluster.toml.reader import TomlTable
-from cluster.topology.size import server_size
 
-KEY = "config-change"
 PARAMETER = "max_connections"
 MORE = 20
 MORE_MAX = 500
-WHOLE_TIMEOUT_S = 30.0
-"""For the cluster to be whole before the next restart: a replica streams again after seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +41,6 @@ def read(table: TomlTable) -> ConfigChangeParams:
         return ConfigChangeParams()
     more = table.number("more", minimum=1, maximum=MORE_MAX)
     return ConfigChangeParams(more=int(more))
-
-
-def configured(stage: Stage, parameter: str) -> object:
-    """What the topology gives for a parameter of PostgreSQL; None: nothing."""
-    size = server_size(stage.cluster.substrate.topology)
-    return server_parameters(size).get(parameter)
 
 
 async def change(stage: Stage, victim: Victim, params: ConfigChangeParams) -> str:
@@ -71,16 +66,6 @@ async def change_back(stage: Stage, victim: Victim, params: ConfigChangeParams) 
     return done
 
 
-async def put_back(stage: Stage, parameter: str) -> str:
-    """The value that the topology gives, and a restart wherever one is pending; in words."""
-    value = configured(stage, parameter)
-    await maintenance.change(stage.cluster, maintenance.with_parameter(parameter, value))
-    restarted = await maintenance.restart_pending(
-        stage.cluster, primary_first=True, timeout_s=WHOLE_TIMEOUT_S
-    )
-    return f"{parameter} = {value} again, restarted {', '.join(restarted) or 'nobody'}"
-
-
 async def _none_pending(stage: Stage) -> None:
     async def is_none() -> bool:
         return not await maintenance.pending(stage.cluster)
@@ -90,13 +75,9 @@ async def _none_pending(stage: Stage) -> None:
 
 
 CONFIG_CHANGE = FaultKind(
-    key=KEY,
-    words=FaultWords(
-        title="configuration changed",
-        healed="configuration as before",
-        noun=lambda _: "the change of the configuration",
-        clause=lambda _: "the configuration was changed",
-        broken=lambda _: "the configuration is changed",
+    key="config-change",
+    words=configuration_words(
+        "configuration changed", noun="the change of the configuration", state="changed"
     ),
     params=ConfigChangeParams,
     read=read,

@@ -11,15 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from chaos.faults.base import FaultKind, FaultParams, FaultWords, Stage
-from chaos.faults.config_change import put_back
+from chaos.faults.base import FaultKind, FaultParams, Stage
+from chaos.faults.configuration import configuration_words, put_back
 from chaos.faults.targets import Victim
 from chaos.wording import joined
 from cluster import maintenance
 from cluster.errors import PatroniError
 from cluster.toml.reader import TomlTable
 
-KEY = "config-wrong"
 Wrong = Literal["no-value", "no-start"]
 WRONGS: tuple[Wrong, ...] = get_args(Wrong)
 VALUES: dict[Wrong, tuple[str, str]] = {
@@ -88,14 +87,8 @@ async def change_back(stage: Stage, victim: Victim, params: ConfigWrongParams) -
 
 
 CONFIG_WRONG = FaultKind(
-    key=KEY,
-    words=FaultWords(
-        title="wrong configuration",
-        healed="configuration as before",
-        noun=lambda _: "the wrong configuration",
-        clause=lambda _: "the configuration was wrong",
-        broken=lambda _: "the configuration is wrong",
-    ),
+    key="config-wrong",
+    words=configuration_words("wrong configuration", noun="the wrong configuration", state="wrong"),
     params=ConfigWrongParams,
     read=read,
     takes=("cluster",),

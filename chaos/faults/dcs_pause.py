@@ -11,15 +11,13 @@ import signal
 import anyio
 import anyio.lowlevel
 
-from chaos.faults.base import NO_PARAMS, FaultKind, FaultParams, FaultWords, Stage
-from chaos.faults.dcs_stop import of_etcd
-from chaos.faults.roles import only_with
-from chaos.faults.targets import DCS_HOSTS, Victim
+from chaos.faults.base import FaultParams, Stage
+from chaos.faults.dcs import etcd_out, etcd_words
+from chaos.faults.targets import Victim
 from cluster.errors import ClusterError, HostError
 from cluster.etcd import member
 from cluster.substrates.base import ProcessKillable
 
-KEY = "dcs-pause"
 SILENCE_S = 0.3
 """A member that runs answers in milliseconds on its own loopback. Shorter than any pause."""
 STOP_TIMEOUT_S = 5.0
@@ -54,23 +52,16 @@ async def go_on(stage: Stage, victim: Victim, params: FaultParams) -> str:
     return f"SIGCONT {pid}: etcd answers again"
 
 
-DCS_PAUSE = FaultKind(
-    key=KEY,
-    words=FaultWords(
-        title="etcd paused",
-        healed="etcd goes on",
-        noun=lambda hosts: f"the pause of {of_etcd(hosts)}",
-        clause=lambda hosts: f"{of_etcd(hosts)} stood still",
-        broken=lambda host: f"etcd on {host} is paused",
+DCS_PAUSE = etcd_out(
+    "dcs-pause",
+    etcd_words(
+        "etcd paused",
+        "etcd goes on",
+        noun="the pause",
+        happened="stood still",
+        state="is paused",
     ),
-    params=FaultParams,
-    read=lambda table: NO_PARAMS,
-    takes=(*DCS_HOSTS, "host"),
     needs=(ProcessKillable,),
-    lasts=True,
-    effect=lambda params: "unpredicted",
     strike=stop,
     undo=go_on,
-    draw=lambda random: NO_PARAMS,
-    impossible=only_with("etcd", KEY),
 )

@@ -13,7 +13,6 @@ etcd for a stale one and refuses it for good ("Connected to Etcd node with term 
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import anyio
@@ -22,6 +21,7 @@ from chaos.faults import dcs_snapshot
 from chaos.faults.base import NO_PARAMS, FaultKind, FaultParams, FaultWords, Stage
 from chaos.faults.targets import Victim
 from chaos.wording import joined
+from cluster import maintenance
 from cluster.errors import ClusterError
 from cluster.etcd import admin, member
 from cluster.patroni import config as patroni
@@ -112,15 +112,17 @@ async def start_all(stage: Stage, victim: Victim, params: DcsRestoredParams) -> 
 
 async def _refusing(stage: Stage) -> list[str]:
     """The members whose Patroni runs and has not spoken to etcd in two of its loops from now on."""
-    cluster, since_s = stage.cluster, time.time()
+    cluster = stage.cluster
+    before = maintenance.looks_of(await cluster.members())
     runs = stage.able(Haltable).runs_unit
     left = [node for node in cluster.rest if runs(node, patroni.UNIT)]
     loops_s = 2 * cluster.substrate.topology.cluster.loop_wait_s
     with anyio.move_on_after(loops_s + LOOK_SLACK_S):
         while left:
             answers = await cluster.members()
-            # Whole seconds since the epoch. One that retries may be too busy to answer.
-            seen = {n for n in left if (one := answers[n]) and one.dcs_last_seen > since_s}
+            # One that retries may be too busy to answer; its first answer says nothing of a look.
+            now = maintenance.looks_of(answers)
+            seen = {n for n in left if n in now and now[n] != before.setdefault(n, now[n])}
             left = [node for node in left if node not in seen]
             await anyio.sleep(POLL_S)
     return left

@@ -7,17 +7,12 @@ on as long as every member answers it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from chaos.faults.base import NO_PARAMS, FaultKind, FaultParams, FaultWords, Stage
-from chaos.faults.roles import only_with
-from chaos.faults.targets import DCS_HOSTS, Victim
-from chaos.wording import joined
+from chaos.faults.base import FaultParams, Stage
+from chaos.faults.dcs import etcd_out, etcd_words
+from chaos.faults.targets import Victim
 from cluster.errors import HostError
 from cluster.etcd import member
 from cluster.substrates.base import Haltable
-
-KEY = "dcs-stop"
 
 
 async def halt(stage: Stage, victim: Victim, params: FaultParams) -> str:
@@ -39,29 +34,16 @@ async def start(stage: Stage, victim: Victim, params: FaultParams) -> str:
     return "etcd started with the data that it had"
 
 
-def of_etcd(hosts: Sequence[str]) -> str:
-    """``etcd on dcs-paris``."""
-    return f"etcd on {joined(hosts)}"
-
-
-DCS_STOP = FaultKind(
-    key=KEY,
-    words=FaultWords(
-        title="etcd down",
-        healed="etcd back",
-        noun=lambda hosts: f"the loss of {of_etcd(hosts)}",
-        clause=lambda hosts: f"{of_etcd(hosts)} was lost",
-        broken=lambda host: f"etcd on {host} is stopped",
+DCS_STOP = etcd_out(
+    "dcs-stop",
+    etcd_words(
+        "etcd down",
+        "etcd back",
+        noun="the loss",
+        happened="was lost",
+        state="is stopped",
     ),
-    params=FaultParams,
-    read=lambda table: NO_PARAMS,
-    takes=(*DCS_HOSTS, "host"),
     needs=(Haltable,),
-    lasts=True,
-    # How long a primary may go on without etcd depends on where its loop stands.
-    effect=lambda params: "unpredicted",
     strike=halt,
     undo=start,
-    draw=lambda random: NO_PARAMS,
-    impossible=only_with("etcd", KEY),
 )

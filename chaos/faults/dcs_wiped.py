@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chaos.faults.base import NO_PARAMS, Chances, FaultKind, FaultParams, FaultWords, Stage
-from chaos.faults.dcs_stop import of_etcd
+from chaos.faults.base import NO_PARAMS, Chances, FaultKind, FaultParams, Stage
+from chaos.faults.dcs import etcd_words
 from chaos.faults.roles import only_with
 from chaos.faults.targets import Victim
 from cluster.errors import HostError
@@ -71,12 +71,12 @@ def too_few(params: FaultParams, topology: Topology, hosts: Sequence[str]) -> st
 
 DCS_WIPED = FaultKind(
     key=KEY,
-    words=FaultWords(
-        title="etcd's data lost",
-        healed="etcd member replaced",
-        noun=lambda hosts: f"the loss of the data of {of_etcd(hosts)}",
-        clause=lambda hosts: f"{of_etcd(hosts)} lost its data",
-        broken=lambda host: f"etcd on {host} has lost its data",
+    words=etcd_words(
+        "etcd's data lost",
+        "etcd member replaced",
+        noun="the loss of the data",
+        happened="lost its data",
+        state="has lost its data",
     ),
     params=FaultParams,
     read=lambda table: NO_PARAMS,

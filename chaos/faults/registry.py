@@ -8,6 +8,8 @@ from typing import Any
 from chaos.faults.backend import BACKEND_KILL
 from chaos.faults.backup import BACKUP
 from chaos.faults.base import FaultKind
+from chaos.faults.clock_drift import CLOCK_DRIFT
+from chaos.faults.clock_step import CLOCK_STEP
 from chaos.faults.config_change import CONFIG_CHANGE
 from chaos.faults.config_wrong import CONFIG_WRONG
 from chaos.faults.crash_loop import PROCESS_CRASH_LOOP
@@ -24,6 +26,7 @@ from chaos.faults.disk_slow import DISK_SLOW
 from chaos.faults.failover_by_hand import FAILOVER_BY_HAND
 from chaos.faults.freeze import HOST_FREEZE
 from chaos.faults.host import HOST_POWER_CUT
+from chaos.faults.host_absent import HOST_ABSENT
 from chaos.faults.link import LINK_CUT
 from chaos.faults.link_flap import LINK_FLAP
 from chaos.faults.link_loss import LINK_LOSS
@@ -52,6 +55,7 @@ _KINDS: tuple[FaultKind[Any], ...] = (
     HOST_POWER_CUT,
     HOST_FREEZE,
     HOST_WIPED,
+    HOST_ABSENT,
     PROCESS_KILL,
     PROCESS_STOP,
     PROCESS_CRASH_LOOP,
@@ -91,6 +95,8 @@ _KINDS: tuple[FaultKind[Any], ...] = (
     TORN_PAGE,
     BACKUP,
     RESTORE_TEST,
+    CLOCK_STEP,
+    CLOCK_DRIFT,
 )
 
 FAULTS: Mapping[str, FaultKind[Any]] = {kind.key: kind for kind in _KINDS}

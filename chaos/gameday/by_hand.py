@@ -35,7 +35,7 @@ from chaos.live.board import Board
 from chaos.scenarios.model import FaultStep
 from cluster.errors import ClusterError
 from cluster.patroni.config import POSTGRES_PORT, SUPERUSER
-from cluster.substrates.base import missing_abilities, name_of_ability
+from cluster.substrates.base import inability, missing_abilities, name_of_ability
 from cluster.substrates.kind import HowToLook
 from cluster.substrates.open_ports import Hosts, OpenPort, OpenPorts, hosts_of
 from cluster.topology.model import Topology
@@ -223,7 +223,7 @@ class ByHand:
         kind = FAULTS[step.fault]
         needs = [name_of_ability(need) for need in kind.needs]
         if missing := missing_abilities(reins.cluster.substrate, needs):
-            raise FaultError(f"{kind.key}: this substrate cannot {', '.join(missing)}")
+            raise FaultError(f"{kind.key}: {inability(reins.cluster.substrate, missing)}")
         victims = await self._victims(reins, step)
         for victim in victims:
             if any(_is(stroke, step.fault, victim.name) for stroke in reins.schedule.broken):

@@ -118,6 +118,21 @@ def another_is_counted(clock: Clock, healed_s: float) -> Prediction:
     )
 
 
+def another_is_named(clock: Clock) -> Prediction:
+    """Replicas are lost of whom some may be named, and others are left that Patroni can name.
+
+    Args:
+        clock: The timing settings.
+    """
+    found = another_is_counted(clock, 0.0)
+    return replace(
+        found,
+        low_s=0.0,
+        words="Commits wait for standbys that Patroni has named. If one of them is lost, they wait "
+        f"until its key has expired (ttl {clock.ttl_s:g} s) and Patroni names another.",
+    )
+
+
 def after_heal_s_max(clock: Clock, cut_s: float, *, powered: bool) -> float:
     """How long the way back takes at most, once the heal has brought back what was missing.
 

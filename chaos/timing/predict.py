@@ -209,7 +209,8 @@ class _Course:
                 "A commit waits for no replica, so that nobody notices.", durations.TTL_SOURCE
             )
         counting = self._voters(step.at_s)
-        if counting - hosts or not counting:  # where nobody counts, anybody does
+        # Where nobody counts, anybody does; where standbys are named, one of these may be.
+        if not counting & hosts or (counting - hosts and not self._shape.named_standbys):
             return durations.goes_on(durations.ANOTHER_CONFIRMS, durations.QUORUM_SOURCE)
         return Prediction(
             low_s=0.0,
@@ -242,6 +243,8 @@ class _Course:
         found = durations.goes_on(words, durations.QUORUM_SOURCE)
         if self._shape.waits_for_standby and waited_for and not waited_for - down:
             found = durations.another_is_counted(self._clock, self._healed_s(step) - step.at_s)
+        elif self._shape.named_standbys and waited_for & down:
+            found = durations.another_is_named(self._clock)
         return self._but_for_stranded(step, found, down)
 
     def _lost_leader(

@@ -57,6 +57,7 @@ def shape_of_run(run: Run) -> Shape:
         clients=dict(having["client"]),
         waits_for_standby=commits_wait_for_standby(run),
         synchronous_node_count=int(number_in_force(run, "synchronous_node_count") or 1),
+        named_standbys=run.info.settings.get("synchronous_mode") == "on",
         failsafe_mode=Fields(run.info.settings).flag("failsafe_mode"),
         tags=run.info.tags,
     )

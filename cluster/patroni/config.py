@@ -80,7 +80,7 @@ def dynamic_settings(settings: ClusterSettings) -> dict[str, object]:
         "maximum_lag_on_failover": settings.maximum_lag_on_failover_bytes,
         "primary_start_timeout": settings.primary_start_timeout_s,
         "synchronous_mode": mode if synchronous else False,
-        "synchronous_mode_strict": synchronous,
+        "synchronous_mode_strict": synchronous and settings.synchronous_mode_strict,
         "synchronous_node_count": settings.synchronous_node_count,
         "failsafe_mode": settings.failsafe_mode,
         "maximum_lag_on_syncnode": settings.maximum_lag_on_syncnode_bytes,

@@ -19,6 +19,8 @@ import sys
 import time
 import types
 
+from cluster.patroni.wall_clock import follow_clock
+
 LOADED_EARLY = ("patroni.__main__", "patroni.api", "patroni.dcs.etcd3", "patroni.ha")
 """What Patroni would import only after its first word with etcd: 0.3 s."""
 ETCD_PATIENCE_S = 30.0
@@ -89,6 +91,7 @@ def load_postmaster_alone() -> None:
 
 def main() -> None:
     """Load Patroni, wait for etcd, be Patroni."""
+    follow_clock()
     use_loader_in_c()
     import yaml  # noqa: PLC0415 (see the docstring)
 

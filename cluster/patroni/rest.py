@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import anyio
@@ -123,6 +124,14 @@ class PatroniRest:
         """``GET /patroni``; None when there is no answer in time."""
         body = await self._get("/patroni", timeout_s)
         return None if body is None else self._parse(MemberAnswer, body)
+
+    async def clock_s(self) -> float | None:
+        """Its wall clock, in whole seconds since the epoch, as it dates its answers (RFC 9110,
+        6.6.1); None when there is no answer in time."""
+        answer = await self._request("GET", "/patroni", None, timeout_s=ANSWER_TIMEOUT_S)
+        headers = {} if answer is None else {k.lower(): v for k, v in answer.headers}
+        date = headers.get(b"date", b"").decode("ascii")
+        return parsedate_to_datetime(date).timestamp() if date else None
 
     async def cluster(self) -> ClusterAnswer | None:
         """``GET /cluster``."""

@@ -358,6 +358,37 @@ class DiskBreakable(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClockShift:
+    """What is wrong with a wall clock."""
+
+    step_s: float = 0.0
+    """Seconds that it is ahead at once; below 0: behind."""
+    rate: float = 0.0
+    """Seconds that it gains in a second; below 0: loses."""
+
+
+@runtime_checkable
+class ClockSettable(Protocol):
+    """Wall clocks can be put wrong, of Patroni and PostgreSQL on the hosts whose ``clock`` is
+    ``settable``. Clocks that only count (CLOCK_MONOTONIC) go on, as where NTP sets the time.
+
+    All raise ClusterError: the host has another clock.
+    """
+
+    async def shift_clock(self, host: str, shift: ClockShift, /) -> None:
+        """Put it wrong from now on, on top of what is wrong with it; also over a power cut."""
+        ...
+
+    async def restore_clock(self, host: str, shift: ClockShift, /) -> None:
+        """Take that away again, in one step; no effect where it is not."""
+        ...
+
+    def clock_offset_s(self, host: str) -> float:
+        """By how much it is ahead now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LinkSeen:
     """A link between two sites, as it was measured."""
 
@@ -433,6 +464,7 @@ ABILITIES: Mapping[str, type] = {
     "send-probes": Probing,
     "flap-link": Flappable,
     "break-disk": DiskBreakable,
+    "set-clock": ClockSettable,
     "slow-link": Slowable,
 }
 
@@ -440,6 +472,14 @@ ABILITIES: Mapping[str, type] = {
 def missing_abilities(substrate: object, needed: Sequence[str]) -> list[str]:
     """Those of ``needed`` (keys of ``ABILITIES``) that the substrate does not have."""
     return [name for name in needed if not isinstance(substrate, ABILITIES[name])]
+
+
+def inability(substrate: object, missing: Sequence[str]) -> str:
+    """What a substrate cannot do, with its reasons where it gives some (``unable``)."""
+    reasons: Mapping[str, str] = getattr(substrate, "unable", {})
+    why = [f"{name}: {reasons[name]}" for name in missing if name in reasons]
+    words = f"this substrate cannot {', '.join(missing)}"
+    return f"{words} ({'; '.join(why)})" if why else words
 
 
 def name_of_ability(ability: type) -> str:

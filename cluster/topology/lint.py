@@ -201,6 +201,11 @@ def _copies(topology: Topology, shape: Shape) -> str:
         )
     ]
     begin = f"copies: an acknowledged commit is on {copies} hosts at least"
+    if shape.named_standbys:
+        others = "1 standby" if copies == 2 else f"{copies - 1} standbys"
+        begin = f"copies: an acknowledged commit is on the primary and {others} that Patroni names"
+    if not topology.cluster.synchronous_mode_strict:
+        begin += " while a replica is there, and else on the primary alone"
     if together:
         return f"{begin}, which can all be in site {_listed(together, 'or')}"
     return f"{begin}, and never all in one site"

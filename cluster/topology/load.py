@@ -9,6 +9,7 @@ from cluster.errors import TopologyError
 from cluster.toml.builtin import Catalogue, TomlText
 from cluster.toml.reader import TomlDocument, TomlTable, quote, read_text
 from cluster.topology.model import (
+    ClockKind,
     ClusterSettings,
     DiskKind,
     Host,
@@ -24,6 +25,7 @@ from cluster.topology.settings import (
     MAXIMUM_LAG_ON_SYNCNODE_BYTES,
     MEMBER_SLOTS_TTL_S,
     PRIMARY_START_TIMEOUT_S,
+    SYNCHRONOUS_MODE_STRICT,
     SYNCHRONOUS_NODE_COUNT,
     USE_PG_REWIND,
     USE_SLOTS,
@@ -48,6 +50,7 @@ DEFAULT = "three-sites"
 
 ROLES: tuple[HostRole, ...] = get_args(HostRole)
 DISKS: tuple[DiskKind, ...] = get_args(DiskKind)
+CLOCKS: tuple[ClockKind, ...] = get_args(ClockKind)
 DURABILITIES: tuple[SyncMode, ...] = get_args(SyncMode)
 CHOICES: tuple[StandbyChoice, ...] = get_args(StandbyChoice)
 
@@ -120,6 +123,7 @@ def to_toml(topology: Topology) -> str:
         f"synchronous_mode = {quote(settings.synchronous_mode)}",
         f"failsafe_mode = {_shown(settings.failsafe_mode)}",
         f"maximum_lag_on_syncnode_bytes = {settings.maximum_lag_on_syncnode_bytes}",
+        f"synchronous_mode_strict = {_shown(settings.synchronous_mode_strict)}",
         f"use_pg_rewind = {_shown(settings.use_pg_rewind)}",
         f"use_slots = {_shown(settings.use_slots)}",
         f"member_slots_ttl_s = {settings.member_slots_ttl_s}",
@@ -138,7 +142,8 @@ def to_toml(topology: Topology) -> str:
         for host in site.hosts:
             roles = ", ".join(quote(role) for role in host.roles)
             lines += ["[[site.host]]", f"name = {quote(host.name)}", f"roles = [{roles}]"]
-            lines += [f"disk = {quote(host.disk)}", *_lines_of_tags(host.tags)]
+            lines += [f"disk = {quote(host.disk)}", f"clock = {quote(host.clock)}"]
+            lines += _lines_of_tags(host.tags)
     return "\n".join(lines) + "\n"
 
 
@@ -186,6 +191,7 @@ def _read_settings(table: TomlTable) -> ClusterSettings:
         maximum_lag_on_syncnode_bytes=table.integer(
             "maximum_lag_on_syncnode_bytes", MAXIMUM_LAG_ON_SYNCNODE_BYTES
         ),
+        synchronous_mode_strict=table.flag("synchronous_mode_strict", SYNCHRONOUS_MODE_STRICT),
         use_pg_rewind=table.flag("use_pg_rewind", USE_PG_REWIND),
         use_slots=table.flag("use_slots", USE_SLOTS),
         member_slots_ttl_s=table.integer("member_slots_ttl_s", MEMBER_SLOTS_TTL_S),
@@ -231,6 +237,7 @@ def _read_site(table: TomlTable) -> Site:
                 name=host.name("name"),
                 roles=host.choices("roles", ROLES),
                 disk=host.choice("disk", DISKS, "plain"),
+                clock=host.choice("clock", CLOCKS, "machine"),
                 tags=_read_tags(host.table("tags")) if host.has("tags") else NO_TAGS,
             )
             for host in table.tables("host")

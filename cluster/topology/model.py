@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -17,12 +17,24 @@ from cluster.topology.settings import (
 from cluster.topology.tags import NO_TAGS, Tags, TagsOf
 from cluster.topology.wan import Wan, pairs
 
-__all__ = ["ClusterSettings", "DiskKind", "Host", "HostRole", "Site", "SyncMode", "Topology"]
+__all__ = [
+    "ClockKind",
+    "ClusterSettings",
+    "DiskKind",
+    "Host",
+    "HostRole",
+    "Site",
+    "SyncMode",
+    "Topology",
+]
 
 HostRole = Literal["etcd", "postgres", "client"]
 DiskKind = Literal["plain", "layered"]
 """``plain``: nothing of it is ever lost. ``layered``: served by a process of its host, so that it
 loses with the power what was not synced, and can be broken (cluster/substrates/lab/disk)."""
+ClockKind = Literal["machine", "settable"]
+"""``machine``: that of the machine below. ``settable``: the wall clock of Patroni and PostgreSQL
+can be put wrong (cluster/substrates/lab/clocks.py)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +44,7 @@ class Host:
     name: str
     roles: tuple[HostRole, ...]
     disk: DiskKind = "plain"
+    clock: ClockKind = "machine"
     tags: Tags = NO_TAGS
     """What Patroni may do with its PostgreSQL."""
 
@@ -101,12 +114,24 @@ class Topology:
 
     def with_layered_disks(self) -> Topology:
         """A copy in which every host with PostgreSQL has a layered disk."""
+        return self._with_nodes(lambda host: replace(host, disk="layered"))
+
+    @property
+    def has_settable_clocks(self) -> bool:
+        """The clock of a host can be put wrong."""
+        return any(host.clock == "settable" for host in self.hosts)
+
+    def with_settable_clocks(self) -> Topology:
+        """A copy in which the clock of every host with PostgreSQL can be put wrong."""
+        return self._with_nodes(lambda host: replace(host, clock="settable"))
+
+    def _with_nodes(self, changed: Callable[[Host], Host]) -> Topology:
+        """A copy with its hosts with PostgreSQL changed."""
         sites = tuple(
             replace(
                 site,
                 hosts=tuple(
-                    replace(host, disk="layered") if "postgres" in host.roles else host
-                    for host in site.hosts
+                    changed(host) if "postgres" in host.roles else host for host in site.hosts
                 ),
             )
             for site in self.sites

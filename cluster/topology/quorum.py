@@ -30,6 +30,9 @@ class Shape:
     """A commit is acknowledged only when a standby has it, in every case (quorum, strict)."""
     synchronous_node_count: int = 1
     """How many standbys must have a commit, as long as there are that many."""
+    named_standbys: bool = False
+    """A commit waits for all of so many standbys that Patroni has named (``synchronous_mode`` on),
+    and for nobody else; only they may take over. Which ones they are nobody knows beforehand."""
     failsafe_mode: bool = False
     """A primary that has lost etcd goes on while it reaches every other member (Patroni
     documentation, DCS Failsafe Mode)."""
@@ -51,6 +54,8 @@ def shape_of(topology: Topology) -> Shape:
         },
         waits_for_standby=topology.cluster.durability == "quorum",
         synchronous_node_count=topology.cluster.synchronous_node_count,
+        named_standbys=topology.cluster.durability == "quorum"
+        and topology.cluster.synchronous_mode == "on",
         failsafe_mode=topology.cluster.failsafe_mode,
         tags=topology.tags,
     )
@@ -58,7 +63,7 @@ def shape_of(topology: Topology) -> Shape:
 
 def voters(shape: Shape, primary: str, known: AbstractSet[str]) -> frozenset[str]:
     """The replicas that have a say in who leads next: with durability quorum those that a commit
-    may wait for, else all that may lead.
+    may wait for, else all that may lead. Of them some are named, where Patroni names standbys.
 
     Args:
         shape: the cluster.
@@ -75,7 +80,9 @@ def votes_needed(shape: Shape, voters: int) -> int:
     """How many of ``voters`` replicas must be in reach for one of them to be elected.
 
     Every set of that size has a member with every acknowledged commit (patroni/quorum.py:
-    ``quorum`` is ``len(active) - numsync`` votes beside the candidate's own).
+    ``quorum`` is ``len(active) - numsync`` votes beside the candidate's own). Of named standbys one
+    alone may take over (patroni/ha.py, ``is_healthiest_node``); but only if so many replicas are in
+    reach is one of the named, whoever they are, among them.
     """
     if not shape.waits_for_standby:
         return 1
@@ -126,6 +133,13 @@ def _why_no_votes(
         return "no replica counts by its tags (nosync, replicatefrom), so that none may be elected"
     left = electing - down
     needed = votes_needed(shape, len(electing))
+    if len(left) < needed and shape.named_standbys:
+        named = min(shape.synchronous_node_count, len(electing))
+        whom = "one standby" if named == 1 else f"{named} standbys"
+        return (
+            f"replicas in reach: {len(left)} of {len(electing)}, and a commit waits for {whom} "
+            "that Patroni has named, of whom none may be among them: nobody else may take over"
+        )
     if len(left) < needed:
         return (
             f"replicas in reach: {len(left)} of {len(electing)}, and {needed} are needed to know "

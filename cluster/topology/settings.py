@@ -31,6 +31,8 @@ MEMBER_SLOTS_TTL_S = 1800
 USE_PG_REWIND = True
 USE_SLOTS = True
 """Patroni's default is to rewind nothing, which its own examples change."""
+SYNCHRONOUS_MODE_STRICT = True
+"""Patroni's default is false, with which quorum holds only while there is a replica."""
 
 WITNESS = False
 WITNESS_GATE = True
@@ -62,6 +64,9 @@ class ClusterSettings:
     """With durability quorum, which replicas a commit waits for. ``quorum``: any of them. ``on``:
     those that Patroni has named (as many as ``synchronous_node_count``), wherever they are; nobody
     else may then take over."""
+    synchronous_mode_strict: bool = SYNCHRONOUS_MODE_STRICT
+    """With durability quorum, what a primary does that no replica streams from: it acknowledges
+    nothing. Else Patroni switches synchronous replication off until one is back."""
     failsafe_mode: bool = FAILSAFE_MODE
     """Without the DCS the primary goes on as long as every member answers it; else it steps down.
     """
@@ -119,11 +124,12 @@ def problems_of_witness(settings: ClusterSettings, *, sites: int) -> Iterator[Pr
             words=f"witnesses need etcd in {WITNESS_SITES_MIN} sites or more, as a majority of the "
             f"sites must agree that a primary is dead; found {sites}",
         )
-    if settings.durability != "quorum" or settings.synchronous_mode != "quorum":
+    by_quorum = settings.durability == "quorum" and settings.synchronous_mode == "quorum"
+    if not by_quorum or not settings.synchronous_mode_strict:
         yield Problem(
             key="cluster.witness",
             words="witnesses act only in strict quorum mode; expected durability and "
-            "synchronous_mode quorum, or no witness",
+            "synchronous_mode quorum and synchronous_mode_strict, or no witness",
         )
 
 

@@ -35,6 +35,8 @@ def traps(topology: Topology) -> tuple[Trap, ...]:
         *_postgres(topology, shape),
         *_copies(topology, shape),
         *_durability(topology, shape),
+        *_not_strict(topology, shape),
+        *_named(topology, shape),
         *replica_traps(topology, shape),
         *_timing(topology),
         *failsafe(shape),
@@ -135,6 +137,39 @@ def _durability(topology: Topology, shape: Shape) -> Iterator[Trap]:
         "are, nobody is",
         remedy="set maximum_lag_on_failover_bytes to what you can bear to lose",
         source=SETTINGS,
+        is_note=True,
+    )
+
+
+def _not_strict(topology: Topology, shape: Shape) -> Iterator[Trap]:
+    """Quorum commit that ends when it is needed most."""
+    if not shape.waits_for_standby or topology.cluster.synchronous_mode_strict:
+        return
+    yield Trap(
+        key="not-strict",
+        words="synchronous_mode_strict is off: once no replica streams from the primary, Patroni "
+        "switches synchronous replication off, and what is acknowledged from then on is on the "
+        "primary alone",
+        remedy="synchronous_mode_strict = true acknowledges nothing then; an application that uses "
+        "the storage layer with durability quorum is told so in either case",
+        source=f"{REPLICATION}; patroni issue 397",
+    )
+
+
+def _named(topology: Topology, shape: Shape) -> Iterator[Trap]:
+    """What it costs that a commit waits for standbys by name."""
+    if not shape.named_standbys or len(shape.nodes) < 3:
+        return
+    count = shape.synchronous_node_count
+    whom = "the standby" if count == 1 else f"each of the {count} standbys"
+    ttl_s, loop_wait_s = topology.cluster.ttl_s, topology.cluster.loop_wait_s
+    yield Trap(
+        key="named-standby",
+        words=f"a commit waits for {whom} that Patroni has named (synchronous_mode on), although "
+        "other replicas stream: when one is lost, commits stand still until its key has expired "
+        f"and Patroni names another, up to ttl_s + loop_wait_s = {ttl_s + loop_wait_s} s",
+        remedy='synchronous_mode = "quorum" waits for any of the replicas',
+        source=REPLICATION,
         is_note=True,
     )
 

@@ -7,6 +7,11 @@ after the retention; and the retention is longer than any ``deadline_s``. Then:
 - The rows of one unit go together, in one statement, and only when the newest of them is past the
   retention. If a void row were deleted while a younger attempt of its unit is there, a call with
   that id would begin at the free number again and apply the unit twice.
+- **Old is what is old by two clocks**: the server's and that of the process that prunes. A primary
+  whose clock is a week ahead (a virtual machine that was resumed, a battery that is empty) would
+  else take every row for old, and a call that comes again would be applied twice. A row that was
+  written while the server's clock was behind by more than the retention is not told from an old
+  one: let NTP keep the clocks.
 - An attempt in progress, whose row is not visible yet, belongs to a call that is no older than its
   deadline; and the server ends what a dead client left open within seconds (``wire.connect``). The
   void row before it was written by the same call, or later, so it is within the retention.
@@ -56,19 +61,20 @@ INTERVAL_S = 3600.0
 AGAIN_PAUSE_S = 0.5
 
 _PAGES = "SELECT pg_relation_size('bascule.unit_of_work') / current_setting('block_size')::int"
-_PRUNE_PAGES = """
+_OLD = "LEAST(now(), to_timestamp(%(wall_s)s)) - make_interval(secs => %(older_than_s)s)"
+_PRUNE_PAGES = f"""
     WITH gone AS (
         DELETE FROM bascule.unit_of_work WHERE ctid = ANY (ARRAY (
             SELECT r.ctid
             FROM (
                 SELECT DISTINCT id FROM bascule.unit_of_work
                 WHERE ctid >= %(first)s::tid AND ctid < %(end)s::tid
-                  AND created_at < now() - make_interval(secs => %(older_than_s)s)
+                  AND created_at < {_OLD}
             ) AS old
             CROSS JOIN LATERAL (
                 SELECT ctid FROM bascule.unit_of_work WHERE id = old.id OFFSET 0
             ) AS r
-            WHERE now() - make_interval(secs => %(older_than_s)s) > (
+            WHERE {_OLD} > (
                 SELECT max(created_at) FROM bascule.unit_of_work WHERE id = old.id
             )
         ))
@@ -79,11 +85,11 @@ _PRUNE_PAGES = """
 """The rows of a unit are looked up by the primary key, unit by unit: LATERAL with OFFSET 0, and a
 correlated subquery, are not turned into joins, which would read the whole table for every batch."""
 
-_PRUNE_CHUNKS = """
+_PRUNE_CHUNKS = f"""
     WITH gone AS (
     DELETE FROM bascule.bulk_chunk AS c USING (
         SELECT load, chunk FROM bascule.bulk_chunk JOIN bascule.bulk_load USING (load)
-        WHERE finished_at < now() - make_interval(secs => %(older_than_s)s) AND chunk < chunks
+        WHERE finished_at < {_OLD} AND chunk < chunks
         LIMIT %(limit)s
     ) AS old
     WHERE (c.load, c.chunk) = (old.load, old.chunk)
@@ -102,13 +108,14 @@ class Pruned:
     elapsed_s: float
 
 
-async def prune(
+async def prune(  # noqa: PLR0913 (two of them are clocks)
     storage: Storage,
     *,
     older_than_s: float = RETENTION_S,
     deadline_s: float = 3600.0,
     batch_pages: int = BATCH_PAGES,
     clock: Callable[[], float] = time.monotonic,
+    wall: Callable[[], float] = time.time,
 ) -> Pruned:
     """Make one pass over the table. Several processes may do so at once.
 
@@ -118,6 +125,8 @@ async def prune(
             time in which its outcome may be asked for. At least ``RETENTION_S_MIN``.
         deadline_s: for the pass, failovers included.
         batch_pages: pages of the table a transaction.
+        clock: monotonic seconds.
+        wall: the second clock by which a row must be old, in seconds since the epoch.
 
     Raises:
         ValueError: the retention is too short.
@@ -129,13 +138,14 @@ async def prune(
     if batch_pages < 1:
         raise ValueError("a batch has at least one page")
     run = _Pass(storage, clock)
+    age = {"older_than_s": older_than_s, "wall_s": wall()}
     with anyio.move_on_after(deadline_s):
         pages = await run.count(_PAGES, {})
         id_rows = 0
         for first in range(0, pages, batch_pages):
             bounds = {"first": f"({first},0)", "end": f"({first + batch_pages},0)"}
-            id_rows += await run.count(_PRUNE_PAGES, bounds | {"older_than_s": older_than_s})
-        chunk_rows, limit = 0, {"older_than_s": older_than_s, "limit": CHUNKS_LIMIT}
+            id_rows += await run.count(_PRUNE_PAGES, bounds | age)
+        chunk_rows, limit = 0, {"limit": CHUNKS_LIMIT, **age}
         while deleted := await run.count(_PRUNE_CHUNKS, limit):
             chunk_rows += deleted
         return Pruned(id_rows=id_rows, chunk_rows=chunk_rows, elapsed_s=run.elapsed_s)

@@ -59,6 +59,19 @@ while test "$1" = 9 && kill -0 "$2" 2>/dev/null; do sleep 0.02; done
 """After SIGKILL it waits until the process is gone."""
 
 
+UNABLE: Mapping[str, str] = {
+    "edit-disk": "a host is a container with one service, and no command runs there without it",
+    "restore-etcd": "a member's disk cannot be worked on while etcd does not run",
+    "drop-packets": "links of containers are networks of the engine, which are joined or not; "
+    "rules for packets would be in the firewall of its machine",
+    "send-probes": "nothing is told of single packets there",
+    "break-disk": "data are in volumes of the engine, and no process of ours serves those",
+    "set-clock": "its images have no libfaketime, and start Patroni without our module",
+    "slow-link": "no relay of ours stands between the networks of the engine",
+}
+"""Why not, by the keys of ``base.ABILITIES``."""
+
+
 class ContainerHosts(ProcessFaults):
     """A raised topology. An async context manager; leaving it removes everything that it made.
 
@@ -88,6 +101,7 @@ class ContainerHosts(ProcessFaults):
         block: IPv4Network | None = None,
     ) -> None:
         self.topology = topology
+        self.unable = UNABLE
         self.python = project.PYTHON
         self._folder = folder
         self.run = run

@@ -62,6 +62,12 @@ def problems_of_containers(topology: Topology) -> Iterator[Problem]:
                     words=f"{host.name} has a {host.disk} disk, as the topology or the scenario "
                     "asks; containers have plain ones: use --substrate lab",
                 )
+            if host.clock != "machine":
+                yield Problem(
+                    key=f"site[{site_number}].host[{index}].clock",
+                    words=f"the clock of {host.name} is to be {host.clock}, as the topology or the "
+                    "scenario asks; containers have that of their machine: use --substrate lab",
+                )
 
 
 def project_name(run: str) -> str:

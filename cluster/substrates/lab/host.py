@@ -32,9 +32,16 @@ class LabHost:
     """One host: a network namespace that stays, and a PID namespace that lives and dies."""
 
     def __init__(
-        self, name: str, *, disk: Path, logs: Path, on_exit: Callable[[ProcessExit], None]
+        self,
+        name: str,
+        *,
+        disk: Path,
+        logs: Path,
+        on_exit: Callable[[ProcessExit], None],
+        environment: Mapping[str, str],
     ) -> None:
         self.name = name
+        self._environment = environment
         self._disk = disk
         self._logs = logs
         self._on_exit = on_exit
@@ -270,7 +277,8 @@ class LabHost:
             return self._answered
 
     def _base_environment(self) -> dict[str, str]:
-        """What every unit needs of our own environment; nothing else of it leaks into the lab.
+        """What every unit needs of our own environment, and of its host's; nothing else of ours
+        leaks into the lab.
 
         Temporary files go to the host's own disk: hosts that share a ``/tmp`` collide there, and
         what is in it would outlive the lab.
@@ -278,7 +286,7 @@ class LabHost:
         kept = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
         environment = {name: os.environ[name] for name in kept if name in os.environ}
         fixed = {"LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1", "TMPDIR": str(self._disk)}
-        return {**fixed, **environment}
+        return {**fixed, **environment, **self._environment}
 
     async def _listen(self, process: anyio.abc.Process) -> None:
         """Follow the init's reports until it ends, then its units' deaths with it.

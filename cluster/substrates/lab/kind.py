@@ -9,12 +9,14 @@ from pathlib import Path
 from cluster.binaries import Binaries, find_binaries
 from cluster.raised import RaisedCluster
 from cluster.substrates.kind import ONE_MACHINE, Place, Say, SubstrateKind, versions_here
+from cluster.substrates.lab.clocks import check_clocks
 from cluster.substrates.lab.disk.prerequisites import check_disks
 from cluster.substrates.lab.enter import run_sealed
 from cluster.substrates.lab.lab import check_visible
 from cluster.substrates.lab.look import how_to_look, leave_passwords
 from cluster.substrates.lab.prerequisites import check_prerequisites
 from cluster.substrates.lab.raiser import LabRaiser
+from cluster.topology.model import Topology
 
 
 def prepare(pg_bindir: Path | None, say: Say) -> Place:
@@ -32,6 +34,16 @@ def prepare(pg_bindir: Path | None, say: Say) -> Place:
         versions=lab_versions(binaries),
         warnings=binaries.warnings,
     )
+
+
+def check_hosts(topology: Topology) -> None:
+    """Whether this machine has what the hosts of a topology need.
+
+    Raises:
+        PrerequisiteError: it lacks something; with the remedy.
+    """
+    check_disks(topology)
+    check_clocks(topology)
 
 
 def lab_versions(binaries: Binaries) -> dict[str, str]:
@@ -60,7 +72,7 @@ def show_in(cluster: RaisedCluster, folder: Path) -> list[str]:
 LAB = SubstrateKind(
     key="lab",
     sites="namespaces of this machine",
-    check_topology=check_disks,
+    check_topology=check_hosts,
     check_folder=check_visible,
     prepare=prepare,
     raiser=make_raiser,

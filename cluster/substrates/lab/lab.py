@@ -21,10 +21,18 @@ from httpcore import AsyncNetworkBackend
 from cluster.binaries import find_etcd_restore_tool
 from cluster.errors import HostError, LabError
 from cluster.logs import log_tail
-from cluster.substrates.base import DropRule, LinkSeen, PacketProbe, Process, ProcessExit
+from cluster.substrates.base import (
+    ClockShift,
+    DropRule,
+    LinkSeen,
+    PacketProbe,
+    Process,
+    ProcessExit,
+)
 from cluster.substrates.disk import DiskFault, DiskFaultName
 from cluster.substrates.flaps import Flaps
 from cluster.substrates.lab import network, probes
+from cluster.substrates.lab.clocks import LabClocks, check_clocks
 from cluster.substrates.lab.console import LabConsoles
 from cluster.substrates.lab.disk.disks import LayeredDisk
 from cluster.substrates.lab.disk.prerequisites import check_disks
@@ -63,8 +71,15 @@ class Lab(HostFaults):
         self._logs = logs
         self.console: AsyncNetworkBackend = LabConsoles()
         self._addresses = network.addresses(topology)
+        self._clocks = LabClocks(topology)
         self._hosts = {
-            host.name: LabHost(host.name, disk=disk_of(host.name), logs=logs, on_exit=on_exit)
+            host.name: LabHost(
+                host.name,
+                disk=disk_of(host.name),
+                logs=logs,
+                on_exit=on_exit,
+                environment=self._clocks.environment(host.name),
+            )
             for host in topology.hosts
         }
         self._disks = {
@@ -92,9 +107,10 @@ class Lab(HostFaults):
             LabError: the kernel refused something, or the logs or Python are in ``/dev/shm``,
                 or the limit of open files is too low.
             HostError: a host did not come up.
-            PrerequisiteError: a host has a disk that this machine lacks something for.
+            PrerequisiteError: a host has a disk or a clock that this machine lacks something for.
         """
         check_disks(self.topology)
+        check_clocks(self.topology)
         check_visible(self._logs, Path(sys.prefix))
         allow_open_files(OPEN_FILES + OPEN_FILES_OF_HOST * len(self._hosts))
         await network.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", "/run"])
@@ -104,6 +120,7 @@ class Lab(HostFaults):
             socket_folder(self.data_folder(host), self.topology.host(host)).mkdir(exist_ok=True)
         await network.build_network(self.topology)
         await self._tasks.__aenter__()
+        self._clocks.open(self._tasks)
         await self._wan.open(self._tasks)
         async with anyio.create_task_group() as starts:
             for machine in self._hosts.values():
@@ -123,6 +140,7 @@ class Lab(HostFaults):
         traceback: TracebackType | None,
     ) -> bool | None:
         self._flaps.cancel()
+        self._clocks.close()
         for host in self._hosts.values():
             host.power_off()
         with anyio.CancelScope(shield=True):
@@ -275,6 +293,18 @@ class Lab(HostFaults):
     async def tear_page(self, host: str) -> str:
         """Tear a page on the disk of a host."""
         return await self._disk(host).tear()
+
+    async def shift_clock(self, host: str, shift: ClockShift) -> None:
+        """Put the clock of a host wrong."""
+        self._clocks.shift(host, shift)
+
+    async def restore_clock(self, host: str, shift: ClockShift) -> None:
+        """Take that away again."""
+        self._clocks.restore(host, shift)
+
+    def clock_offset_s(self, host: str) -> float:
+        """By how much the clock of a host is ahead."""
+        return self._clocks.offset_s(host)
 
     async def sync_disks(self) -> None:
         """Put onto the disks what is only in memory."""

@@ -62,11 +62,12 @@ def read_settings(
             said.append(f"{key} is {found}: Patroni itself raises it to {minimum}, as is done here")
         return max(found, minimum)
 
-    durability, words = _durability(asked)
-    said += words
+    durability = _durability(asked)
+    strict = is_on(asked.get("synchronous_mode_strict"))
     settings = ClusterSettings(
         scope=name_of(scope),
         durability=durability,
+        synchronous_mode_strict=strict or durability == "async",
         ttl_s=seconds("ttl", TTL_S, TTL_S_MIN),
         loop_wait_s=seconds("loop_wait", LOOP_WAIT_S, LOOP_WAIT_S_MIN),
         retry_timeout_s=seconds("retry_timeout", RETRY_TIMEOUT_S, RETRY_TIMEOUT_S_MIN),
@@ -106,17 +107,9 @@ def _seconds(asked: Mapping[str, Any], key: str, default_s: int) -> int:
     return int(match[1]) * {"s": 1, "min": 60, "h": 3600, "d": 86400}[match[2]]
 
 
-def _durability(asked: Mapping[str, Any]) -> tuple[SyncMode, list[str]]:
+def _durability(asked: Mapping[str, Any]) -> SyncMode:
     mode = str(asked.get("synchronous_mode", False)).lower()
-    if mode != "quorum" and not is_on(mode):
-        return "async", []
-    if is_on(asked.get("synchronous_mode_strict")):
-        return "quorum", []
-    words = (
-        "synchronous_mode_strict is off: without a standby the real primary acknowledges what no "
-        "other node has; taken over as strict, where it waits"
-    )
-    return "quorum", [words]
+    return "quorum" if mode == "quorum" or is_on(mode) else "async"
 
 
 def read_parameters(members: Sequence[PatroniFile]) -> tuple[dict[str, str], list[str]]:

@@ -85,7 +85,7 @@ class SqlMember:
         try:
             with anyio.fail_after(SQL_DEADLINE_S):
                 if not self._pruned:
-                    await self._session.fetch(heartbeat_row.PRUNE)
+                    await self._session.fetch(heartbeat_row.PRUNE, {"writer": self._writer})
                     self._pruned = True
                 values = {"writer": self._writer, "number": number}
                 rows = await self._session.fetch(heartbeat_row.BEAT, values)

@@ -52,9 +52,13 @@ number by now: a late packet of ours changes nothing."""
 
 READ = "SELECT number FROM bascule.heartbeat WHERE writer = %s"
 
-PRUNE = "DELETE FROM bascule.heartbeat WHERE written_at < now() - interval '1 hour'"
-"""The only use of a server's clock, compared with itself. A writer that still runs creates its row
-again."""
+PRUNE = """
+DELETE FROM bascule.heartbeat WHERE writer <> %(writer)s
+    AND written_at < (SELECT max(written_at) FROM bascule.heartbeat) - interval '1 day'
+"""
+"""The rows of runs that have ended. Their times are compared with each other, not with the server's
+clock: on a primary whose clock is ahead the rows of writers that run would be old, and who finds
+his row gone forgets how long a replica has been behind."""
 
 
 def setup_statements(role: str) -> tuple[sql.Composed, ...]:

@@ -190,3 +190,19 @@ def test_a_wiped_host_is_copied_anew(cluster: PatroniCluster) -> None:
     assert "power on, started patroni" in cluster.heal()
     cluster.wait_healthy()
     assert "replica has been created using basebackup" in cluster.logs(node, lines=200)
+
+
+def test_a_replica_that_was_away_for_weeks_is_copied_anew(cluster: PatroniCluster) -> None:
+    primary, replica = cluster.wait_primary(), a_replica(cluster)
+    with pytest.raises(FaultError, match=f"{primary} leads: only a replica can be forgotten"):
+        cluster.strike("host-absent", primary)
+    with client_of(cluster, replica) as client:
+        before = client.execute("SELECT pg_postmaster_start_time()").fetchone()
+    struck = cluster.strike("host-absent", replica)
+    assert f"its slot was dropped on {primary}, whose WAL begins with segment" in struck.detail
+    healed = cluster.heal()
+    assert "it cannot stream" in healed
+    assert "cloned" in healed
+    cluster.wait_healthy()
+    with client_of(cluster, replica) as client:
+        assert client.execute("SELECT pg_postmaster_start_time()").fetchone() != before

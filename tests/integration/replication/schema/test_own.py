@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import LiteralString
@@ -39,6 +40,7 @@ APP = Credentials(user="own_app", password=PASSWORD, dbname="postgres")
 PRUNER = Credentials(user="own_pruner", password=PASSWORD, dbname="postgres")
 ALL = tuple(migration.id for migration in OWN_MIGRATIONS)
 RETENTION_S = 3600.0
+WEEK_S = 7 * 86_400.0
 
 OLD_BEGIN_ROW: LiteralString = (
     "INSERT INTO bascule.unit_of_work (id, attempt, state) VALUES (%s, %s, 'applied')"
@@ -240,6 +242,20 @@ async def test_only_units_past_the_retention_go_and_whole(server: LocalPostgres)
     async with storage_as(server, APP) as storage:
         with pytest.raises(AlreadyApplied):
             await storage.run(nothing, unit_id="asked", deadline_s=10)
+
+
+async def test_a_server_whose_clock_is_ahead_prunes_nothing_by_itself(
+    server: LocalPostgres,
+) -> None:
+    """As this process sees it: its clock is a week behind the server's, and the rows are young."""
+    await install_and_grant(server)
+    async with storage_as(server, APP) as storage:
+        await storage.run(nothing, unit_id="young", deadline_s=10)
+    age(server, "id = 'young'", WEEK_S)
+    async with storage_as(server, PRUNER) as storage:
+        behind = lambda: time.time() - WEEK_S  # noqa: E731
+        assert (await prune(storage, older_than_s=RETENTION_S, wall=behind)).id_rows == 0
+        assert (await prune(storage, older_than_s=RETENTION_S)).id_rows == 1
 
 
 async def test_many_pages_in_small_batches(server: LocalPostgres) -> None:

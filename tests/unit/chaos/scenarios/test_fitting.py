@@ -34,6 +34,16 @@ def test_a_fault_of_a_disk_or_the_word_gives_one_to_every_postgresql(
         check_topology(found)
 
 
+def test_a_fault_of_a_clock_gives_one_that_can_be_set_to_every_postgresql(tmp_path: Path) -> None:
+    found = fitted(THREE, load_scenario("clock-step"))
+    assert {host.name for host in found.hosts if host.clock == "settable"} == set(THREE.nodes)
+    assert replace(found, sites=THREE.sites) == THREE
+    (tmp_path / "topology.toml").write_text(to_toml(found))
+    assert load_topology(tmp_path / "topology.toml") == found
+    with pytest.raises(TopologyError, match=r"clock of db-paris is to be set.*use --substrate lab"):
+        check_topology(found)
+
+
 def test_parameters_go_before_those_of_the_topology(tmp_path: Path) -> None:
     own = THREE.with_postgresql({"fsync": "on", "work_mem": "8MB"})
     found = fitted(own, load_scenario("fsync-off"))

@@ -191,6 +191,27 @@ def test_every_fault_on_every_topology(topology: Topology, fault: FaultStep, wan
         assert found.high_s < 1.0
 
 
+def test_the_loss_of_a_replica_may_be_that_of_the_named_one() -> None:
+    """Any of the others confirms under quorum; a named one must be replaced first."""
+    named = TOPOLOGIES["two-sites-named-standby"]
+    lost = _fault("host-power-cut", "replica")
+    found = _found(named, lost)
+    assert found is not None
+    assert (found.low_s, found.service) == (0.0, "returns")
+    assert CLOCK.ttl_s + CLOCK.loop_wait_s <= found.high_s < 2 * CLOCK.ttl_s
+    assert "until its key has expired (ttl 20 s) and Patroni names another" in found.words
+    crashed = _found(named, _fault("process-kill", "replica"))
+    assert crashed is not None
+    assert crashed.service == "returns"
+    for fault in (lost, _fault("process-kill", "replica")):
+        other = _found(TOPOLOGIES["two-sites-witness"], fault)
+        assert other is not None
+        assert other.service == "goes-on"
+    etcd = _found(named, _fault("host-power-cut", "host:dcs-orsay"))
+    assert etcd is not None
+    assert etcd.service == "goes-on"
+
+
 BUILTIN: dict[str, Want | None] = {
     "steady": None,
     "host-loss": "returns",
@@ -202,6 +223,8 @@ BUILTIN: dict[str, Want | None] = {
     "host-freeze": "returns",
     "site-cut": "none-until-healed",  # of the site that is cut off
     "host-wiped": "returns",
+    "host-absent": "goes-on",
+    "sync-not-strict": "none-until-healed",
     "slow-wan": "goes-on",
     "slow-disk": "goes-on",
     "power-loss-unsynced": "none-until-healed",
@@ -216,6 +239,7 @@ BUILTIN: dict[str, Want | None] = {
 """Of the scenarios whose moments and effects are known beforehand."""
 OTHERWISE: dict[tuple[str, str], Want] = {
     ("three-sites-failsafe", "dcs-majority-loss"): "goes-on",  # what failsafe_mode is for
+    ("two-sites-named-standby", "host-absent"): "returns",  # it may be the named one
 }
 FITTING = [
     (topology, scenario)

@@ -195,7 +195,8 @@ def test_etcd_on_the_machine_of_a_member_shares_its_host() -> None:
     assert found.topology.cluster.durability == "quorum"
     assert found.topology.cluster.primary_start_timeout_s == 300
     assert found.topology.cluster.synchronous_mode == "on"
-    assert [words.partition(" ")[0] for words in found.left_out] == ["synchronous_mode_strict"]
+    assert not found.topology.cluster.synchronous_mode_strict
+    assert found.left_out == ()
 
 
 def test_what_patroni_raises_is_raised_and_names_become_host_names() -> None:

@@ -23,7 +23,10 @@ WITNESS = TOPOLOGIES["two-sites-witness"]
 ALL: tuple[HostRole, ...] = ("etcd", "postgres", "client")
 
 
-def changed(topology: Topology, **settings: int | Literal["async"]) -> Topology:
+NAMED: Mapping[str, Literal["on"]] = {"synchronous_mode": "on"}
+
+
+def changed(topology: Topology, **settings: int | Literal["async", "on"]) -> Topology:
     return replace(topology, cluster=replace(topology.cluster, **settings))  # type: ignore[arg-type]
 
 
@@ -101,6 +104,46 @@ def test_the_copies_may_all_be_in_the_lost_site() -> None:
         "needed to know that one of them has every acknowledged commit"
     )
     assert {one.key for one in found.traps if not one.is_note} == {"every-copy-in-a-site"}
+
+
+def test_named_standbys_may_be_those_that_are_lost() -> None:
+    found = lint(TOPOLOGIES["two-sites-named-standby"])
+    assert failing(found, "host") == set(), "a named standby that is lost is replaced"
+    assert failing(found, "site-power") == {("paris",), ("orsay",)}
+    [claim] = [one for one in found.of("site-power") if one.loss.names == ("paris",)]
+    assert claim.why == (
+        "replicas in reach: 2 of 3, and a commit waits for one standby that Patroni has named, of "
+        "whom none may be among them: nobody else may take over"
+    )
+    assert found.copies == (
+        "copies: an acknowledged commit is on the primary and 1 standby that Patroni names, which "
+        "can all be in site paris or orsay"
+    )
+    two = lint(changed(TOPOLOGIES["two-sites-named-standby"], synchronous_node_count=2))
+    assert failing(two, "site-power") == set(), "one of two is in the other site"
+    assert "the primary and 2 standbys that Patroni names, and never all in one site" in two.copies
+
+
+def test_quorum_that_is_not_strict_is_a_trap_and_the_copies_say_so() -> None:
+    found = lint(changed(THREE, synchronous_mode_strict=False))
+    assert [one.key for one in found.traps if not one.is_note] == ["not-strict"]
+    assert not found.is_good
+    assert found.copies == (
+        "copies: an acknowledged commit is on 2 hosts at least while a replica is there, and else "
+        "on the primary alone, and never all in one site"
+    )
+    hasty = traps(changed(THREE, synchronous_mode_strict=False, durability="async"))
+    assert "not-strict" not in {one.key for one in hasty}
+
+
+def test_a_named_standby_is_a_note_where_another_could_be_named() -> None:
+    found = TOPOLOGIES["two-sites-named-standby"]
+    [note] = [one for one in traps(found) if one.key == "named-standby"]
+    assert note.is_note
+    assert "up to ttl_s + loop_wait_s = 25 s" in note.words
+    assert "waits for any of the replicas" in note.remedy
+    for other in (WITNESS, changed(found, durability="async"), changed(made((ALL, ALL)), **NAMED)):
+        assert "named-standby" not in {one.key for one in traps(other)}
 
 
 def test_async_survives_and_may_lose() -> None:

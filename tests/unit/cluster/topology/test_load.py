@@ -96,6 +96,7 @@ class TestBuiltIn:
         found = {one.name: advice(one) for one in builtin_topologies()}
         traps = {
             "two-sites-named-standby": "which may all be there",
+            "three-sites-not-strict": "synchronous_mode_strict is off",
             "two-sites-no-witness": "site paris has 2 of 3 etcd members",
         }
         for name, words in traps.items():

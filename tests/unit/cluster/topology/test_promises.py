@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 from hypothesis import given
@@ -106,6 +107,19 @@ def test_the_copies_decide_whether_a_site_may_be_lost() -> None:
     one_copy = replace(WITNESS, synchronous_node_count=1)
     assert always_served(one_copy, Broken(dark=paris)) == frozenset()
     assert "2 of 3, and 3 are needed" in worst(one_copy, Broken(dark=paris)).why_no_write
+
+
+def test_named_standbys_are_worked_out_one_by_one() -> None:
+    """The promise is what holds whoever is named: tried with every choice that Patroni has."""
+    for count in (1, 2):
+        shape = replace(WITNESS, synchronous_node_count=count, named_standbys=True)
+        primary, *replicas = WITNESS.nodes
+        for lost in (set(found) for size in range(4) for found in combinations(replicas, size)):
+            can_lead = not why_nobody_leads(
+                shape, frozenset({primary, *lost}), primary=primary, known=frozenset(replicas)
+            )
+            one_is_left = all(set(named) - lost for named in combinations(replicas, count))
+            assert can_lead == one_is_left, (count, lost)
 
 
 def test_etcd_alone_can_be_lost() -> None:

@@ -40,7 +40,8 @@ async def raised(folder: Path, exits: list[ProcessExit]) -> AsyncIterator[Contai
     sites = ContainerHosts(topology, folder=folder, run=run, on_exit=exits.append)
     missing = missing_abilities(sites, list(ABILITIES))
     assert missing == [
-        *("edit-disk", "restore-etcd", "drop-packets", "send-probes", "break-disk", "slow-link")
+        *("edit-disk", "restore-etcd", "drop-packets", "send-probes", "break-disk", "set-clock"),
+        "slow-link",
     ]
     async with sites:
         assert things_of(folder)

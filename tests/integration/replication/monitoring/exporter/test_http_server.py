@@ -70,7 +70,7 @@ async def test_rows_of_runs_that_have_ended_are_removed(postgres_server: LocalPo
     async with rest_api(primary=True) as answers:
         with role_on(postgres_server, "exporter_pruning", granted=True) as credentials:
             postgres_server.query(
-                "INSERT INTO bascule.heartbeat VALUES ('ended', 9, now() - interval '2 hours'),"
+                "INSERT INTO bascule.heartbeat VALUES ('ended', 9, now() - interval '2 days'),"
                 " ('other', 9, now() - interval '1 minute') ON CONFLICT (writer) DO NOTHING"
             )
             asked = settings(credentials, answers.member(postgres_server))
@@ -80,6 +80,24 @@ async def test_rows_of_runs_that_have_ended_are_removed(postgres_server: LocalPo
     assert "ended" not in left
     assert "other" in left
     assert len(left) >= 2, "its own, and those that may be alive"
+
+
+async def test_a_server_whose_clock_is_ahead_keeps_the_rows_of_runs_that_go_on(
+    postgres_server: LocalPostgres,
+) -> None:
+    """They were written by the clock of another primary: all of them are old by this one's."""
+    async with rest_api(primary=True) as answers:
+        with role_on(postgres_server, "exporter_ahead", granted=True) as credentials:
+            postgres_server.query("TRUNCATE bascule.heartbeat")
+            postgres_server.query(
+                "INSERT INTO bascule.heartbeat VALUES ('one', 9, now() - interval '3 days'),"
+                " ('two', 9, now() - interval '3 days')"
+            )
+            asked = settings(credentials, answers.member(postgres_server))
+            async with exporter(asked, "127.0.0.1", 0) as port:
+                await wait_scrape(f"http://127.0.0.1:{port}", writes_heartbeats, what="heartbeats")
+            left = {row[0] for row in postgres_server.query("SELECT writer FROM bascule.heartbeat")}
+    assert {"one", "two"} < left
 
 
 async def test_rights_that_are_missing_are_said(
