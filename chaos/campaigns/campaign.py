@@ -7,6 +7,7 @@ which runs are done. A run that broke off has no line; its folder is put aside, 
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -27,6 +28,7 @@ from chaos.campaigns.journal import (
     CampaignJournal,
     RunDone,
     append,
+    locked,
     read_journal,
 )
 from chaos.campaigns.keeping import LabKeeper
@@ -178,10 +180,12 @@ class Campaign:
         """Run what is left.
 
         Raises:
+            CampaignError: another process is at it, or run after run breaks off.
             PrerequisiteError: this machine lacks something.
             OSError, OutputError: the folder cannot be written.
         """
-        with self._stoppable():
+        with locked(self._folder), self._stoppable():
+            shutil.rmtree(self._folder / LABS, ignore_errors=True)  # of a process that was killed
             try:
                 while self._stopped_by is None and not self._is_done():
                     self._refuse_to_go_on_in_vain()
@@ -267,11 +271,12 @@ class Campaign:
         return make_catalogue(topologies, self._limits, has_disks=began.has_disks)
 
     def _stoppable(self) -> AbstractContextManager[None]:
-        """Between two drills a signal stops the campaign; during a drill, that drill first."""
+        """A signal stops the drill under way, which heals, and then the campaign; the second one
+        ends the drill's lab at once."""
 
         def stop(number: int, _: FrameType | None) -> None:
+            self._keeper.stop(at_once=self._stopped_by is not None)
             self._stopped_by = signal.Signals(number)
-            self._keeper.ask()
 
         return handled(stop)
 

@@ -7,9 +7,11 @@ its step is done again.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -207,6 +209,21 @@ def append(folder: Path, step: Step) -> None:
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Only one process at a time carries a campaign on.
+
+    Raises:
+        CampaignError: another one does.
+    """
+    with (folder / JOURNAL).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CampaignError(f"{folder}: another process carries this campaign on") from error
+        yield
 
 
 def _cut_last(descriptor: int) -> None:

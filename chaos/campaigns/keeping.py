@@ -68,6 +68,10 @@ class _KeptLab:
         """Have what is under way stop, and heal."""
         self._sealed.ask()
 
+    def kill(self) -> None:
+        """End it at once."""
+        self._sealed.kill()
+
     def drill(self, run: Path) -> KeptReply:
         """Run the drill of a run folder; the answer, also of a lab that has ended meanwhile."""
         self.runs += 1
@@ -127,10 +131,10 @@ class LabKeeper:
             self.end()
         return end
 
-    def ask(self) -> None:
-        """Have the drill under way stop, and heal; no effect without a lab."""
+    def stop(self, *, at_once: bool) -> None:
+        """Have the drill under way stop and heal, or end its lab at once; no effect without one."""
         if self._lab is not None:
-            self._lab.ask()
+            self._lab.kill() if at_once else self._lab.ask()
 
     def end(self) -> None:
         """End the lab that is kept, if any; its logs are in the folders of its runs."""

@@ -31,7 +31,7 @@ RUN_TIMEOUT_S = 120.0
 def test_a_campaign_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     folder, limits = tmp_path / "campaign", tmp_path / "limits.toml"
     limits.write_text(LIMITS)
-    options = ["--runs", "2", "--seed", "5", "--topology", "three-sites", *LOW_LOAD]
+    options = ["--runs", "3", "--seed", "5", "--topology", "three-sites", *LOW_LOAD]
     options += ["--limits", str(limits), "--out", str(folder)]
     second = folder / "runs" / "0002" / "run.json"
     with running("campaign", *options) as process:
@@ -44,17 +44,24 @@ def test_a_campaign_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None
 
     done = bascule("campaign", "--resume", str(folder), "--json", timeout_s=RUN_TIMEOUT_S)
     said: dict[str, Any] = json.loads(done.stdout)
-    assert (said["canaries"], said["found_out"], said["runs"]) == (1, 1, 1), done.stderr
+    assert (said["canaries"], said["found_out"], said["runs"]) == (1, 1, 2), done.stderr
     journal = read_journal(folder)
-    assert [run.n for run in journal.runs] == [1, 2]
+    assert [run.n for run in journal.runs] == [1, 2, 3]
     assert (folder / "runs" / "0002-aside-1" / "run.json").exists()
-    [drawn] = journal.drawn
     # A busy machine may leave a run UNKNOWN; nothing may be found.
     assert done.returncode == {Verdict.VALID: 0, Verdict.UNKNOWN: 4}[journal.verdict]
-    assert (drawn.lost, drawn.split_brain) == (0, False)
-    scenario = load_scenario(str(folder / drawn.schedule))
-    assert [step.fault for step in scenario.faults] == [one.fault for one in drawn.faults]
-    written = json.loads((folder / drawn.folder / "run.json").read_text())
-    assert f"bascule drill {folder / drawn.schedule} --topology" in written["command"]
+    asked = [json.loads((folder / run.folder / "run.json").read_text()) for run in journal.drawn]
+    for drawn, info in zip(journal.drawn, asked, strict=True):
+        assert (drawn.lost, drawn.split_brain) == (0, False)
+        scenario = load_scenario(str(folder / drawn.schedule))
+        assert [step.fault for step in scenario.faults] == [one.fault for one in drawn.faults]
+        assert f"bascule drill {folder / drawn.schedule} --topology" in info["command"]
+    first, second = journal.drawn
+    if first.verdict == "valid":
+        assert [info["substrate"]["kept"] for info in asked] == ["run 1 in lab-1", "run 2 in lab-1"]
+        assert second.cost_s is not None
+        assert first.cost_s is not None
+        assert second.cost_s < first.cost_s, "the lab was there"
+    assert not list((folder / "labs").glob("*"))
     assert (folder / "report.html").exists()
     assert (folder / "junit.xml").exists()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.evidence.campaigns import BEGAN, a_run
 
-from chaos.campaigns.journal import JOURNAL, Confirmed, Shrunk, append, read_journal
+from chaos.campaigns.journal import JOURNAL, Confirmed, Shrunk, append, locked, read_journal
 from chaos.errors import CampaignError
 from chaos.findings import Verdict
 
@@ -91,3 +91,15 @@ def test_the_verdict_of_a_campaign(
     tmp_path: Path, runs: tuple[object, ...], verdict: Verdict
 ) -> None:
     assert read_journal(written(tmp_path, BEGAN, *runs)).verdict is verdict
+
+
+def test_only_one_process_carries_a_campaign_on(tmp_path: Path) -> None:
+    written(tmp_path, BEGAN)
+    with (
+        locked(tmp_path),
+        pytest.raises(CampaignError, match="another process carries this campaign on"),
+        locked(tmp_path),
+    ):
+        pass
+    with locked(tmp_path):
+        append(tmp_path, a_run(1))
