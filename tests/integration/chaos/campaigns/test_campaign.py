@@ -1,6 +1,6 @@
 """A campaign on the lab: killed in the middle of a run, and gone on with in a lab that is kept.
 
-Its canary is written into the journal by hand: the scenario has a drill of its own in ``tests/drills``.
+Its canary is written into the journal by hand: those scenarios have drills of their own.
 """
 
 from __future__ import annotations
