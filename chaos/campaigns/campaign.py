@@ -7,6 +7,7 @@ which runs are done. A run that broke off has no line; its folder is put aside, 
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -27,10 +28,13 @@ from chaos.campaigns.journal import (
     CampaignJournal,
     RunDone,
     append,
+    locked,
     read_journal,
 )
+from chaos.campaigns.keeping import LabKeeper
 from chaos.campaigns.limits import Limits, load_limits
 from chaos.errors import CampaignError, OutputError
+from chaos.evidence.manifest import REPORT
 from cluster.errors import ClusterError
 from cluster.substrates.kind import Say
 from cluster.substrates.lab.enter import handled
@@ -42,8 +46,10 @@ from cluster.topology.model import Topology
 
 LIMITS = "limits.toml"
 TOPOLOGIES = "topologies"
+LABS = "labs"
 RUNS = "runs"
 SCHEDULES = "schedules"
+IN_VAIN_MAX = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,18 +173,24 @@ class Campaign:
         self._limits = load_limits(self._folder / LIMITS)
         self._catalogue = self._made_catalogue()
         self._stopped_by: signal.Signals | None = None
+        self._keeper = LabKeeper(self._folder / LABS)
         self._confirming = Confirming(self._folder, self._drill, say) if shrinks else None
 
     def run(self) -> CampaignEnd:
         """Run what is left.
 
         Raises:
+            CampaignError: another process is at it, or run after run breaks off.
             PrerequisiteError: this machine lacks something.
             OSError, OutputError: the folder cannot be written.
         """
-        with self._stoppable():
-            while self._stopped_by is None and not self._is_done():
-                pass
+        with locked(self._folder), self._stoppable():
+            shutil.rmtree(self._folder / LABS, ignore_errors=True)  # of a process that was killed
+            try:
+                while self._stopped_by is None and not self._is_done():
+                    self._refuse_to_go_on_in_vain()
+            finally:
+                self._keeper.end()
         return CampaignEnd(journal=self._journal, stopped_by=self._stopped_by)
 
     def _is_done(self) -> bool:
@@ -193,6 +205,20 @@ class Campaign:
         self._journal = read_journal(self._folder)
         return False
 
+    def _refuse_to_go_on_in_vain(self) -> None:
+        """Stop where run after run breaks off before its load: it is not the cluster's doing.
+
+        Raises:
+            CampaignError: so many have, one after another.
+        """
+        last = self._journal.runs[-IN_VAIN_MAX:]
+        if len(last) == IN_VAIN_MAX and not any(run.acknowledged for run in last):
+            raise CampaignError(
+                f"{self._folder}: the last {IN_VAIN_MAX} runs broke off before one write was "
+                f"acknowledged; look at {self._folder / last[-1].folder / REPORT}, and go on with "
+                "--resume when that is mended"
+            )
+
     def case(self, n: int) -> Case:
         """What run ``n`` is: a canary, or drawn."""
         began = self._journal.began
@@ -206,11 +232,12 @@ class Campaign:
             self._folder / RUNS / f"{n:04}",
             self._folder / SCHEDULES / f"{n:04}.toml",
         )
+        keeper = None if is_canary(n) else self._keeper
         attempts: list[CaseDrilled] = []
         while not attempts or (len(attempts) < 2 and hindered_by_the_machine(attempts[-1])):
             if attempts:
                 self._say(f"run {n}: UNKNOWN, since the machine was too busy; once more")
-            drilled = self._drill(case, schedule, folder)
+            drilled = self._drill(case, schedule, folder, keeper)
             if drilled is None:
                 return
             attempts.append(drilled)
@@ -218,8 +245,11 @@ class Campaign:
         append(self._folder, line)
         self._say(progress(line))
 
-    def _drill(self, case: Case, schedule: Path, folder: Path) -> CaseDrilled | None:
-        """Run a case into a folder; None where it was stopped."""
+    def _drill(
+        self, case: Case, schedule: Path, folder: Path, keeper: LabKeeper | None = None
+    ) -> CaseDrilled | None:
+        """Run a case into a folder, in the lab that is kept if a keeper is given; None where it was
+        stopped."""
         if self._stopped_by is not None:
             return None
         put_aside(folder)
@@ -229,6 +259,7 @@ class Campaign:
             folder=folder,
             rate_per_s=self._journal.began.rate_per_s,
             pg_bindir=self._pg_bindir,
+            keeper=keeper,
         )
         self._stopped_by = self._stopped_by or drilled.end.stopped_by
         return None if self._stopped_by is not None else drilled
@@ -240,9 +271,11 @@ class Campaign:
         return make_catalogue(topologies, self._limits, has_disks=began.has_disks)
 
     def _stoppable(self) -> AbstractContextManager[None]:
-        """Between two drills a signal stops the campaign; during a drill, that drill first."""
+        """A signal stops the drill under way, which heals, and then the campaign; the second one
+        ends the drill's lab at once."""
 
         def stop(number: int, _: FrameType | None) -> None:
+            self._keeper.stop(at_once=self._stopped_by is not None)
             self._stopped_by = signal.Signals(number)
 
         return handled(stop)

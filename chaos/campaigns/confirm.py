@@ -6,8 +6,7 @@ them, and if none fails it is not shrunk. Each kind of failure is looked into on
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,15 +14,22 @@ from pathlib import Path
 from chaos.campaigns.ddmin import repeats_for
 from chaos.campaigns.draw import Case
 from chaos.campaigns.drilling import CaseDrilled, struck
-from chaos.campaigns.journal import CampaignJournal, Confirmed, RunDone, Shrunk, append
+from chaos.campaigns.journal import (
+    CampaignJournal,
+    Confirmed,
+    RunDone,
+    Shrunk,
+    Tried,
+    TryPurpose,
+    append,
+)
 from chaos.campaigns.shrink import REPLAYS, shrink
 from chaos.findings import Verdict
 from chaos.scenarios.load import to_toml
 from chaos.scenarios.model import Scenario
 from chaos.wording import counted
 
-REPLAYS_FOLDER = "replays"
-SHRUNK_FOLDER = "shrunk"
+FOLDERS: Mapping[TryPurpose, str] = {"replay": "replays", "shrink": "shrunk"}
 SHRUNK_SCHEDULE = "shrunk.toml"
 
 Drill = Callable[[Case, Path, Path], CaseDrilled | None]
@@ -62,57 +68,55 @@ class Confirming:
         return None
 
     def take(self, run: RunDone, case: Case, journal: CampaignJournal) -> None:
-        """The next step with a failing run: its replays, or its shrinking. One that is stopped is
-        not written down, and taken again when the campaign is gone on with.
+        """The next step with a failing run: its replays, or its shrinking. What was tried before
+        the campaign was stopped or killed is not tried again.
 
         Raises:
             PrerequisiteError: this machine lacks something.
             OSError, OutputError: the folder cannot be written.
         """
-        begin_s = time.monotonic()
         confirmed = journal.confirmed.get(run.n)
         with suppress(_CampaignStoppedError):
             if confirmed is None:
-                append(self._folder, self._confirm(run, case, begin_s))
+                append(self._folder, self._confirm(run, case, journal))
             else:
-                append(self._folder, self._shrink(run, case, confirmed, begin_s))
+                append(self._folder, self._shrink(run, case, confirmed, journal))
 
-    def _confirm(self, run: RunDone, case: Case, begin_s: float) -> Confirmed:
-        folders = [f"{REPLAYS_FOLDER}/{run.n:04}/{number}" for number in range(1, REPLAYS + 1)]
-        failed = 0
-        for folder in folders:
-            failed += self._fails(run, case, folder)
-            self._say(f"run {run.n}: replayed into {folder}, failed so far: {failed}")
-        self._say(f"run {run.n}: failed {failed} of {REPLAYS} replays")
+    def _confirm(self, run: RunDone, case: Case, journal: CampaignJournal) -> Confirmed:
+        replays: list[Tried] = []
+        for number in range(1, REPLAYS + 1):
+            replays.append(self._try(run, case, "replay", number, journal))
+            failed = sum(one.failed for one in replays)
+            self._say(f"run {run.n}: failed {failed} of {counted(number, 'replay')}")
         return Confirmed(
             n=run.n,
             findings=run.findings,
-            folders=tuple(folders),
-            failed=failed,
-            of=REPLAYS,
-            took_s=round(time.monotonic() - begin_s, 1),
+            folders=tuple(one.folder for one in replays),
+            failed=sum(one.failed for one in replays),
+            of=len(replays),
         )
 
-    def _shrink(self, run: RunDone, case: Case, confirmed: Confirmed, begin_s: float) -> Shrunk:
-        place = f"{SHRUNK_FOLDER}/{run.n:04}"
+    def _shrink(
+        self, run: RunDone, case: Case, confirmed: Confirmed, journal: CampaignJournal
+    ) -> Shrunk:
         evidence = {case.scenario.faults: run.folder}
         number = 0
 
         def fails(scenario: Scenario) -> bool:
             nonlocal number
             number += 1
-            folder = f"{place}/{number:02}"
-            has_failed = self._fails(run, replace(case, scenario=scenario), folder)
-            if has_failed:
-                evidence[scenario.faults] = folder
+            candidate = replace(case, scenario=scenario)
+            tried = self._try(run, candidate, "shrink", number, journal)
+            if tried.failed:
+                evidence[scenario.faults] = tried.folder
             words = ", ".join(str(one) for one in struck(scenario.faults))
-            word = "fails" if has_failed else "does not fail"
+            word = "fails" if tried.failed else "does not fail"
             self._say(f"run {run.n}: shrinking, {number}: {word} with {words}")
-            return has_failed
+            return tried.failed
 
         repeats = repeats_for(confirmed.failed, confirmed.of)
         smallest = shrink(case.scenario, fails, repeats=repeats)
-        schedule = f"{place}/{SHRUNK_SCHEDULE}"
+        schedule = f"{FOLDERS['shrink']}/{run.n:04}/{SHRUNK_SCHEDULE}"
         (self._folder / schedule).parent.mkdir(parents=True, exist_ok=True)
         (self._folder / schedule).write_text(to_toml(smallest.scenario), encoding="utf-8")
         self._say(f"run {run.n}: shrunk in {counted(smallest.runs, 'run')} to {schedule}")
@@ -125,19 +129,39 @@ class Confirming:
             failed=confirmed.failed if is_own else smallest.failed,
             of=confirmed.of if is_own else smallest.of,
             runs=smallest.runs,
-            took_s=round(time.monotonic() - begin_s, 1),
         )
 
-    def _fails(self, run: RunDone, case: Case, folder: str) -> bool:
-        """Run a case once; whether it has one of the run's findings.
+    def _try(
+        self,
+        run: RunDone,
+        case: Case,
+        purpose: TryPurpose,
+        number: int,
+        journal: CampaignJournal,
+    ) -> Tried:
+        """Run a case once, unless the journal has the answer: shrinking asks in the same order for
+        the same answers.
 
         Raises:
             _CampaignStoppedError: the campaign was stopped.
         """
+        for one in journal.tried:
+            if (one.n, one.purpose, one.number) == (run.n, purpose, number):
+                return one
+        folder = f"{FOLDERS[purpose]}/{run.n:04}/{number:02}"
         path = self._folder / folder
         drilled = self._drill(case, path.with_name(f"{path.name}.toml"), path)
         if drilled is None:
             raise _CampaignStoppedError
         found = drilled.end.judged.verdict.findings
         kinds = {one.kind.word for one in found if one.verdict is Verdict.INVALID}
-        return bool(kinds & set(run.findings))
+        tried = Tried(
+            n=run.n,
+            purpose=purpose,
+            number=number,
+            folder=folder,
+            failed=bool(kinds & set(run.findings)),
+            took_s=round(drilled.took_s, 1),
+        )
+        append(self._folder, tried)
+        return tried

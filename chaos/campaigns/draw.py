@@ -41,6 +41,8 @@ SWARM_WEIGHT_MAX = 100
 OUTAGES_TTL = 2.0
 """An outage lasts a ttl, and an election with its retries: twice a ttl is what built-in scenarios
 allow."""
+BLOCK = 10
+"""So many runs in a row have the same topology and settings, so that they can share a lab."""
 PREDICTED_SHARE = 0.5
 LAST_S = 0.5
 """After the last of the faults at known moments: the observers look five times."""
@@ -65,15 +67,16 @@ def draw(seed: int, n: int, catalogue: FaultCatalogue, limits: Limits) -> Case:
     Raises:
         CampaignError: the limits leave no fault for a topology.
     """
-    random = Random(f"bascule campaign {GENERATOR} {seed} {n}")
-    ground = random.choice(catalogue.grounds)
+    block = Random(f"bascule campaign {GENERATOR} {seed} block {(n - 1) // BLOCK}")
+    ground = block.choice(catalogue.grounds)
     if not ground.offers:
         raise CampaignError(
             f"the limits leave no fault for the topology {ground.topology.name}; allow more "
             "families, or fewer topologies"
         )
-    durability = random.choice(limits.durability)
-    ground = replace(ground, topology=_settings(random, ground.topology, durability, limits))
+    durability = block.choice(limits.durability)
+    ground = replace(ground, topology=_settings(block, ground.topology, durability, limits))
+    random = Random(f"bascule campaign {GENERATOR} {seed} {n}")
     cluster = ground.topology.cluster
     times = Times(
         random=random,

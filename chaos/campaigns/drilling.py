@@ -10,6 +10,7 @@ from pathlib import Path
 
 from chaos.campaigns.draw import Case
 from chaos.campaigns.journal import RunDone, StruckTarget
+from chaos.campaigns.keeping import LabKeeper
 from chaos.checkers.load import LOAD_TOO_LOW
 from chaos.checkers.stalls import STALLED_LOAD
 from chaos.drill.launch import DrillEnd, DrillRequest, run_drill
@@ -43,13 +44,14 @@ class CaseDrilled:
     took_s: float
 
 
-def drill_case(
+def drill_case(  # noqa: PLR0913 (what a run consists of)
     case: Case,
     *,
     schedule: Path,
     folder: Path,
     rate_per_s: float | None = None,
     pg_bindir: Path | None = None,
+    keeper: LabKeeper | None = None,
 ) -> CaseDrilled:
     """Write the schedule down, and run it.
 
@@ -59,6 +61,7 @@ def drill_case(
         folder: the run folder, new.
         rate_per_s: of the ledger; other workloads in proportion, but no fewer than are needed.
         pg_bindir: PostgreSQL's programs; None: the newest found.
+        keeper: has a lab that may be used; None: the run gets one of its own.
 
     Raises:
         PrerequisiteError: this machine lacks something; nothing was begun.
@@ -84,7 +87,9 @@ def drill_case(
         pg_bindir=pg_bindir,
         display="none",
     )
-    end = run_drill(request)
+    # Witnesses are started by each drill, and stay until the lab ends.
+    is_kept = keeper is not None and not request.topology.cluster.witness
+    end = keeper.drill(request) if keeper is not None and is_kept else run_drill(request)
     return CaseDrilled(end=end, schedule=schedule, took_s=time.monotonic() - begin_s)
 
 

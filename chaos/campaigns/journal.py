@@ -7,12 +7,14 @@ its step is done again.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from chaos.checkers.lost import LOST_WRITE
 from chaos.decode import decode, encode
@@ -21,6 +23,7 @@ from chaos.findings import Verdict
 from cluster.topology.settings import SyncMode
 
 JOURNAL = "campaign.jsonl"
+TryPurpose = Literal["replay", "shrink"]
 FORMAT_VERSION = 1
 """Raised when an older reader could no longer follow."""
 
@@ -101,6 +104,21 @@ class RunDone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """One run that looks into a failing one: a replay, or a candidate of its shrinking."""
+
+    n: int
+    """Of the run that failed."""
+    purpose: TryPurpose
+    number: int
+    """Of those with that purpose, from 1."""
+    folder: str
+    failed: bool
+    """It had one of the findings of the run that failed."""
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmed:
     """A failing run was replayed."""
 
@@ -113,7 +131,6 @@ class Confirmed:
     failed: int
     """How many replays had one of these findings again."""
     of: int
-    took_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +148,6 @@ class Shrunk:
     of: int
     runs: int
     """How many the shrinking took."""
-    took_s: float
 
 
 MUST_FIND = LOST_WRITE.word
@@ -143,11 +159,12 @@ def was_found_out(canary: RunDone) -> bool:
     return canary.is_invalid and MUST_FIND in canary.findings
 
 
-Step: TypeAlias = CampaignBegan | RunDone | Confirmed | Shrunk
+Step: TypeAlias = CampaignBegan | RunDone | Tried | Confirmed | Shrunk
 
 _TYPES: Mapping[str, type[Step]] = {
     "campaign": CampaignBegan,
     "run": RunDone,
+    "tried": Tried,
     "confirmed": Confirmed,
     "shrunk": Shrunk,
 }
@@ -160,6 +177,7 @@ class CampaignJournal:
     folder: Path
     began: CampaignBegan
     runs: tuple[RunDone, ...] = ()
+    tried: tuple[Tried, ...] = ()
     confirmed: Mapping[int, Confirmed] = field(default_factory=dict)
     """By the run."""
     shrunk: Mapping[int, Shrunk] = field(default_factory=dict)
@@ -177,9 +195,7 @@ class CampaignJournal:
     @property
     def took_s(self) -> float:
         """Of all steps together."""
-        steps: list[RunDone | Confirmed | Shrunk] = [*self.runs]
-        steps += [*self.confirmed.values(), *self.shrunk.values()]
-        return sum(step.took_s for step in steps)
+        return sum(run.took_s for run in self.runs) + sum(one.took_s for one in self.tried)
 
     @property
     def verdict(self) -> Verdict:
@@ -209,6 +225,21 @@ def append(folder: Path, step: Step) -> None:
         os.fsync(file.fileno())
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Only one process at a time carries a campaign on.
+
+    Raises:
+        CampaignError: another one does.
+    """
+    with (folder / JOURNAL).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CampaignError(f"{folder}: another process carries this campaign on") from error
+        yield
+
+
 def _cut_last(descriptor: int) -> None:
     """Take away what stands after the last whole line."""
     size = os.fstat(descriptor).st_size
@@ -230,6 +261,7 @@ def read_journal(folder: Path) -> CampaignJournal:
         folder=folder,
         began=steps[0],
         runs=tuple(step for step in steps if isinstance(step, RunDone)),
+        tried=tuple(step for step in steps if isinstance(step, Tried)),
         confirmed={step.n: step for step in steps if isinstance(step, Confirmed)},
         shrunk={step.n: step for step in steps if isinstance(step, Shrunk)},
     )

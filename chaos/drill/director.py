@@ -150,6 +150,20 @@ class Director:
                     await afterwards(cluster)
                 company.cancel_scope.cancel()
 
+    async def run_in(self, cluster: RaisedCluster) -> None:
+        """Run the drill to its end on a cluster that stands already, and leave it standing.
+
+        Raises:
+            ClusterError: a fault could not be brought about.
+            ChaosError: the cluster was not fit for the drill.
+        """
+        self._recorder.phase(Phase.BOOT)
+        self._require_abilities(cluster.substrate)
+        async with anyio.create_task_group() as ticking:
+            ticking.start_soon(self._recorder.tick)
+            await self._drill(cluster, lambda: None)
+            ticking.cancel_scope.cancel()
+
     def _require_abilities(self, sites: object) -> None:
         needs = [need for step in self._info.scenario.faults for need in FAULTS[step.fault].needs]
         missing = missing_abilities(sites, [name_of_ability(need) for need in needs])

@@ -110,9 +110,7 @@ def run_drill(request: DrillRequest) -> DrillEnd:
 def _run_drill(request: DrillRequest, listeners: Sequence[int]) -> DrillEnd:
     with handled(_leave):  # by an exception, so that no client of the engine is left behind
         place = prepare_place(request)
-    folder = make_folder(request.out)
-    write_run_json(folder, run_info(request, place))
-    (folder / "topology.toml").write_text(to_toml(request.topology), encoding="utf-8")
+    folder = begin_folder(request, run_info(request, place))
     hand = request.by_hand
     module = "chaos.drill.process" if hand is None else hand.module
     command = [sys.executable, "-m", module, str(folder)]
@@ -142,10 +140,36 @@ def _run_drill(request: DrillRequest, listeners: Sequence[int]) -> DrillEnd:
         code, stopped_by, left = error.code, error.stopped_by, (str(error),)
     finally:
         pid_file.unlink(missing_ok=True)
+    return end_folder(folder, code, stopped_by, place.warnings + left)
+
+
+def begin_folder(request: DrillRequest, info: RunInfo) -> Path:
+    """Make the run folder of a drill, with what it is asked to be.
+
+    Raises:
+        OutputError: it cannot be made, or is in use.
+    """
+    folder = make_folder(request.out)
+    write_run_json(folder, info)
+    (folder / "topology.toml").write_text(to_toml(request.topology), encoding="utf-8")
+    return folder
+
+
+def end_folder(
+    folder: Path, code: int, stopped_by: signal.Signals | None, warnings: tuple[str, ...] = ()
+) -> DrillEnd:
+    """Judge what a drill has left, and draw its reports.
+
+    Args:
+        folder: of the run; no process of the drill writes it any more.
+        code: how the part inside the sites ended.
+        stopped_by: the signal that stopped it, if any did.
+        warnings: to be told with the verdict.
+    """
     try:
-        write_manifest(folder)  # no process of the drill writes any more
+        write_manifest(folder)
     except OSError as error:  # without it the verdict is UNKNOWN; reported
-        left += (f"the manifest could not be written: {error}",)
+        warnings += (f"the manifest could not be written: {error}",)
     judged = judge_folder(folder)
     write_reports(folder, judged.run, judged.verdict)
     return DrillEnd(
@@ -154,7 +178,7 @@ def _run_drill(request: DrillRequest, listeners: Sequence[int]) -> DrillEnd:
         ran=code == 0,
         # A signal ends a drill whose sites were kept for a look: that is no stop.
         stopped_by=stopped_by if code not in (0, COULD_NOT_RUN) else None,
-        warnings=place.warnings + left,
+        warnings=warnings,
     )
 
 

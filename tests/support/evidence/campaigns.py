@@ -1,9 +1,20 @@
-"""Lines of a campaign's journal, for tests."""
+"""Lines of a campaign's journal, and drills that have ended, for tests."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+from support.evidence.tiny import life, load
+from support.evidence.tiny import run as tiny_run
+
 from chaos.campaigns.draw import GENERATOR
+from chaos.campaigns.drilling import CaseDrilled
 from chaos.campaigns.journal import FORMAT_VERSION, CampaignBegan, RunDone, StruckTarget
+from chaos.drill.launch import DrillEnd
+from chaos.findings import Finding, FindingKind, Verdict
+from chaos.judge.folder import Judged
+from chaos.judge.judging import build_verdict
 
 BEGAN = CampaignBegan(
     format_version=FORMAT_VERSION,
@@ -55,3 +66,18 @@ def a_run(
         took_s=40.0,
         cost_s=9.5,
     )
+
+
+def drilled(folder: Path, *findings: tuple[FindingKind, Verdict]) -> CaseDrilled:
+    """A run of 50 s with load, and with these findings instead of its own."""
+    run = tiny_run(load(0.0, 50.0), events=life(fault_s=5.0))
+    found = tuple(Finding(kind=kind, verdict=verdict, summary="") for kind, verdict in findings)
+    worst = max((finding.verdict for finding in found), default=Verdict.VALID)
+    verdict = replace(build_verdict(run), findings=found, verdict=worst)
+    end = DrillEnd(
+        folder=folder / "runs" / "0007",
+        judged=Judged(run=run, verdict=verdict),
+        ran=True,
+        stopped_by=None,
+    )
+    return CaseDrilled(end=end, schedule=folder / "schedules" / "0007.toml", took_s=61.0)

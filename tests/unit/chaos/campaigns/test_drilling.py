@@ -6,34 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.evidence.tiny import life, load
-from support.evidence.tiny import run as tiny_run
+from support.evidence.campaigns import drilled
 
 from chaos.campaigns.canary import CANARIES, EVERY, canary, is_canary
 from chaos.campaigns.draw import Case
-from chaos.campaigns.drilling import CaseDrilled, hindered_by_the_machine, line_of, replay_of
+from chaos.campaigns.drilling import hindered_by_the_machine, line_of, replay_of
 from chaos.checkers.load import LOAD_TOO_LOW
 from chaos.checkers.lost import LOST_WRITE
-from chaos.drill.launch import DrillEnd
-from chaos.findings import Finding, FindingKind, Verdict
-from chaos.judge.folder import Judged
-from chaos.judge.judging import build_verdict
+from chaos.findings import FindingKind, Verdict
 from cluster.topology.load import find_topology
-
-
-def drilled(folder: Path, *findings: tuple[FindingKind, Verdict]) -> CaseDrilled:
-    """A run of 50 s with load, and with these findings instead of its own."""
-    run = tiny_run(load(0.0, 50.0), events=life(fault_s=5.0))
-    found = tuple(Finding(kind=kind, verdict=verdict, summary="") for kind, verdict in findings)
-    worst = max((finding.verdict for finding in found), default=Verdict.VALID)
-    verdict = replace(build_verdict(run), findings=found, verdict=worst)
-    end = DrillEnd(
-        folder=folder / "runs" / "0007",
-        judged=Judged(run=run, verdict=verdict),
-        ran=True,
-        stopped_by=None,
-    )
-    return CaseDrilled(end=end, schedule=folder / "schedules" / "0007.toml", took_s=61.0)
 
 
 def case() -> Case:

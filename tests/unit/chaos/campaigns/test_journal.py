@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 from support.evidence.campaigns import BEGAN, a_run
 
-from chaos.campaigns.journal import JOURNAL, Confirmed, Shrunk, append, read_journal
+from chaos.campaigns.journal import JOURNAL, Confirmed, Shrunk, Tried, append, locked, read_journal
 from chaos.errors import CampaignError
 from chaos.findings import Verdict
 
-CONFIRMED = Confirmed(n=2, findings=("split-brain",), folders=("a",), failed=4, of=5, took_s=9.0)
-SHRUNK = Shrunk(
-    n=2, schedule="s.toml", folder="f", faults=a_run(2).faults, failed=2, of=3, runs=9, took_s=8.0
-)
+CONFIRMED = Confirmed(n=2, findings=("split-brain",), folders=("a",), failed=4, of=5)
+TRIED = Tried(n=2, purpose="replay", number=1, folder="a", failed=True, took_s=17.0)
+SHRUNK = Shrunk(n=2, schedule="s.toml", folder="f", faults=a_run(2).faults, failed=2, of=3, runs=9)
 
 
 def written(folder: Path, *steps: object) -> Path:
@@ -26,12 +25,13 @@ def written(folder: Path, *steps: object) -> Path:
 
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     runs = (a_run(1, verdict="invalid", is_canary=True), a_run(2, verdict="invalid"))
-    journal = read_journal(written(tmp_path, BEGAN, *runs, CONFIRMED, SHRUNK))
+    journal = read_journal(written(tmp_path, BEGAN, *runs, TRIED, CONFIRMED, SHRUNK))
     assert journal.began == BEGAN
     assert journal.runs == runs
     assert journal.confirmed == {2: CONFIRMED}
     assert journal.shrunk == {2: SHRUNK}
     assert journal.took_s == runs[0].took_s + runs[1].took_s + 17.0
+    assert journal.tried == (TRIED,)
 
 
 @pytest.mark.parametrize("cut", [1, 20, 200])
@@ -91,3 +91,15 @@ def test_the_verdict_of_a_campaign(
     tmp_path: Path, runs: tuple[object, ...], verdict: Verdict
 ) -> None:
     assert read_journal(written(tmp_path, BEGAN, *runs)).verdict is verdict
+
+
+def test_only_one_process_carries_a_campaign_on(tmp_path: Path) -> None:
+    written(tmp_path, BEGAN)
+    with (
+        locked(tmp_path),
+        pytest.raises(CampaignError, match="another process carries this campaign on"),
+        locked(tmp_path),
+    ):
+        pass
+    with locked(tmp_path):
+        append(tmp_path, a_run(1))

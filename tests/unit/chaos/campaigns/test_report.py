@@ -19,9 +19,7 @@ TWO = replace(
     faults=(*a_run(4).faults, StruckTarget(fault="switchover", target="primary")),
 )
 FAILED = a_run(5, verdict="invalid", rto_s=None)
-CONFIRMED = Confirmed(
-    n=5, findings=FAILED.findings, folders=("replays/0005/1",), failed=4, of=5, took_s=200.0
-)
+CONFIRMED = Confirmed(n=5, findings=FAILED.findings, folders=("replays/0005/1",), failed=4, of=5)
 SHRUNK = Shrunk(
     n=5,
     schedule="shrunk/0005/shrunk.toml",
@@ -30,7 +28,6 @@ SHRUNK = Shrunk(
     failed=2,
     of=2,
     runs=12,
-    took_s=400.0,
 )
 JOURNAL = CampaignJournal(
     folder=Path("c"),
