@@ -8,13 +8,17 @@ own (``chaos/checkers/lost.py``).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
+from chaos.checkers import needs
 from chaos.evidence.records import Scalar
 from chaos.evidence.run import Run
 from chaos.findings import Finding, FindingKind, Verdict
 from chaos.timing.settings import commits_wait_for_standby
 from chaos.wording import counted
+from chaos.workloads.kind import WorkloadKind
 
 if TYPE_CHECKING:
     from chaos.consistency.answer import Anomaly, HistoryAnswer
@@ -76,6 +80,31 @@ def proof_of(answer: HistoryAnswer, *, where: str) -> str:
         return ""
     compared = counted(answer.proof.checked, "read")
     return f"{where}: {answer.reason.rstrip('.')}; {compared} compared."
+
+
+def judged(run: Run, kind: WorkloadKind, level: str | None) -> HistoryAnswer:
+    """What the judge of a workload says of a run, for ``bascule judge``.
+
+    UNKNOWN in place of VALID where the evidence is not whole: what is missing may contradict.
+
+    Args:
+        run: with a workload that has a judge.
+        kind: of that workload.
+        level: None: the one that is promised.
+    """
+    answer: HistoryAnswer = resolve_name(kind.judge)(run, level)
+    gaps = dict.fromkeys(
+        gap.what
+        for need in (needs.undamaged, needs.histories, needs.final_reads)
+        for gap in need(run)
+    )
+    if not gaps:
+        return answer
+    notes = (*answer.notes, *gaps)
+    if answer.verdict is not Verdict.VALID:
+        return replace(answer, notes=notes)
+    reason = "nothing contradicts it, but the evidence is not whole"
+    return replace(answer, verdict=Verdict.UNKNOWN, reason=reason, proof=None, notes=notes)
 
 
 def is_nothing_promised(run: Run) -> bool:
