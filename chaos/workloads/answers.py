@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from chaos.checkers import needs
 from chaos.evidence.records import Scalar
@@ -19,12 +19,20 @@ from chaos.findings import Finding, FindingKind, Verdict
 from chaos.timing.settings import commits_wait_for_standby
 from chaos.wording import counted
 from chaos.workloads.kind import WorkloadKind
+from cluster.topology.settings import SyncMode
 
 if TYPE_CHECKING:
     from chaos.consistency.answer import Anomaly, HistoryAnswer
 
 OperationFacts = Mapping[str, Mapping[str, Scalar]]
 """What is known of an operation, by the ``where`` of an anomaly's evidence."""
+
+HOLDS: Mapping[SyncMode, Literal["always", "until-failover"]] = {
+    "quorum": "always",
+    "async": "until-failover",
+}
+"""How long what a workload is promised holds, by when the cluster acknowledges a commit: the third
+column of the table of promises (``append/promises.py`` has isolation and place)."""
 
 FORGIVEN = " Nothing is promised after a failover that may lose writes."
 
@@ -113,7 +121,8 @@ def is_nothing_promised(run: Run) -> bool:
     What was lost takes with it what others had read: no level holds over it, not even read
     committed. The lost entries themselves are judged by what the scenario allows.
     """
-    may_lose = not commits_wait_for_standby(run) or run.info.scenario.expect.lost_max > 0
+    durability: SyncMode = "quorum" if commits_wait_for_standby(run) else "async"
+    may_lose = HOLDS[durability] == "until-failover" or run.info.scenario.expect.lost_max > 0
     timelines = {
         operation.timeline
         for history in run.histories
