@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 import click
@@ -20,6 +19,7 @@ from chaos.cli.verdict_text import STYLES
 from chaos.evidence.folder import read_run, read_run_json
 from chaos.judge.exit_codes import of_verdict
 from chaos.wording import counted
+from chaos.workloads.answers import judged
 from chaos.workloads.kind import WorkloadKind
 from chaos.workloads.registry import WORKLOADS
 
@@ -74,7 +74,7 @@ def judge(
     if workload is None:
         answer = model.load()(file, level or model.default_level)
     else:
-        answer = resolve_name(workload.judge)(read_run(file, is_over=lab_pid(file) is None), level)
+        answer = judged(read_run(file, is_over=lab_pid(file) is None), workload, level)
     if as_json:
         print(json.dumps(answer.to_json(), indent=2, ensure_ascii=False, default=str))
     else:

@@ -262,7 +262,9 @@ def with_options(workload: WorkloadSpec, given: Sequence[str]) -> WorkloadSpec:
     options = fields(workload.options)
     lines = {one.name: json.dumps(getattr(workload.options, one.name)) for one in options}
     wrong: list[Problem] = []
-    for text in given:
+    if not options:
+        wrong.append(Problem(key="", words="it has no options"))
+    for text in given if options else ():
         key, equals, value = text.partition("=")
         if not equals or not _OPTION.fullmatch(key):
             wrong.append(Problem(key=text, words="expected KEY=VALUE"))

@@ -8,19 +8,31 @@ own (``chaos/checkers/lost.py``).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Literal
 
+from chaos.checkers import needs
 from chaos.evidence.records import Scalar
 from chaos.evidence.run import Run
 from chaos.findings import Finding, FindingKind, Verdict
 from chaos.timing.settings import commits_wait_for_standby
 from chaos.wording import counted
+from chaos.workloads.kind import WorkloadKind
+from cluster.topology.settings import SyncMode
 
 if TYPE_CHECKING:
     from chaos.consistency.answer import Anomaly, HistoryAnswer
 
 OperationFacts = Mapping[str, Mapping[str, Scalar]]
 """What is known of an operation, by the ``where`` of an anomaly's evidence."""
+
+HOLDS: Mapping[SyncMode, Literal["always", "until-failover"]] = {
+    "quorum": "always",
+    "async": "until-failover",
+}
+"""How long what a workload is promised holds, by when the cluster acknowledges a commit: the third
+column of the table of promises (``append/promises.py`` has isolation and place)."""
 
 FORGIVEN = " Nothing is promised after a failover that may lose writes."
 
@@ -78,13 +90,39 @@ def proof_of(answer: HistoryAnswer, *, where: str) -> str:
     return f"{where}: {answer.reason.rstrip('.')}; {compared} compared."
 
 
+def judged(run: Run, kind: WorkloadKind, level: str | None) -> HistoryAnswer:
+    """What the judge of a workload says of a run, for ``bascule judge``.
+
+    UNKNOWN in place of VALID where the evidence is not whole: what is missing may contradict.
+
+    Args:
+        run: with a workload that has a judge.
+        kind: of that workload.
+        level: None: the one that is promised.
+    """
+    answer: HistoryAnswer = resolve_name(kind.judge)(run, level)
+    gaps = dict.fromkeys(
+        gap.what
+        for need in (needs.undamaged, needs.histories, needs.final_reads)
+        for gap in need(run)
+    )
+    if not gaps:
+        return answer
+    notes = (*answer.notes, *gaps)
+    if answer.verdict is not Verdict.VALID:
+        return replace(answer, notes=notes)
+    reason = "nothing contradicts it, but the evidence is not whole"
+    return replace(answer, verdict=Verdict.UNKNOWN, reason=reason, proof=None, notes=notes)
+
+
 def is_nothing_promised(run: Run) -> bool:
     """Acknowledged writes may be lost by a failover, and there was one.
 
     What was lost takes with it what others had read: no level holds over it, not even read
     committed. The lost entries themselves are judged by what the scenario allows.
     """
-    may_lose = not commits_wait_for_standby(run) or run.info.scenario.expect.lost_max > 0
+    durability: SyncMode = "quorum" if commits_wait_for_standby(run) else "async"
+    may_lose = HOLDS[durability] == "until-failover" or run.info.scenario.expect.lost_max > 0
     timelines = {
         operation.timeline
         for history in run.histories

@@ -1,7 +1,8 @@
-"""What users are promised at each isolation level, by durability and place of reading: as data.
+"""What users are promised at each isolation level, by place of reading: as data.
 
-The levels are those of ``chaos/consistency/levels.py``. That they hold on a healthy PostgreSQL, and
-no stronger ones, was measured (docs/reference/consistency.md). Pure.
+How long it holds follows from the durability, for every workload alike (``answers.HOLDS``). The
+levels are those of ``chaos/consistency/levels.py``. That they hold on a healthy PostgreSQL, and no
+stronger ones, was measured (docs/reference/consistency.md). Pure.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ PROMISES: tuple[LevelPromise, ...] = (
         told_why=_FORK,
     ),
 )
-"""For commits that wait for a replica, and for all others as long as nobody fails over."""
+"""Two rows for each isolation."""
 
 
 def promises_of(run: Run) -> tuple[LevelPromise, ...]:

@@ -55,7 +55,8 @@ def told(run: Run) -> tuple[str, ...]:
     places = counted(len(_takers(run)), "place")
     if not together:
         return (f"{places}, each taken by one transaction.",)
-    return (f"{places}; {len(together):,} taken by two at the same time, as {isolation} allows.",)
+    twice = len({one.work["place"] for one, _ in together})
+    return (f"{places}, {twice:,} taken by several at the same time, as {isolation} allows.",)
 
 
 def _options(run: Run) -> WriteSkewOptions:

@@ -210,6 +210,11 @@ def test_options_that_a_workload_has_not_are_refused(given: list[str], words: st
     assert "--option of the workload append" in str(caught.value)
 
 
+def test_a_workload_without_options_takes_none() -> None:
+    with pytest.raises(ScenarioError, match="workload ledger: it has no options"):
+        with_options(WorkloadSpec(), ["accounts=5"])
+
+
 def test_a_power_cut_must_not_end_the_load_with_the_primary() -> None:
     three = find_topology("three-sites")
     shared = replace(

@@ -30,7 +30,9 @@ def test_two_at_the_same_time_are_a_failure_at_serializable_alone(isolation: Iso
         assert result.findings[0].evidence[0]["node"] == "db-paris"
     else:
         assert result.verdict is Verdict.VALID
-        assert result.proof[0].endswith(f"1 taken by two at the same time, as {isolation} allows.")
+        assert result.proof[0].endswith(
+            f"1 taken by several at the same time, as {isolation} allows."
+        )
 
 
 @pytest.mark.parametrize("isolation", LEVELS)
