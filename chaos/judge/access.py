@@ -11,18 +11,26 @@ from chaos.evidence.run import Run
 from chaos.judge.verdict_file import AccessTotals, ProbeTotals, TrailCount, WithdrawalTotals
 
 
-def access_totals(run: Run) -> AccessTotals | None:
-    """None where the scenario has no probes."""
+def access_totals(
+    run: Run, *, is_seen: bool = True, is_trail_seen: bool = True
+) -> AccessTotals | None:
+    """None where the scenario has no probes.
+
+    Args:
+        run: the evidence.
+        is_seen: the checker of the probes could look at all of it.
+        is_trail_seen: the checker of the trail could.
+    """
     if not run.asks_access:
         return None
     return AccessTotals(
-        probes=_probes(run),
+        probes=_probes(run, is_seen=is_seen),
         withdrawals=_withdrawals(run),
-        trail=_trail(run) if run.info.scenario.access.trail else None,
+        trail=_trail(run, is_seen=is_trail_seen) if run.info.scenario.access.trail else None,
     )
 
 
-def _probes(run: Run) -> tuple[ProbeTotals, ...]:
+def _probes(run: Run, *, is_seen: bool) -> tuple[ProbeTotals, ...]:
     found: list[ProbeTotals] = []
     for probe in run.info.scenario.access.probes:
         answers: dict[Moment, Counter[str]] = {}
@@ -37,7 +45,7 @@ def _probes(run: Run) -> tuple[ProbeTotals, ...]:
                 role=probe.role,
                 expect=probe.words,
                 answers=answers,
-                wrong=wrong,
+                wrong=_proved(wrong, is_seen=is_seen),
             )
         )
     return tuple(found)
@@ -63,10 +71,15 @@ def _withdrawals(run: Run) -> tuple[WithdrawalTotals, ...]:
     return tuple(found)
 
 
-def _trail(run: Run) -> TrailCount:
+def _proved(number: int, *, is_seen: bool) -> int | None:
+    """None instead of an unproved zero."""
+    return number if number or is_seen else None
+
+
+def _trail(run: Run, *, is_seen: bool) -> TrailCount:
     found = trail.totals(run)
     return TrailCount(
         acknowledged=found.acknowledged,
-        missing=len(found.missing),
-        misnamed=len(found.misnamed),
+        missing=_proved(len(found.missing), is_seen=is_seen),
+        misnamed=_proved(len(found.misnamed), is_seen=is_seen),
     )

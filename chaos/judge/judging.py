@@ -68,7 +68,11 @@ def assemble(run: Run, judgement: Judgement, timing: Timing) -> VerdictFile:
             lost_entries=lost_entries,
             lost_wal_bytes=_unless_unproved(timing.lost_wal_bytes, judgement, "dead-timeline"),
         ),
-        access=access_totals(run),
+        access=access_totals(
+            run,
+            is_seen=not _could_not_look(judgement, "seals"),
+            is_trail_seen=not _could_not_look(judgement, "trail"),
+        ),
         checkers=tuple(
             CheckerSummary(
                 name=result.name,

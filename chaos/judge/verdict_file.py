@@ -80,8 +80,8 @@ class ProbeTotals:
     """In words."""
     answers: Mapping[Moment, Mapping[str, int]]
     """By moment, how many answers were what."""
-    wrong: int
-    """How many were not as expected."""
+    wrong: int | None
+    """How many were not as expected; None where none was found and not all are on record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +103,10 @@ class TrailCount:
     """How many acknowledged accesses are in the logs at the end."""
 
     acknowledged: int
-    missing: int
-    misnamed: int
+    missing: int | None
+    """In no log; None where none was found and not all is on record."""
+    misnamed: int | None
+    """Likewise, under another name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,9 +124,10 @@ class AccessTotals:
         return sum(sum(said.values()) for one in self.probes for said in one.answers.values())
 
     @property
-    def wrong(self) -> int:
-        """Answers that were not as expected."""
-        return sum(one.wrong for one in self.probes)
+    def wrong(self) -> int | None:
+        """How many were not as expected; None where none was found and not all are seen."""
+        found = sum(one.wrong or 0 for one in self.probes)
+        return None if not found and None in {one.wrong for one in self.probes} else found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,8 +67,11 @@ def access_lines(access: AccessTotals) -> tuple[str, ...]:
 
 def probes_words(access: AccessTotals) -> str:
     """How many were asked, and how many were answered wrongly."""
+    asked = f"{counted(len(access.probes), 'probe')}, {counted(access.answers, 'answer')}"
+    if access.wrong is None:
+        return f"{asked}, not known whether all were as expected"
     right = "all as expected" if not access.wrong else f"{count(access.wrong)} NOT as expected"
-    return f"{counted(len(access.probes), 'probe')}, {counted(access.answers, 'answer')}, {right}"
+    return f"{asked}, {right}"
 
 
 def withdrawal_words(one: WithdrawalTotals) -> str:
@@ -81,6 +84,10 @@ def withdrawal_words(one: WithdrawalTotals) -> str:
 
 def trail_words(trail: TrailCount) -> str:
     """How much of what was accessed is in the logs."""
+    if trail.missing is None:
+        return (
+            f"{counted(trail.acknowledged, 'access', 'accesses')}, not known whether all are logged"
+        )
     there = trail.acknowledged - trail.missing
     words = f"{count(there)} of {count(trail.acknowledged)} accesses are in the logs of the nodes"
     return f"{words}, {count(trail.misnamed)} under another name" if trail.misnamed else words

@@ -167,7 +167,7 @@ def _access(verdict: VerdictFile) -> tuple[Figure, ...]:
     return (
         Figure(
             name="Wrong answers to probes",
-            value=count(access.wrong),
+            value=UNKNOWN if access.wrong is None else count(access.wrong),
             notes=_listed(access_lines(access), ";"),
             is_bad=bool(access.wrong or (access.trail is not None and access.trail.missing)),
         ),

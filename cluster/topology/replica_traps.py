@@ -28,6 +28,7 @@ def replica_traps(topology: Topology, shape: Shape) -> Iterator[Trap]:
     yield from _cascading(topology)
     yield from _slots(topology)
     yield from _rewind(topology)
+    yield from _logs(topology)
 
 
 def _priorities(topology: Topology) -> Iterator[Trap]:
@@ -145,6 +146,24 @@ def _rewind(topology: Topology) -> Iterator[Trap]:
         remedy="use_pg_rewind = true (it needs checksums or wal_log_hints)",
         source="Patroni documentation, YAML configuration: use_pg_rewind; patroni issues 941 and "
         "1679",
+        is_note=True,
+    )
+
+
+def _logs(topology: Topology) -> Iterator[Trap]:
+    """Where PostgreSQL is told to keep its logs; by default they lie outside of PGDATA here."""
+    directory = topology.cluster.postgresql.get("log_directory", "..")
+    if topology.cluster.postgresql.get("logging_collector") != "on":
+        return
+    if directory.startswith(("/", "..")) or len(topology.nodes) < 2:
+        return
+    yield Trap(
+        key="logs-below-pgdata",
+        words=f"the logs lie below PGDATA (log_directory = {directory}): when an old primary is "
+        "rewound or a member copied anew, what it had logged is gone",
+        remedy='log_directory = "../log", or none, and ship the logs (scenarios '
+        "trail-survives-rewind and trail-lost-by-rewind)",
+        source="PostgreSQL manual, log_directory, and pg_rewind: How It Works",
         is_note=True,
     )
 

@@ -12,6 +12,7 @@ from support.evidence.accesses import ESCAPE, OWN, answer, with_access, with_ans
 from support.evidence.tiny import A, B, run
 
 from chaos.cli.verdict_text import facts
+from chaos.evidence.access import AccessEvidence
 from chaos.evidence.run import Run
 from chaos.judge.judging import build_verdict
 from chaos.report.access import probe_rows
@@ -46,6 +47,17 @@ def test_a_withdrawal_and_the_trail_are_told() -> None:
     first, *others = GOOD.access.trails
     gone = replace(GOOD.access, trails=(replace(first, entries={}), *others))
     assert "9 of 18 accesses are in the logs of the nodes" in shown(replace(GOOD, access=gone))
+
+
+def test_nothing_is_called_right_that_nobody_has_seen() -> None:
+    judged = replace(GOOD, access=AccessEvidence())
+    verdict = build_verdict(judged)
+    assert verdict.access is not None
+    assert verdict.access.wrong is None
+    said = "\n".join(facts(verdict))
+    assert "3 probes, 0 answers, not known whether all were as expected" in said
+    assert "0 accesses, not known whether all are logged" in said
+    Draft202012Validator(SCHEMA).validate(json.loads(json.dumps(verdict.to_json())))
 
 
 def test_a_run_without_probes_says_nothing_of_them() -> None:

@@ -235,6 +235,11 @@ BUILTIN: dict[str, Want | None] = {
     "dcs-majority-loss": "none-until-healed",
     "cascade-source-lost": "returns",  # db-orsay may lead
     "rewind-impossible": "returns",
+    "host-loss-sealed": "returns",
+    "sealed-by-guc": "returns",
+    "withdrawal-during-cut": "none-until-healed",  # of the site that is cut off
+    "trail-survives-rewind": "returns",
+    "trail-lost-by-rewind": "returns",
 }
 """Of the scenarios whose moments and effects are known beforehand."""
 OTHERWISE: dict[tuple[str, str], Want] = {

@@ -22,6 +22,8 @@ THREE = TOPOLOGIES["three-sites"]
 WITNESS = TOPOLOGIES["two-sites-witness"]
 ALL: tuple[HostRole, ...] = ("etcd", "postgres", "client")
 
+LOGS_BELOW = {"logging_collector": "on", "log_directory": "log"}
+
 
 NAMED: Mapping[str, Literal["on"]] = {"synchronous_mode": "on"}
 
@@ -192,6 +194,7 @@ def test_two_sites_without_a_witness() -> None:
             "failover-priority-is-a-tie-break",
         ),
         (tagged(THREE, {"db-orsay": Tags(sync_priority=5)}), "sync-priority-needs-named-standbys"),
+        (THREE.with_postgresql(LOGS_BELOW), "logs-below-pgdata"),
     ],
 )
 def test_every_trap_has_a_remedy_and_a_source(topology: Topology, key: str) -> None:
@@ -212,6 +215,12 @@ def test_failsafe_mode_needs_every_member() -> None:
 def test_a_limit_for_slots_is_the_cure() -> None:
     limited = THREE.with_postgresql({"max_slot_wal_keep_size": "1GB"})
     assert "slot-without-limit" not in {one.key for one in traps(limited)}
+
+
+@pytest.mark.parametrize("where", [{}, {"log_directory": "../log"}, {"log_directory": "/var/log"}])
+def test_logs_outside_of_pgdata_are_the_cure(where: dict[str, str]) -> None:
+    topology = THREE.with_postgresql({"logging_collector": "on", **where})
+    assert "logs-below-pgdata" not in {one.key for one in traps(topology)}
 
 
 def test_a_failover_priority_alone_makes_no_topology_good() -> None:
