@@ -52,7 +52,9 @@ _STAY: LiteralString = (
     f", set_config('idle_in_transaction_session_timeout', '{SNAPSHOT_IDLE}', true)"
 )
 
-_TEXT_OIDS = frozenset({25, 1042, 1043})
+_TEXT_OIDS = frozenset({25, 1042, 1043, 1009, 1014, 1015, 3802})
+"""text, char(n), varchar, arrays of them, and jsonb, which compares its texts by the database's
+collation (``src/include/catalog/pg_type.dat``)."""
 USER_OID_MIN = 16384
 """Types that were created have these; some of them sort as text (``src/include/access/transam.h``,
 ``FirstNormalObjectId``)."""

@@ -17,7 +17,13 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.rows import TupleRow
-from support.postgres.local_postgres import PASSWORD, LocalPostgres, local_postgres, replica_of
+from support.postgres.local_postgres import (
+    PASSWORD,
+    LocalPostgres,
+    frozen,
+    local_postgres,
+    replica_of,
+)
 from support.postgres.read_pair import CREDENTIALS, GENEROUS_S, SETTINGS, Pair, storage_on
 
 from replication import (
@@ -196,6 +202,29 @@ async def test_a_page_that_the_replica_cancels_comes_from_the_next_member(
         assert ids == [3 * n for n in range(1, ROWS + 1)]
         assert stream.moves > 0
         assert nodes[-1] == "db-b", "it goes back to where it is not in the way of the writes"
+
+
+async def test_a_page_that_a_hung_replica_does_not_finish_comes_from_the_next_member(
+    servers: Servers,
+) -> None:
+    """Its Patroni goes on answering, and nothing on the connection breaks."""
+    async with caught_up(servers) as on:
+        on.second.server = None
+        on.second.more = {"replication_state": "streaming"}
+        freezer = frozen(on.replica)
+        ids: list[int] = []
+        try:
+            async with on.storage.read_arrow_stream(SLOW, key="id", batch_rows=500) as stream:
+                async for batch in stream:
+                    if not ids:
+                        freezer.__enter__()
+                    ids += first_column(batch)
+                    if stream.moves:
+                        assert stream.node == "db-a"
+        finally:
+            freezer.__exit__(None, None, None)
+        assert ids == [3 * n for n in range(1, ROWS + 1)]
+        assert stream.moves == 1
 
 
 @pytest.mark.parametrize("snapshot", [False, True])
