@@ -149,7 +149,7 @@ async def test_a_loaded_warehouse_adds_up_and_what_is_broken_by_hand_is_found(
     assert {op.work["kind"] for op in of_kind(history, "delivery")} == {"new", "again"}
     *cohorts, last = of_kind(history, "cohort")
     assert all(op.work["complete"] for op in cohorts)  # the end of the load may cut the last one
-    assert cohorts or last.work["complete"]
+    assert cohorts or last.work["complete"], last.work
 
     reads = await read_both(pair, tmp_path)
     deliveries = [json.loads(row.content) for row in reads[A].rows]
