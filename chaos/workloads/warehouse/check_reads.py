@@ -20,10 +20,10 @@ from itertools import accumulate
 
 from chaos.checkers import needs
 from chaos.checkers.authority import authority
-from chaos.checkers.base import Checker, Gap
+from chaos.checkers.base import Checker
 from chaos.evidence.records import Operation
 from chaos.evidence.run import Run
-from chaos.findings import Evidence, Finding, FindingKind, invalid
+from chaos.findings import INCOMPLETE_EVIDENCE, Evidence, Finding, FindingKind, Verdict, invalid
 
 TORN_SNAPSHOT = FindingKind(
     word="torn-snapshot",
@@ -56,10 +56,11 @@ AckedUpTo = tuple[Sequence[float], Sequence[int]]
 
 
 def check(run: Run) -> list[Finding]:
-    """One finding a kind."""
+    """One finding a kind; UNKNOWN where nothing was read that could be judged."""
     operations = [op for history in run.histories for op in history.operations]
     snapshots = [(op, seen) for op in operations if (seen := _snapshot(op)) is not None]
     return [
+        *_no_cohort(operations),
         *invalid(
             kind=TORN_SNAPSHOT,
             summary="Snapshots were torn: {n}.",
@@ -78,11 +79,20 @@ def check(run: Run) -> list[Finding]:
     ]
 
 
-def cohorts_read(run: Run) -> Iterator[Gap]:
-    """At least one cohort was read to its end."""
-    operations = (op for history in run.histories for op in history.operations)
-    if not any(op.work.get("op") == "cohort" and op.work.get("complete") for op in operations):
-        yield Gap(what="no cohort was read to its end", part="history-*.jsonl")
+def _no_cohort(operations: Sequence[Operation]) -> list[Finding]:
+    """UNKNOWN where no cohort was read to its end: then nothing is known of them."""
+    cohorts = [op for op in operations if op.work.get("op") == "cohort"]
+    if any(op.work.get("complete") for op in cohorts):
+        return []
+    evidence = tuple({"id": op.id, "last_error": op.work.get("last_error")} for op in cohorts)
+    return [
+        Finding(
+            kind=INCOMPLETE_EVIDENCE,
+            verdict=Verdict.UNKNOWN,
+            summary="No cohort was read to its end: it cannot be told whether one is complete.",
+            evidence=evidence,
+        )
+    ]
 
 
 def _snapshot(operation: Operation) -> Mapping[str, object] | None:
@@ -179,7 +189,7 @@ COHORTS = Checker(
     name="warehouse-reads",
     question="Every snapshot was one, no older than promised, and every cohort was complete.",
     check=check,
-    finds=(TORN_SNAPSHOT, STALE_SNAPSHOT, WRONG_COHORT),
-    needs=(needs.histories, needs.final_reads, needs.one_primary, cohorts_read),
+    finds=(TORN_SNAPSHOT, STALE_SNAPSHOT, WRONG_COHORT, INCOMPLETE_EVIDENCE),
+    needs=(needs.histories, needs.final_reads, needs.one_primary),
     workloads=("warehouse",),
 )

@@ -13,7 +13,7 @@ from typing import LiteralString
 
 from chaos.workloads.warehouse.tables import FEED_IDS_FROM
 
-COHORT: LiteralString = "person_id % 10 = 0"
+COHORT: LiteralString = "mod(person_id, 10) = 0"
 """Nobody of them ever withdraws, so that a read of what was generated of them has one answer."""
 
 _TABLES: Sequence[LiteralString] = (

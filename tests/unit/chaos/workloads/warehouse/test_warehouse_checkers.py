@@ -174,4 +174,5 @@ def test_a_run_in_which_no_cohort_was_read_to_its_end_is_not_valid() -> None:
     judgement = judge(warehouse_run([cut if one.id == cut.id else one for one in OPERATIONS]))
     result = judgement.result("warehouse-reads")
     assert result is not None
-    assert (result.verdict, result.findings) == (Verdict.UNKNOWN, ())
+    assert result.verdict is Verdict.UNKNOWN
+    assert [finding.kind.word for finding in result.findings] == ["incomplete-evidence"]
