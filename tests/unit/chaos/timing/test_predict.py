@@ -202,6 +202,7 @@ BUILTIN: dict[str, Want | None] = {
     "host-wiped": "returns",
     "slow-wan": "goes-on",
     "slow-disk": "goes-on",
+    "restore-test": "goes-on",
     "power-loss-unsynced": "none-until-healed",
     "fsync-off": "none-until-healed",
     "paused-crash": None,
