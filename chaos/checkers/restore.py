@@ -31,6 +31,15 @@ RESTORE_NOT_EXACT = FindingKind(
     undecided="it is not known whether a restore was what was asked for",
 )
 
+RESTORE_FAILED = FindingKind(
+    word="restore-failed",
+    meaning="INVALID: a backup could not be restored: it is not what its manifest says, its WAL "
+    "has a gap, or the restored server did not come up.",
+    heading="Backup that could not be restored",
+    proved="a backup could not be restored",
+    undecided="it is not known whether a backup could be restored",
+)
+
 
 def is_asked(run: Run) -> bool:
     """Something was to be restored, or was."""
@@ -44,7 +53,7 @@ def restored(run: Run) -> Iterator[Gap]:
     if not run.restores:
         yield Gap(what="no restore is on record", part=RESTORED)
     for restore in run.restores:
-        if restore.read is None:
+        if restore.read is None and restore.record.error is None:
             host = restore.record.host
             yield Gap(
                 what=f"what was restored on {host} is not on record",
@@ -60,6 +69,14 @@ def check(run: Run) -> list[Finding]:
 
 def _judge(restore: Restore, known: dict[str, Operation]) -> Iterator[Finding]:
     record = restore.record
+    if record.error is not None:
+        yield Finding(
+            kind=RESTORE_FAILED,
+            verdict=Verdict.INVALID,
+            summary=f"The backup on {record.host} could not be restored: {record.error}",
+            evidence=({"host": record.host, "entry": record.entry, "error": record.error},),
+        )
+        return
     entry = known.get(record.entry)
     if entry is None:
         yield Finding(
@@ -93,7 +110,7 @@ def _judge(restore: Restore, known: dict[str, Operation]) -> Iterator[Finding]:
         after = counted(len(beyond), "entry that came", "entries that came")
         yield _finding(f"{where} has {after} after it.", restore, beyond)
     known_timeline = max(restore.backup_timeline or 0, record.named_timeline)
-    if record.timeline <= known_timeline:
+    if record.timeline is None or record.timeline <= known_timeline:
         yield _finding(
             f"{where} is on the timeline {record.timeline}, which is no new one: the cluster was "
             f"on {known_timeline}.",
@@ -120,7 +137,7 @@ CHECKER = Checker(
     name="restore",
     question="What was restored has all that came before the entry asked for, and nothing after.",
     check=check,
-    finds=(RESTORE_NOT_EXACT, INCOMPLETE_EVIDENCE),
+    finds=(RESTORE_FAILED, RESTORE_NOT_EXACT, INCOMPLETE_EVIDENCE),
     needs=(needs.histories, restored),
     workloads=("ledger",),
     is_asked=is_asked,

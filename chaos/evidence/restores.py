@@ -1,7 +1,7 @@
 """``restored/`` of a run folder: each restore that was tested, written and read here.
 
-``<host>.json`` says what was restored and when, ``final-<host>.jsonl`` what it held
-(docs/reference/run-folder.md).
+Each test has a folder of its own, ``1``, ``2``, ...: ``<host>.json`` says what was restored and
+when, ``final-<host>.jsonl`` what it held (docs/reference/run-folder.md).
 """
 
 from __future__ import annotations
@@ -39,12 +39,14 @@ class RestoreRecord:
     """The timeline of the primary then."""
     begin_s: float
     """When the restore was begun: nothing was copied yet."""
-    usable_s: float
-    """When the restored server took a session that may write."""
-    timeline: int
+    usable_s: float | None = None
+    """When the restored server took a session that may write; None: it never did."""
+    timeline: int | None = None
     """Its timeline then."""
-    backup_label: str
+    backup_label: str = ""
     """Of the backup, as PostgreSQL wrote it (manual, 25.3.4)."""
+    error: str | None = None
+    """Why nothing was restored; None: something was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +55,13 @@ class Restore:
 
     record: RestoreRecord
     read: FinalRead | None
-    """None where the file with it is not whole."""
+    """None where nothing was restored, or the file with it is not whole."""
 
     @property
-    def took_s(self) -> float:
-        """From its begin until it could be used."""
-        return self.record.usable_s - self.record.begin_s
+    def took_s(self) -> float | None:
+        """From its begin until it could be used; None: it never could."""
+        usable_s = self.record.usable_s
+        return None if usable_s is None else usable_s - self.record.begin_s
 
     @property
     def backup_timeline(self) -> int | None:
@@ -78,34 +81,45 @@ class Restore:
             return None
 
 
+def new_test(run_folder: Path) -> Path:
+    """Make the folder of one more test."""
+    restored = run_folder / RESTORED
+    restored.mkdir(exist_ok=True)
+    folder = restored / str(1 + sum(one.is_dir() for one in restored.iterdir()))
+    folder.mkdir()
+    return folder
+
+
 def write_restore(folder: Path, record: RestoreRecord) -> None:
-    """Write ``<host>.json`` into ``restored/``, whole or not at all."""
+    """Write ``<host>.json`` into the folder of a test, whole or not at all."""
     text = json.dumps(encode(record), indent=1, ensure_ascii=False)
     write_whole(folder / f"{record.host}.json", f"{text}\n")
 
 
 def read_restores(folder: Path, damage: list[str]) -> tuple[Restore, ...]:
-    """Every restore of a run folder whose record can be read, by host.
+    """Every restore of a run folder whose record can be read, by test and host.
 
     ``damage`` says what is wrong with the others, and with what they held.
     """
     found: list[Restore] = []
-    for path in sorted((folder / RESTORED).glob("*.json")):
+    for path in sorted((folder / RESTORED).glob("*/*.json")):
         try:
             record = decode(RestoreRecord, json.loads(path.read_bytes()))
         except (OSError, ValueError, RecursionError, FormatError) as error:
-            damage.append(f"{RESTORED}/{path.name}: {error}")
+            damage.append(f"{path.relative_to(folder)}: {error}")
             continue
-        found.append(Restore(record=record, read=_read(folder, path.stem, damage)))
+        read = None if record.error is not None else _read(folder, path, damage)
+        found.append(Restore(record=record, read=read))
     return tuple(found)
 
 
-def _read(folder: Path, host: str, damage: list[str]) -> FinalRead | None:
-    path = folder / RESTORED / f"final-{host}.jsonl"
+def _read(folder: Path, record: Path, damage: list[str]) -> FinalRead | None:
+    path = record.with_name(f"final-{record.stem}.jsonl")
+    name = path.relative_to(folder)
     if not path.is_file():
-        damage.append(f"{RESTORED}/{path.name}: is missing")
+        damage.append(f"{name}: is missing")
         return None
     found: list[str] = []
-    read = read_final(path, host, found)
-    damage += [f"{RESTORED}/{one}" for one in found]
+    read = read_final(path, record.stem, found)
+    damage += [f"{name.parent}/{one}" for one in found]
     return read

@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import LiteralString
 
@@ -23,7 +23,7 @@ import anyio
 import psycopg
 
 from chaos.evidence.final_reads import FinalReadFile
-from chaos.evidence.restores import RESTORED, RestoreRecord, write_restore
+from chaos.evidence.restores import RestoreRecord, new_test, write_restore
 from chaos.load.admin import superuser, superuser_session
 from chaos.scenarios.model import WorkloadSpec
 from chaos.wording import joined
@@ -96,6 +96,8 @@ class NamedEntry:
     timeline: int
     """Of the primary on which it was seen."""
     named_s: float
+    archived_lsn: str = "0/0"
+    """What an archive must have before it is restored: its commit, and what came later."""
 
 
 async def back_up(cluster: RaisedCluster, host: str) -> str:
@@ -159,51 +161,72 @@ async def restore_all(cluster: RaisedCluster, evidence: Path | None, later_s: fl
         raise ClusterError("there is no backup that could be restored: let backup strike first")
     async with _primary_session(cluster) as session:
         entry = await _name_entry(session)
-        bindir = await _bindir(session)
         await anyio.sleep(later_s)
         [(lsn,)] = await session.fetch(FLUSHED)
-        for host in hosts:
-            await _wait_archived(session, host, lsn)
-    # Not at once: what one restore takes is to be measured, not what several take together.
-    took = [
-        f"{await _restore_aside(cluster, host, entry, bindir, evidence):.1f} s on {host}"
-        for host in hosts
-    ]
-    return f"restored to the entry {entry.id}, usable after {joined(took)}"
+        entry = replace(entry, archived_lsn=lsn)
+        test = None if evidence is None else new_test(evidence)
+        # Not at once: what one restore takes is to be measured, not what several take together.
+        said = [await _restore_on(cluster, host, session, entry, test) for host in hosts]
+    return f"restored to the entry {entry.id}: {joined(said)}"
+
+
+async def _restore_on(
+    cluster: RaisedCluster,
+    host: str,
+    primary: Session,
+    entry: NamedEntry,
+    test: Path | None,
+) -> str:
+    """Restore the backup on ``host``; in words. A restore that fails is what a test is for: it is
+    written down as well, and the others go on.
+
+    Raises:
+        ClusterError: it fails, and there is no folder in which that could be written down.
+    """
+    begin_s = time.monotonic()
+    found = RestoreRecord(
+        host=host,
+        entry=entry.id,
+        xid=entry.xid,
+        named_s=entry.named_s,
+        named_timeline=entry.timeline,
+        begin_s=begin_s,
+    )
+    try:
+        await _wait_archived(primary, host, entry.archived_lsn)
+        found = replace(found, begin_s=time.monotonic())
+        found = await _restore_aside(cluster, found, await _bindir(primary), test)
+    except ClusterError as error:
+        if test is None:
+            raise
+        write_restore(test, replace(found, error=str(error)))
+        return f"on {host} it FAILED ({error})"
+    assert found.usable_s is not None  # it came up
+    return f"on {host} usable after {found.usable_s - found.begin_s:.1f} s"
 
 
 async def _restore_aside(
-    cluster: RaisedCluster, host: str, entry: NamedEntry, bindir: str, evidence: Path | None
-) -> float:
-    """Restore the backup on ``host``, and read it; how long it took until it was usable."""
+    cluster: RaisedCluster, found: RestoreRecord, bindir: str, test: Path | None
+) -> RestoreRecord:
+    """Restore the backup, and read it; the record, whole."""
+    host = found.host
     folder = _folder(cluster, host)
-    begin_s = time.monotonic()
     await _edit(cluster, host, MAKE_READY, bindir, str(folder))
-    await cluster.substrate.start_unit(host, _restored(folder, bindir, entry.xid))
+    await cluster.substrate.start_unit(host, _restored(folder, bindir, found.xid))
     try:
         async with _restored_session(cluster, host) as session:
             usable_s = time.monotonic()
             [(label,)] = await session.fetch(LABEL)
-            found = RestoreRecord(
-                host=host,
-                entry=entry.id,
-                xid=entry.xid,
-                named_s=entry.named_s,
-                named_timeline=entry.timeline,
-                begin_s=begin_s,
-                usable_s=usable_s,
-                timeline=session.timeline,
-                backup_label=label,
-            )
-            if evidence is not None:
-                await _write_down(session, found, evidence)
+            found = replace(found, usable_s=usable_s, timeline=session.timeline, backup_label=label)
+            if test is not None:
+                await _write_down(session, found, test)
     finally:
         with anyio.CancelScope(shield=True):
             with suppress(ClusterError):  # it may have ended by itself: its exit is on record
                 stop = cluster.substrate.stop_unit
                 await stop(host, RESTORED_UNIT, timeout_s=STOP_TIMEOUT_S)
             await _edit(cluster, host, 'rm -rf "$1"', str(folder / "restored"))
-    return usable_s - begin_s
+    return found
 
 
 def _folder(cluster: RaisedCluster, host: str) -> Path:
@@ -290,19 +313,25 @@ async def _restored_session(cluster: RaisedCluster, host: str) -> AsyncIterator[
         address = Address(node=host, host="127.0.0.1", port=port)
         session: Session | None = None
         with anyio.move_on_after(TIMEOUT_S):
-            while session is None:
+            while session is None and _runs(cluster, host):
                 try:
                     session = await connect(address, admin)
                 except (psycopg.Error, StorageError) as error:
                     said = error
                     await anyio.sleep(POLL_S)
         if session is None:
-            words = f"what was restored on {host} did not come up in {TIMEOUT_S:g} s ({said})"
+            words = f"what was restored on {host} did not come up ({said})"
             raise ClusterError(f"{words}; see logs/{host}.{RESTORED_UNIT}.log", host=host)
         try:
             yield session
         finally:
             await session.close()
+
+
+def _runs(cluster: RaisedCluster, host: str) -> bool:
+    substrate = cluster.substrate
+    assert isinstance(substrate, Haltable)  # the fault needs it
+    return substrate.runs_unit(host, RESTORED_UNIT)
 
 
 async def _bindir(session: Session) -> str:
@@ -339,17 +368,19 @@ async def _wait_archived(session: Session, host: str, lsn: str) -> None:
         raise ClusterError(words, host=host) from error
 
 
-async def _write_down(session: Session, found: RestoreRecord, evidence: Path) -> None:
+async def _write_down(session: Session, found: RestoreRecord, test: Path) -> None:
     """What the restored server holds, and how it came to be."""
-    folder = evidence / RESTORED
-    folder.mkdir(exist_ok=True)
-    write_restore(folder, found)
-    with FinalReadFile(folder, found.host) as out:
-        out.begin(t_s=found.usable_s, timeline=found.timeline, lsn=None, is_primary=True)
+    assert found.timeline is not None  # it came up
+    with FinalReadFile(test, found.host) as out:
+        out.begin(t_s=time.monotonic(), timeline=found.timeline, lsn=None, is_primary=True)
         query = load_workload(WorkloadSpec()).final_read
-        async for kind, id_, content in session.copy_rows(query):
-            out.row(kind, id_, content)
+        try:
+            async for kind, id_, content in session.copy_rows(query):
+                out.row(kind, id_, content)
+        except psycopg.Error as error:
+            raise ClusterError(f"what was restored cannot be read: {error}") from error
         out.end()
+    write_restore(test, found)
 
 
 async def _edit(

@@ -230,8 +230,9 @@ def _loss(
 
 def _restore_time(runs: tuple[ShownRun, ...], asked: Asked) -> ObjectiveFound:
     """From the begin of a restore until what was restored could be used."""
-    told = [(restore.took_s, one) for one in runs for restore in one.run.restores]
-    untold = [
+    tests = [(restore.took_s, one) for one in runs for restore in one.run.restores]
+    told = [(took_s, one) for took_s, one in tests if took_s is not None]
+    untold = [one for took_s, one in tests if took_s is None] + [
         one
         for one in runs
         if not one.run.restores

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.evidence.tiny import B, op, read, run, scenario
 
 from chaos.checkers import restore
-from chaos.checkers.restore import RESTORE_NOT_EXACT
+from chaos.checkers.restore import RESTORE_FAILED, RESTORE_NOT_EXACT
 from chaos.evidence.restores import Restore, RestoreRecord
 from chaos.evidence.run import Run
 from chaos.faults.restore_test import KEY
@@ -135,3 +135,14 @@ def test_a_restore_that_left_no_record_is_unknown() -> None:
 
 def test_it_is_not_asked_where_nothing_was_restored() -> None:
     assert judge(run(OPERATIONS)).result("restore") is None
+
+
+def test_a_backup_that_could_not_be_restored_is_rejected() -> None:
+    record = replace(restored("abt").record, usable_s=None, timeline=None, error="a gap in its WAL")
+    failed = Restore(record=record, read=None)
+    result = judge(judged_with(restored("abt"), failed)).result("restore")
+    assert result is not None
+    assert result.unseen == ()
+    [finding] = result.findings
+    assert (finding.kind, finding.verdict) == (RESTORE_FAILED, Verdict.INVALID)
+    assert "a gap in its WAL" in finding.summary

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from chaos.evidence.final_reads import FinalReadFile
-from chaos.evidence.restores import RESTORED, RestoreRecord, read_restores, write_restore
+from chaos.evidence.restores import (
+    RESTORED,
+    RestoreRecord,
+    new_test,
+    read_restores,
+    write_restore,
+)
 
 RECORD = RestoreRecord(
     host="db-orsay",
@@ -28,8 +34,7 @@ RECORD = RestoreRecord(
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A run folder with one restore of two rows."""
-    restored = tmp_path / RESTORED
-    restored.mkdir()
+    restored = new_test(tmp_path)
     write_restore(restored, RECORD)
     with FinalReadFile(restored, RECORD.host) as out:
         out.begin(t_s=14.5, timeline=2, lsn=None, is_primary=True)
@@ -57,32 +62,42 @@ def test_a_folder_without_restores_has_none(tmp_path: Path) -> None:
 
 
 def test_rows_that_were_cut_are_damage_and_prove_nothing(folder: Path) -> None:
-    path = folder / RESTORED / "final-db-orsay.jsonl"
+    path = folder / RESTORED / "1" / "final-db-orsay.jsonl"
     path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
     damage: list[str] = []
     [found] = read_restores(folder, damage)
     assert found.read is None
-    assert damage == [f"{RESTORED}/final-db-orsay.jsonl: 2 rows, its end says None"]
+    assert damage == [f"{RESTORED}/1/final-db-orsay.jsonl: 2 rows, its end says None"]
     path.unlink()
     damage.clear()
     assert read_restores(folder, damage)[0].read is None
-    assert damage == [f"{RESTORED}/final-db-orsay.jsonl: is missing"]
+    assert damage == [f"{RESTORED}/1/final-db-orsay.jsonl: is missing"]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"host": 1}'])
 def test_a_record_that_makes_no_sense_is_damage(folder: Path, text: str) -> None:
-    (folder / RESTORED / "db-orsay.json").write_text(text)
+    (folder / RESTORED / "1" / "db-orsay.json").write_text(text)
     damage: list[str] = []
     assert read_restores(folder, damage) == ()
     assert len(damage) == 1
-    assert damage[0].startswith(f"{RESTORED}/db-orsay.json: ")
+    assert damage[0].startswith(f"{RESTORED}/1/db-orsay.json: ")
 
 
 @pytest.mark.parametrize(
     "label", ["", "START TIME: 2026-11-27 11:34:57 CET\n", "START TIME: soon now UTC\n"]
 )
 def test_a_label_in_other_words_says_nothing(folder: Path, label: str) -> None:
-    write_restore(folder / RESTORED, replace(RECORD, backup_label=label))
+    write_restore(folder / RESTORED / "1", replace(RECORD, backup_label=label))
     [found] = read_restores(folder, [])
     assert found.backed_up_at is None
     assert found.backup_timeline is None
+
+
+def test_a_second_test_leaves_the_first_as_it_is(folder: Path) -> None:
+    failed = replace(RECORD, usable_s=None, timeline=None, backup_label="", error="no space")
+    write_restore(new_test(folder), failed)
+    damage: list[str] = []
+    first, second = read_restores(folder, damage)
+    assert damage == [], "of a restore that failed nothing was read"
+    assert (first.record, second.record) == (RECORD, failed)
+    assert (second.read, second.took_s) == (None, None)

@@ -35,6 +35,7 @@ from chaos.checkers.lost import LOST_WRITE
 from chaos.checkers.registry import CHECKERS, FINDINGS, checkers_of
 from chaos.evidence.events import Phase, RoleSeen, RunEvent, SettingsFound
 from chaos.evidence.records import FinalRead, LedgerRow, Scalar, Stall
+from chaos.evidence.restores import Restore, RestoreRecord
 from chaos.evidence.run import Run
 from chaos.findings import CHECKER_CRASHED, INCOMPLETE_EVIDENCE, Finding, Verdict
 from chaos.judge.judging import judge
@@ -44,7 +45,7 @@ from chaos.workloads.bulk import BulkOptions
 from chaos.workloads.registry import WORKLOADS
 from chaos.workloads.transfers import TransfersOptions
 
-SPECIAL = {"shared-units", "stale-reads", "read-service"} | {
+SPECIAL = {"shared-units", "stale-reads", "read-service", "restore"} | {
     "seals",
     "doors",
     "withdrawal",
@@ -53,7 +54,7 @@ SPECIAL = {"shared-units", "stale-reads", "read-service"} | {
 """Those that are asked only where the load, or the scenario's probes, did what they judge."""
 
 LEDGERS = [one for one in checkers_of("ledger") if one.name not in SPECIAL]
-"""Those that judge a run without shared units and without reads."""
+"""Those that judge a run without shared units, without reads, and in which nothing was restored."""
 
 
 def _good() -> Run:
@@ -252,6 +253,12 @@ def _bad_runs() -> Iterator[Run]:
         [mark(1, 1.0)],
         [look("primary", 2.0, {}, took_s=3.0)],
     )
+    record = RestoreRecord(
+        host=B, entry="x", xid="7", named_s=2.0, named_timeline=1, begin_s=3.0, timeline=2
+    )
+    lacking = Restore(record=record, read=read(B, [], primary=True))
+    failed = Restore(record=replace(record, error="a gap"), read=None)
+    yield replace(run([op("x", 1.0)]), restores=(lacking, failed))
     torn = LedgerRow(id="c", content='{"rows": 1, "distinct": 1, "first": 0, "last": 0}')
     yield run(
         [op("c", 1.0, work={"op": "chunk", "rows": 2, "first": 0})],

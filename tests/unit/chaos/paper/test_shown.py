@@ -146,8 +146,8 @@ def test_deviations_are_findings_and_objectives_that_were_not_met(async_loss: Re
     assert shown([run], Asked(dmia_s=1.0, prd_s=0.0)).deviations == objections + 2
 
 
-def restored(run: ShownRun, *took_s: float) -> ShownRun:
-    """The same run with restores that took so long."""
+def restored(run: ShownRun, *took_s: float | None) -> ShownRun:
+    """The same run with restores that took so long; None: it failed."""
     records = [
         RestoreRecord(
             host="db-orsay",
@@ -156,7 +156,7 @@ def restored(run: ShownRun, *took_s: float) -> ShownRun:
             named_s=10.0,
             named_timeline=1,
             begin_s=12.0,
-            usable_s=12.0 + one,
+            usable_s=None if one is None else 12.0 + one,
             timeline=2,
             backup_label="",
         )
@@ -185,6 +185,8 @@ def test_the_longest_restore_decides(
 def test_a_restore_that_left_no_record_is_undecided(steady: Reported) -> None:
     run = with_checker(seen(steady), "restore", Verdict.UNKNOWN)
     assert said(shown([run], Asked(dmard_s=5.0)), "dmard_s") is ObjectiveAnswer.UNDECIDED
+    one_failed = restored(seen(steady), 2.0, None)
+    assert said(shown([one_failed], Asked(dmard_s=5.0)), "dmard_s") is ObjectiveAnswer.UNDECIDED
     assert said(shown([seen(steady)], Asked(dmard_s=5.0)), "dmard_s") is (
         ObjectiveAnswer.NOT_EXERCISED
     )

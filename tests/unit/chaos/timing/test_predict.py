@@ -227,6 +227,7 @@ BUILTIN: dict[str, Want | None] = {
     "sync-not-strict": "none-until-healed",
     "slow-wan": "goes-on",
     "slow-disk": "goes-on",
+    "restore-test": "goes-on",
     "power-loss-unsynced": "none-until-healed",
     "fsync-off": "none-until-healed",
     "paused-crash": None,
