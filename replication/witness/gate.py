@@ -460,7 +460,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             words = WinnerGate(options.name, outside, wait_s=options.wait_s).wait_open()
             outcome = "open"
-    except (GateShut, Unanswered, OSError) as error:
+    except (GateShut, Unanswered, OSError, ValueError, KeyError) as error:
         print(f'event=gate outcome=shut member={options.name} reason="{error}"', file=sys.stderr)
         return SHUT
     print(

@@ -26,7 +26,8 @@ LetGo = Callable[[int, Iterable[int], SyncRule], bool]
 
 class Node(NamedTuple):
     """One member. ``judged``: its last look said that it may win. ``won``: it took this lease and
-    is not promoted yet; ``rule``: the sync key as it was then, ``sealed``: it wrote that again.
+    is not promoted yet; ``rule``: the sync key as it was then, ``sealed``: it wrote that again;
+    ``opened``: nothing is between it and the promotion.
     ``names``, ``need``: a primary's ``ANY need (names)``. ``draft``: a sync key that it is about to
     write over the revision it has read, and ``wide``: one that it has written, by which it has not
     set its names yet."""
@@ -40,6 +41,7 @@ class Node(NamedTuple):
     need: int = 0
     rule: SyncRule | None = None
     sealed: bool = False
+    opened: bool = False
     draft: tuple[SyncRule, int] | None = None
     wide: SyncRule | None = None
 
@@ -95,7 +97,8 @@ class World:
 
     ``drafts``: a primary that takes a standby into the sync key may sleep between reading and
     writing it, and before it sets its names. ``seals``: a winner that waits writes the sync key
-    again first, as it is, if nobody has changed it since the taking of the lease.
+    again first, as it is, if nobody has changed it since the taking of the lease. ``dozes``: it may
+    sleep between the last look of its gate and the promotion, for longer than its lease.
 
     ``decide``, ``compares``, ``let_go``: what a witness decides, whether its transaction compares
     revisions, and what a winner waits for; mutants set them. ``looks_for``: what counts as wrong,
@@ -116,6 +119,7 @@ class World:
     expiry: bool = False
     drafts: bool = False
     seals: bool = False
+    dozes: bool = False
     compares: bool = True
     decide: Decide = field(default=decide)
     let_go: LetGo = field(default=has_let_go)
@@ -213,7 +217,7 @@ class World:
                 yield f"{me} may win", _with(state, me, node._replace(judged=True))
             if node.upstream is not None or node.won is not None:
                 lone = node._replace(upstream=None, won=None, rule=None, sealed=False)
-                yield f"{me} follows nobody", _with(state, me, lone)
+                yield f"{me} follows nobody", _with(state, me, lone._replace(opened=False))
         elif lease.holder != me:
             after = _with(state, me, _following(state, node, lease))
             if after != state:
@@ -228,8 +232,15 @@ class World:
                 after = _with(state, me, node._replace(sealed=True))
                 after = after._replace(sync_revision=state.sync_revision + 1)
                 yield f"{me} seals the sync key", after
-        elif not self.waits or self.let_go(me, _attached(state, me), state.sync):
+        elif node.opened:
             yield f"{me} is promoted", self._promoted(state, me, node.won)
+        elif not self.waits or self.let_go(me, _attached(state, me), state.sync):
+            if self.dozes:
+                holds = state.lease == Lease(me, node.won)
+                if holds:
+                    yield f"the gate of {me} opens", _with(state, me, node._replace(opened=True))
+            else:
+                yield f"{me} is promoted", self._promoted(state, me, node.won)
 
     def _may_win(self, state: State, me: int) -> bool:
         """Whether the answers of some of the others, the rest being lost, let it win."""
@@ -360,7 +371,8 @@ class World:
     def _weather(self, state: State) -> Iterator[Step]:
         """Members fall silent and come back; a lease ends by itself."""
         lease = state.lease
-        if self.expiry and lease is not None and state.nodes[lease.holder].won is None:
+        holder = None if lease is None else state.nodes[lease.holder]
+        if self.expiry and holder is not None and (holder.won is None or holder.opened):
             yield "the lease ends by itself", state._replace(lease=None)
         if state.silences < self.silences:
             for name in sorted(set(range(self.nodes)) - state.silent):

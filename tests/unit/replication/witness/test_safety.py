@@ -141,6 +141,27 @@ def test_only_a_sealed_rule_holds_for_a_primary_that_slept_while_it_took_a_stand
         assert "0 writes what it drafted" in searched.way, str(searched)
 
 
+@pytest.mark.parametrize(("leases", "loses"), [(2, False), (3, True)])
+def test_a_winner_that_sleeps_past_its_lease_behind_its_gate_needs_a_watchdog(
+    leases: int, loses: bool
+) -> None:
+    """The old primary has no promotion, so no gate: it takes the key again meanwhile."""
+    world = World(
+        waits=True,
+        late=True,
+        expiry=True,
+        dozes=True,
+        silences=0,
+        acts=0,
+        writes=1,
+        leases=leases,
+    )
+    searched = search(world)
+    assert is_lost(searched) == loses, str(searched)
+    if loses:
+        assert "0 takes the key again" in searched.way
+
+
 def test_nothing_ends_a_lease_of_a_cluster_in_another_mode() -> None:
     searched = search(World(mode="off", writes=1))
     assert searched.wrong is None

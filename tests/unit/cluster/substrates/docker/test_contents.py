@@ -24,7 +24,8 @@ STAGES = parse_stages((ROOT / DOCKERFILE).read_text())
 def test_what_goes_into_each_image() -> None:
     assert sources_of(STAGES, "postgres") == {
         *("locks/build.txt", "locks/run.txt", "docker/install.sh", FROM_LOCKS),
-        *("cluster/patroni/daemon.py", "docker/patroni.yml", "docker/start-patroni.sh"),
+        *("cluster/patroni/daemon.py", "replication/witness/gate.py"),
+        *("docker/patroni.yml", "docker/start-patroni.sh"),
     }
     assert sources_of(STAGES, "etcd") == set()
     assert {"replication", "cluster", "chaos", "pyproject.toml"} <= sources_of(STAGES, "bascule")
