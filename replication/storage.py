@@ -110,7 +110,7 @@ class Storage:
         self._reader = Reader(
             self._router,
             self._talks,
-            self._rest,
+            self._rest.history,
             prefer_site=self.settings.prefer_site,
             clock=clock,
         )

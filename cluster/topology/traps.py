@@ -161,7 +161,7 @@ def _named(topology: Topology, shape: Shape) -> Iterator[Trap]:
     if not shape.named_standbys or len(shape.nodes) < 3:
         return
     count = shape.synchronous_node_count
-    whom = "the standby" if count == 1 else f"each of the {count} standbys"
+    whom = "the standby" if count == 1 else "each standby"
     ttl_s, loop_wait_s = topology.cluster.ttl_s, topology.cluster.loop_wait_s
     yield Trap(
         key="named-standby",

@@ -92,10 +92,8 @@ class RestAnswer:
     is promoted (half a minute, where a query holds it up). ``streams``: the
     replica receives WAL by streaming. ``noloadbalance``, ``is_reader``: its tags say that it is to
     serve no reads, or that large ones should come to it. ``scope``, ``system_identifier``,
-    ``name``: of its cluster and its own, where its Patroni says them. ``dcs_seen``: when it last
-    read the DCS, by a clock of its own: a mark that changes with each look, and no time; None where
-    it leads without the DCS (failsafe mode, maintenance mode), or does not say. ``asked_s``: when
-    the question was sent, on the asker's clock; ``elapsed_s``: how long the answer took.
+    ``name``: of its cluster and its own, where its Patroni says them. ``asked_s``: when the
+    question was sent, on the asker's clock; ``elapsed_s``: how long the answer took.
     """
 
     status: int | None = None
@@ -108,7 +106,6 @@ class RestAnswer:
     scope: str | None = field(default=None, compare=False)
     system_identifier: int | None = field(default=None, compare=False)
     name: str | None = field(default=None, compare=False)
-    dcs_seen: float | None = field(default=None, compare=False)
     asked_s: float = 0.0
     elapsed_s: float = 0.0
 
@@ -190,7 +187,6 @@ def read_answer(status: int, body: bytes) -> RestAnswer:
         scope=said.scope,
         system_identifier=said.system_identifier,
         name=said.name,
-        dcs_seen=None if said.failsafe or said.paused else said.dcs_last_seen_s,
     )
 
 
@@ -229,13 +225,6 @@ def read_synchronous_mode(body: bytes) -> bool | None:
     if isinstance(mode, str):
         return mode.lower() in {"on", "true", "yes", "1", "quorum"}
     return bool(mode)
-
-
-def read_ttl_s(body: bytes) -> float | None:
-    """``ttl`` of the dynamic configuration (``GET /config``): how long a leader key lives that is
-    not renewed; None when it does not say."""
-    ttl = (_object(body) or {}).get("ttl")
-    return float(ttl) if isinstance(ttl, int | float) and not isinstance(ttl, bool) else None
 
 
 def read_history(body: bytes) -> tuple[tuple[int, int] | None, ...] | None:

@@ -22,7 +22,6 @@ from replication.patroni.answers import (
     read_answer,
     read_cluster,
     read_history,
-    read_ttl_s,
 )
 from replication.patroni.members import Member
 
@@ -135,14 +134,6 @@ class RestClient:
             return None
         ends = tuple(line for line in lines if line is not None)
         return ends if len(ends) == len(lines) else None
-
-    async def ttl_s(self, member: Member) -> float | None:
-        """``ttl`` as ``GET /config`` says it; None when the member does not."""
-        try:
-            answer = await self.http.get(f"{member.rest_url}/config", deadline_s=self._deadline_s)
-        except UNANSWERED:
-            return None
-        return read_ttl_s(answer.body)
 
     async def cluster(self, endpoint: str) -> tuple[Named | None, str]:
         """The members that ``endpoint`` names, None if it names none; in words what was said."""

@@ -32,7 +32,6 @@ from replication.primary.pacing import (
     Doubts,
     search_pause_s,
 )
-from replication.reads.leases import DcsContact, next_contact
 from replication.reads.staleness import Sample
 
 HURRY_S = 10.0
@@ -116,8 +115,6 @@ class Watch:
         """Replaced, never changed, so that a loop over it is safe."""
         self.view: dict[str, RestAnswer] = {}
         """The last answer of each member."""
-        self.contacts: dict[str, DcsContact] = {}
-        """When each member is known to have read the DCS, of those that say it."""
         self.samples: deque[Sample] = deque(maxlen=SAMPLES_MAX)
         self.primary: Member | None = None
         self.known: RestAnswer | None = None
@@ -307,7 +304,6 @@ class Watch:
         if (poller := self._pollers.pop(node, None)) is not None:
             poller.cancel()
         self.view.pop(node, None)
-        self.contacts.pop(node, None)
         self._heard.pop(node, None)
         self._clear(node)
         self._foreign.discard(node)
@@ -361,20 +357,7 @@ class Watch:
         if answer.is_of_another_cluster(self.known):  # at the address of one that left
             answer = RestAnswer(asked_s=answer.asked_s, elapsed_s=answer.elapsed_s)
         self.view[member.name] = answer
-        contact = next_contact(self.contacts.pop(member.name, None), answer)
-        if contact is not None:
-            self.contacts[member.name] = contact
-        writes = answer.is_primary and not answer.in_recovery
-        if writes and answer.lsn_bytes is not None and answer.timeline is not None:
-            self.samples.append(
-                Sample(
-                    node=member.name,
-                    asked_s=answer.asked_s,
-                    timeline=answer.timeline,
-                    lsn_bytes=answer.lsn_bytes,
-                    contact_s=None if contact is None else contact.asked_s,
-                )
-            )
+        self._take_sample(member, answer)
         if answer.asked_s < self._search_began_s:
             return
         if _serves(answer) and member.name in self._slow:
@@ -390,6 +373,22 @@ class Watch:
             timeline_min=self.timeline_min,
         )
         self._conclude(member, answer, chosen)
+
+    def _take_sample(self, member: Member, answer: RestAnswer) -> None:
+        """Keep where the WAL of a primary ends; not of one on an obsolete timeline, which may
+        claim the role long after another has taken writes."""
+        timeline, lsn_bytes = answer.timeline, answer.lsn_bytes
+        if not answer.is_primary or answer.in_recovery or timeline is None or lsn_bytes is None:
+            return
+        if timeline >= self.timeline_min:
+            self.samples.append(
+                Sample(
+                    node=member.name,
+                    asked_s=answer.asked_s,
+                    timeline=timeline,
+                    lsn_bytes=lsn_bytes,
+                )
+            )
 
     def _conclude(self, member: Member, answer: RestAnswer, chosen: str | None) -> None:
         current = None if self.primary is None else self.primary.name

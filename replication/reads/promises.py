@@ -6,8 +6,7 @@ A replica that is behind is given a moment to catch up.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,10 +14,9 @@ import anyio
 import psycopg
 
 from replication.errors import Facts, NotInstalled, ReadFailed, TokenLost
-from replication.patroni.client import RestClient
+from replication.patroni.members import Member
 from replication.primary.watch import Watch
 from replication.reads.first_answer import Pulse
-from replication.reads.leases import TTL_S_MIN, may_hold
 from replication.reads.staleness import staleness_s
 from replication.units import id_row
 from replication.units.durability import Isolation
@@ -39,8 +37,7 @@ _POSITION = (
     " THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - '0/0'::pg_lsn"
 )
 
-TTL_INTERVAL_S = 10.0
-"""How often ``ttl`` is asked for while the primary is not believed: it changes rarely."""
+History = Callable[[Member], Awaitable[tuple[tuple[int, int], ...] | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,15 +101,13 @@ class Promises:
 
     Args:
         watch: knows where the primary's WAL is.
-        rest: asks a member for the history of its timelines, and for its ``ttl``.
+        history: a member's ``GET /history``.
         clock: monotonic seconds, that of the watch.
     """
 
-    def __init__(self, watch: Watch, rest: RestClient, clock: Callable[[], float]) -> None:
+    def __init__(self, watch: Watch, history: History, clock: Callable[[], float]) -> None:
         self._watch = watch
-        self._rest = rest
-        self._ttl_s = TTL_S_MIN
-        self._ttl_asked_s = -math.inf
+        self._history = history
         self._clock = clock
 
     async def check(
@@ -162,18 +157,13 @@ class Promises:
     async def _age_s(self, session: Session, pulse: Pulse, *, is_primary: bool) -> float | None:
         """The staleness bound of a member just now.
 
-        A primary's is the time since its Patroni last said that it holds the leader lock, as long
-        as it can (``leases``): until then no other member can have written.
+        A primary's is the time since its Patroni last said that it holds the leader lock: until
+        then no other member can have written.
         """
-        ttl_s = await self._ttl_of_primary_s()
         if is_primary:
             answer = self._watch.view.get(session.node)
-            if answer is None or not answer.is_primary:
-                return None
-            contact = self._watch.contacts.get(session.node)
-            contact_s = None if contact is None else contact.asked_s
-            held = may_hold(contact_s, at_s=answer.asked_s, ttl_s=ttl_s)
-            return self._clock() - answer.asked_s if held else None
+            held = answer is not None and answer.is_primary
+            return self._clock() - answer.asked_s if answer is not None and held else None
         in_recovery, replayed = (await session.fetch(_POSITION))[0]
         pulse.beat()
         if not in_recovery:
@@ -187,19 +177,7 @@ class Promises:
             timeline=timeline,
             replayed_bytes=int(replayed),
             now_s=self._clock(),
-            ttl_s=ttl_s,
         )
-
-    async def _ttl_of_primary_s(self) -> float:
-        """How long a leader key lives: the least there is, until that is too short for the primary
-        to be believed; then its Patroni is asked, now and then."""
-        member, now_s = self._watch.primary, self._clock()
-        contact = None if member is None else self._watch.contacts.get(member.name)
-        overdue = contact is not None and now_s - contact.asked_s > self._ttl_s
-        if member is not None and overdue and now_s - self._ttl_asked_s > TTL_INTERVAL_S:
-            self._ttl_asked_s = now_s
-            self._ttl_s = await self._rest.ttl_s(member) or self._ttl_s
-        return self._ttl_s
 
     async def _check_token(
         self, session: Session, token: Token, search: Search, pulse: Pulse, *, is_primary: bool
@@ -239,7 +217,7 @@ class Promises:
         if session.timeline < token.timeline:
             raise Unfit(f"it is on timeline {session.timeline}, the token on {token.timeline}")
         member = self._watch.members.get(session.node)
-        history = None if member is None else await self._rest.history(member)
+        history = None if member is None else await self._history(member)
         if history is None:
             raise Unfit("its Patroni does not say where the timelines ended")
         if not survived(token, history):

@@ -21,11 +21,10 @@ import psycopg
 
 from replication.errors import ReadFailed, StorageError
 from replication.failures import Action, AttemptPhase, Failure, decide, is_lost
-from replication.patroni.client import RestClient
 from replication.primary.router import Router, not_admitted
 from replication.primary.waits import Talk, Talks, why_superseded
 from replication.reads.first_answer import Pulse, Race
-from replication.reads.promises import CHECK_DEADLINE_S, Demand, Promises, Search, Unfit
+from replication.reads.promises import CHECK_DEADLINE_S, Demand, History, Promises, Search, Unfit
 from replication.reads.reachable import Reachable
 from replication.reads.staleness import order_members
 from replication.units.durability import Isolation
@@ -81,7 +80,7 @@ class Reader:
     Args:
         router: hands out sessions.
         talks: conversations with the primary.
-        rest: asks a member about its timelines and its ``ttl``.
+        history: a member's ``GET /history``.
         prefer_site: replicas there come first.
         clock: monotonic seconds, that of the watch.
     """
@@ -90,7 +89,7 @@ class Reader:
         self,
         router: Router,
         talks: Talks,
-        rest: RestClient,
+        history: History,
         *,
         prefer_site: str | None,
         clock: Callable[[], float],
@@ -99,7 +98,7 @@ class Reader:
         self._talks = talks
         self._replica_talks = Talks(clock)
         self._reachable = Reachable(router.replicas.probe, self._hung)
-        self._promises = Promises(router.watch, rest, clock)
+        self._promises = Promises(router.watch, history, clock)
         self._prefer_site = prefer_site
         self._clock = clock
 

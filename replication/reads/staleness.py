@@ -7,7 +7,7 @@
 committed before the question was sent lies before that position. So a replica that has replayed up
 to there, on the same timeline, lacks nothing that is older than ``now - asked_s``: that is its
 staleness bound. When the primary cannot be asked, no new samples come and the bound grows, as it
-should. A sample of a member whose leader key must have ended by then does not count (``leases``).
+should.
 
 A sample of an earlier timeline counts as well. Its member held the leader lock then, so nothing was
 committed on a later one yet; and a replica that replays a later one of the cluster is past the
@@ -20,12 +20,9 @@ session, a second before its Patroni is asked again.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from replication.reads.leases import may_hold
 
 if TYPE_CHECKING:
     from replication.patroni.answers import RestAnswer
@@ -34,25 +31,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Where the primary ``node`` was in its WAL, asked at ``asked_s`` (our clock).
-
-    ``contact_s``: when it is known to have read the DCS (our clock); None if it does not say.
-    """
+    """Where the primary ``node`` was in its WAL, asked at ``asked_s`` (our clock)."""
 
     node: str
     asked_s: float
     timeline: int
     lsn_bytes: int
-    contact_s: float | None = None
 
 
 def staleness_s(
-    samples: Iterable[Sample],
-    *,
-    timeline: int | None,
-    replayed_bytes: int,
-    now_s: float,
-    ttl_s: float = math.inf,
+    samples: Iterable[Sample], *, timeline: int | None, replayed_bytes: int, now_s: float
 ) -> float | None:
     """The least bound that can be given for a replica; None when there is none.
 
@@ -63,18 +51,14 @@ def staleness_s(
             lock was seen on, at the latest when the replica's position was asked.
         replayed_bytes: up to where it has replayed.
         now_s: on the clock of the samples.
-        ttl_s: how long a leader key lives that is not renewed.
     """
     if timeline is None:
         return None
     asked = [
         sample.asked_s
         for sample in samples
-        if may_hold(sample.contact_s, at_s=sample.asked_s, ttl_s=ttl_s)
-        and (
-            sample.timeline < timeline
-            or (sample.timeline == timeline and sample.lsn_bytes <= replayed_bytes)
-        )
+        if sample.timeline < timeline
+        or (sample.timeline == timeline and sample.lsn_bytes <= replayed_bytes)
     ]
     return now_s - max(asked) if asked else None
 

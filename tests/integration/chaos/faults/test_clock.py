@@ -100,5 +100,5 @@ def test_a_host_without_power_finds_its_clock_right_when_it_boots(
 
 
 def test_a_host_of_etcd_has_no_clock_of_its_own(cluster: PatroniCluster) -> None:
-    with pytest.raises(FaultError, match="clock-step"):
+    with pytest.raises(FaultError, match="the clock of dcs-paris cannot be set"):
         cluster.strike("clock-step", "host:dcs-paris")

@@ -250,6 +250,16 @@ async def test_who_has_the_lock_and_replays_still_does_not_say_where_the_wal_end
         assert sample.lsn_bytes == 100
 
 
+async def test_who_claims_an_obsolete_timeline_does_not_say_where_the_wal_ends() -> None:
+    """A replica of the new timeline would pass for one that lacks nothing, whatever it lacks."""
+    cluster = Cluster(a=YES, b=replace(YES, timeline=2))
+    async with watching(cluster):
+        await until(lambda: cluster.primary == "b")
+        cluster.watch.samples.clear()
+        await all_asked_again(cluster)
+        assert {sample.node for sample in cluster.watch.samples} == {"b"}
+
+
 async def test_a_reason_that_was_answered_counts_again_once_its_patroni_is_silent() -> None:
     cluster = Cluster(a=YES, b=NO)
     async with watching(cluster):
