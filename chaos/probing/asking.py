@@ -38,7 +38,7 @@ no room, the server starts or stops. It says nothing about rights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class QuestionEnd:
     """What became of a question."""
 
     begin_s: float
@@ -54,7 +54,7 @@ class Asked:
 
 async def ask(
     cluster: RaisedCluster, node: str, login: Credentials, sql: Sequence[str], *, mark: str
-) -> Asked:
+) -> QuestionEnd:
     """Log in, run statements in one session, and log out.
 
     Args:
@@ -66,7 +66,7 @@ async def ask(
             errors.
     """
     begin_s = time.monotonic()
-    found: Asked | None = None
+    found: QuestionEnd | None = None
     with anyio.move_on_after(TIMEOUT_S):
         async with relay(cluster.substrate.console, node, POSTGRES_PORT) as port:
             address = Address(node=node, host="127.0.0.1", port=port)
@@ -74,12 +74,12 @@ async def ask(
     if found is not None:
         return found
     words = f"no answer within {TIMEOUT_S:g} s"
-    return Asked(begin_s=begin_s, end_s=time.monotonic(), outcome="unanswered", words=words)
+    return QuestionEnd(begin_s=begin_s, end_s=time.monotonic(), outcome="unanswered", words=words)
 
 
 async def _ask_at(
     address: Address, login: Credentials, sql: Sequence[str], begin_s: float
-) -> Asked:
+) -> QuestionEnd:
     logged_in = False
     try:
         session = await connect(address, login, deadline_s=TIMEOUT_S)
@@ -92,7 +92,7 @@ async def _ask_at(
             await session.close()
     except (psycopg.Error, StorageError, TimeoutError) as error:
         sqlstate = error.sqlstate if isinstance(error, psycopg.Error) else None
-        return Asked(
+        return QuestionEnd(
             begin_s=begin_s,
             end_s=time.monotonic(),
             outcome=outcome_of(sqlstate),
@@ -100,7 +100,7 @@ async def _ask_at(
             words=" ".join(str(error).split())[:WORDS_MAX],
             logged_in=logged_in,
         )
-    return Asked(
+    return QuestionEnd(
         begin_s=begin_s,
         end_s=time.monotonic(),
         outcome="rows",

@@ -28,6 +28,7 @@ from typing import LiteralString
 from psycopg import sql
 
 from chaos.errors import PreflightError
+from chaos.wording import counted
 from chaos.workloads.warehouse.generator import concept
 from chaos.workloads.warehouse.tables import VISIT, OmopTable, table_named
 from chaos.workloads.warehouse.workspaces import Cohort, Project
@@ -90,7 +91,9 @@ def migrations_of(project: Project, key: bytes) -> tuple[Migration, ...]:
         PreflightError: the key is too short.
     """
     if len(key) < KEY_BYTES_MIN:
-        words = f"the key of {project.name} has {len(key)} bytes, it needs {KEY_BYTES_MIN}"
+        words = (
+            f"the key of {project.name} has {counted(len(key), 'byte')}, it needs {KEY_BYTES_MIN}"
+        )
         raise PreflightError(f"{words}: make one with  openssl rand -out FILE {KEY_BYTES_MIN}")
     spec = json.dumps([project.schema, asdict(project.cohort), dict(project.tables)])
     version = hmac.new(key, spec.encode(), hashlib.sha256).hexdigest()
