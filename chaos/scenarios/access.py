@@ -107,6 +107,19 @@ def read_access(root: TomlTable) -> AccessSpec:
     )
 
 
+def access_tables(access: AccessSpec) -> Iterator[tuple[str, dict[str, object]]]:
+    """What ``read_access`` reads back: (heading, keys) of each table, without what says nothing;
+    the first one has no heading."""
+    yield "", {"setup": list(access.setup) or None, "trail": access.trail or None}
+    for probe in access.probes:
+        keys = {"name": probe.name, "as": probe.role, "sql": list(probe.sql)}
+        expect = f"rows = {probe.rows}" if probe.expect == "rows" else probe.expect
+        yield "[[probe]]", {**keys, "expect": expect}
+    for one in access.withdrawals:
+        limits = {"at_s": one.at_s, "within_s": one.within_s}
+        yield "[[withdrawal]]", {"probe": one.probe, "sql": one.sql, **limits}
+
+
 def problems_of_access(access: AccessSpec, fault_s: float) -> Iterator[Problem]:
     """What cannot be asked, although every key has the right type.
 

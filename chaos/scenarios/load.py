@@ -12,7 +12,7 @@ from chaos.errors import ScenarioError
 from chaos.faults.base import FaultKind
 from chaos.faults.registry import FAULTS
 from chaos.faults.targets import FORMS, PRIMARY, Target, parse_target
-from chaos.scenarios.access import read_access
+from chaos.scenarios.access import access_tables, read_access
 from chaos.scenarios.model import (
     CUES,
     HEALING_CUES,
@@ -99,14 +99,15 @@ def to_toml(scenario: Scenario) -> str:
         "after_heal_s": scenario.after_heal_s,
         "recovery_s_max": scenario.recovery_s_max,
     }
-    tables: list[tuple[str, dict[str, object]]] = [("", head)]
+    (_, keys_of_access), *asked = access_tables(scenario.access)
+    tables: list[tuple[str, dict[str, object]]] = [("", {**head, **keys_of_access})]
     if scenario.postgresql:
         tables.append(("[postgresql]", dict(scenario.postgresql)))
     options = {item.name: getattr(workload.options, item.name) for item in fields(workload.options)}
     tables.append(("[workload]", {"kind": workload.kind, **options}))
     tables += [("[[fault]]", _keys_of(step)) for step in scenario.faults]
     limits = {item.name: getattr(expect, item.name) for item in fields(expect)}
-    tables.append(("[expect]", limits))
+    tables += [*asked, ("[expect]", limits)]
     return "\n".join("\n".join([*_heading(name), *_lines(keys)]) + "\n" for name, keys in tables)
 
 

@@ -12,7 +12,13 @@ import pytest
 from chaos.errors import ScenarioError
 from chaos.faults.registry import FAULTS, lasts
 from chaos.faults.targets import FORMS, PRIMARY, REPLICAS
-from chaos.scenarios.load import builtin_scenarios, load_scenario, scenario_source, with_options
+from chaos.scenarios.load import (
+    builtin_scenarios,
+    load_scenario,
+    scenario_source,
+    to_toml,
+    with_options,
+)
 from chaos.scenarios.model import FaultStep, Scenario, WorkloadSpec
 from chaos.scenarios.rules import problems_of_pair
 from chaos.workloads.append import AppendOptions
@@ -136,6 +142,14 @@ class TestBuiltIn:
     def test_each_fits_the_topology_that_it_is_made_for(self, scenario: Scenario) -> None:
         topology = find_topology(scenario.topology or "three-sites")
         assert list(problems_of_pair(scenario, topology)) == []
+
+    @pytest.mark.parametrize("scenario", builtin_scenarios(), ids=lambda one: one.name)
+    def test_each_is_the_same_when_it_is_written_and_read(
+        self, scenario: Scenario, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "written.toml"
+        path.write_text(to_toml(scenario), encoding="utf-8")
+        assert load_scenario(str(path)) == scenario
 
 
 def test_defaults(tmp_path: Path) -> None:
