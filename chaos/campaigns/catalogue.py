@@ -13,7 +13,15 @@ from typing import Any
 from chaos.campaigns.limits import Limits
 from chaos.faults.base import Family, FaultKind
 from chaos.faults.registry import FAULTS
-from chaos.faults.targets import Layout, Selector, Target, hosts_at_risk, layout_of, problem_of
+from chaos.faults.targets import (
+    FORMS,
+    Layout,
+    Selector,
+    Target,
+    hosts_at_risk,
+    layout_of,
+    problem_of,
+)
 from cluster.errors import TopologyError
 from cluster.substrates.base import DiskBreakable
 from cluster.topology.model import Topology
@@ -112,6 +120,8 @@ def _targets(selector: Selector, layout: Layout) -> Iterator[Target]:
             names = [f"{one}-{other}" for one in layout.sites for other in layout.sites]
         case "site-of" | "link-of":
             names = ("primary",)
+        case _ if ":" in FORMS[selector]:
+            names = ()  # of names that are unknown here
     yield from (Target(selector=selector, name=name) for name in names)
 
 

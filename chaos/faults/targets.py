@@ -76,6 +76,10 @@ DCS_HOSTS: tuple[Selector, ...] = ("dcs-leader", "dcs-member", "dcs-majority", "
 """The selectors that give hosts with etcd, the distributed configuration store (DCS)."""
 HOSTS: tuple[Selector, ...] = (*MEMBERS[:-1], *DCS_HOSTS, "host")
 """The selectors that give hosts."""
+ONE_HOST: tuple[Selector, ...] = tuple(
+    one for one in HOSTS if one in {"primary", "replica", "any", "host", *DCS_HOSTS[:2]}
+)
+"""Those of them that give a single one."""
 SITES: tuple[Selector, ...] = ("site", "site-of", "replica-site")
 """The selectors that give sites."""
 LINKS: tuple[Selector, ...] = ("link", "link-of")
