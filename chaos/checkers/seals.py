@@ -83,12 +83,13 @@ def check(run: Run) -> list[Finding]:
 
 def judged_answers(run: Run, probe: ProbeSpec) -> Iterator[ProbeAnswer]:
     """The answers to a probe that count here: none from its withdrawal to the end, when it must be
-    refused."""
+    refused; nor then where the withdrawal was not acknowledged, as nobody knows what became of it.
+    """
     withdrawn_s = withdrawn_from(run, probe.name)
+    is_done = {one.probe for one in run.access.withdrawn if one.is_acknowledged}
     for answer in run.access.answers:
-        if answer.probe == probe.name and (
-            answer.end_s < withdrawn_s or answer.moment == "rejoined"
-        ):
+        is_at_the_end = answer.moment == "rejoined" and probe.name in is_done
+        if answer.probe == probe.name and (answer.end_s < withdrawn_s or is_at_the_end):
             yield answer
 
 

@@ -237,6 +237,8 @@ def test_a_withdrawal_that_nobody_acknowledged_proves_nothing() -> None:
     assert result is not None
     assert result.verdict is Verdict.UNKNOWN
     assert "there is no primary" in result.unseen[0].what
+    still_there = answer(OWN, A, 48.5, rows=100, moment="rejoined")
+    assert seals.check(with_answers(judged, still_there)) == [], "nobody was told that it is gone"
 
 
 def without_trail_of(judged: Run, node: str) -> Run:
