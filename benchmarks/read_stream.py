@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -179,7 +179,8 @@ class Ground:
                 if not said and kill_after_s is not None:  # it has begun
                     await anyio.sleep(kill_after_s)
                     for pid in reversed(self.replica.pids()):
-                        os.kill(pid, signal.SIGKILL)
+                        with suppress(ProcessLookupError):  # it has just ended by itself
+                            os.kill(pid, signal.SIGKILL)
                 said += part
             await process.wait()
         if kill_after_s is not None:

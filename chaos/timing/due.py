@@ -156,7 +156,8 @@ def _why_stopping(shape: Shape, left: Broken, found: Promise, site: str) -> str:
     """
     hosts = frozenset({*shape.nodes, *shape.etcd, *shape.clients})
     reached = left.sides(hosts)[client_of_sites(shape)[site]] & frozenset(shape.nodes)
-    if found.leads or reached != {found.primary}:
+    serving = {one for one in reached if one == found.primary or shape.may_be_read(one)}
+    if found.leads or serving != {found.primary}:
         return ""
     return (
         f"{site} reaches {found.primary} alone, which gives up the lead, and while it stops waits "

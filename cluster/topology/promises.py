@@ -143,11 +143,14 @@ def promise(
     sites: list[SitePromise] = []
     for site, client in client_of_sites(shape).items():
         why_not: dict[ServiceKind, str] = {}
-        if not sides[client] & set(shape.nodes):
-            why_not["read-replica"] = _why_out_of_reach(broken, site, client)
+        near = sides[client] & set(shape.nodes)
         read = why_no_lead or ("" if client in side else _why_apart(shape, broken, site, side))
         if read:
             why_not["read-primary"] = read
+        if not near:
+            why_not["read-replica"] = _why_out_of_reach(broken, site, client)
+        elif read and not any(shape.may_be_read(node) for node in near):
+            why_not["read-replica"] = f"every replica that {site} reaches is tagged noloadbalance"
         if read or mute:
             why_not["write"] = read or mute
         sites.append(SitePromise(site=site, why_not=why_not))

@@ -43,6 +43,10 @@ class Shape:
         """It may become the primary."""
         return self.tags.get(node, NO_TAGS).may_lead
 
+    def may_be_read(self, node: str) -> bool:
+        """It may serve reads while it is not the primary."""
+        return not self.tags.get(node, NO_TAGS).noloadbalance
+
 
 def shape_of(topology: Topology) -> Shape:
     """The relevant facts of a topology."""

@@ -42,7 +42,7 @@ class Tags:
     """No commit waits for it, unless nobody else streams from the primary: then Patroni's strict
     mode takes anybody (``synchronous_standby_names`` is ``*``). It has no vote then either."""
     noloadbalance: bool = False
-    """Its ``GET /replica`` says no: load balancers send it no reads."""
+    """Its ``GET /replica`` says no: load balancers send it no reads, nor does the storage layer."""
     clonefrom: bool = False
     """New members are copied from it rather than from the primary."""
     failover_priority: int | None = None

@@ -29,7 +29,14 @@ from replication.reads.reachable import Reachable
 from replication.reads.staleness import order_members
 from replication.units.durability import Isolation
 from replication.units.unit import Transaction
-from replication.wire import Query, Refused, Session, failure_of, final_refusal
+from replication.wire import (
+    CommitWarning,
+    Query,
+    Refused,
+    Session,
+    failure_of,
+    final_refusal,
+)
 
 T = TypeVar("T")
 
@@ -72,6 +79,17 @@ class _Failed(Exception):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
         self.failure = failure
+
+
+async def _end(session: Session) -> None:
+    """End a read's transaction. A server that is being shut down at once says so in a warning
+    (57P01...), which may come with the answer to COMMIT: nothing was written that could be in
+    doubt, and everything was read."""
+    try:
+        await session.commit()
+    except CommitWarning as warning:
+        if not (warning.sqlstate or "").startswith("57P"):
+            raise
 
 
 class Reader:
@@ -308,7 +326,7 @@ class Reader:
         try:
             session.begin(begin=_BEGIN[demand.isolation])
             value = await fn(Transaction(session))
-            await session.commit()
+            await _end(session)
         except StorageError:
             raise
         except psycopg.Error as error:

@@ -241,7 +241,7 @@ class Producer(Generic[B]):
     async def _hand_on(self, page: FetchedPage[B], position: _Position, node: str) -> None:
         """Give ``page`` to the task that makes batches; it counts as read from now on."""
         self._is_over = page.rows < self._position.limit
-        self._node = node
+        self._node, self._lost = node, None
         self._position = position
         if page.rows:
             await self._fetched[0].send((page, node))
@@ -251,7 +251,7 @@ class Producer(Generic[B]):
             async for page, node in self._fetched[1]:
                 try:
                     value = await page.make()
-                except ValueError as error:
+                except Exception as error:  # a value that Python, or Arrow, has no place for
                     self.failed = self._failure(str(error))
                     self.failed.__cause__ = error
                     return

@@ -212,6 +212,39 @@ async def test_a_replica_whose_table_is_behind_is_passed_over(
             assert (read.source, "own" in read.value) == ("primary", True)
 
 
+async def test_a_server_that_says_at_commit_that_it_goes_down_has_served_the_read(
+    pair: tuple[LocalPostgres, LocalPostgres],
+) -> None:
+    """An immediate shutdown says so with a warning; here a deferred trigger does."""
+
+    async def reads(transaction: Transaction) -> int:
+        await transaction.execute("INSERT INTO going VALUES (1)")
+        return await anything(transaction)
+
+    async with storage_on(pair) as on:
+        for code, is_served in (("57P01", True), ("01000", False)):
+            async with on.storage.session() as session:  # the next read gets the same one
+                await session.fetch("CREATE TEMPORARY TABLE IF NOT EXISTS going (n integer)")
+                await session.fetch(
+                    sql.SQL(
+                        "CREATE OR REPLACE FUNCTION pg_temp.warn() RETURNS trigger"
+                        " LANGUAGE plpgsql AS {}"
+                    ).format(
+                        f"BEGIN RAISE WARNING 'going' USING ERRCODE = '{code}'; RETURN NULL; END"
+                    )
+                )
+                await session.fetch("DROP TRIGGER IF EXISTS warns ON going")
+                await session.fetch(
+                    "CREATE CONSTRAINT TRIGGER warns AFTER INSERT ON going DEFERRABLE INITIALLY"
+                    " DEFERRED FOR EACH ROW EXECUTE FUNCTION pg_temp.warn()"
+                )
+            if is_served:
+                assert (await on.storage.read(reads, deadline_s=GENEROUS_S)).value == 1
+            else:
+                with pytest.raises(ReadFailed, match="going"):
+                    await on.storage.read(reads, deadline_s=GENEROUS_S)
+
+
 async def test_a_replica_that_dies_is_replaced_by_the_next(
     pair: tuple[LocalPostgres, LocalPostgres],
 ) -> None:

@@ -25,6 +25,7 @@ from cluster.topology.quorum import (
     why_nobody_acknowledges,
     why_nobody_leads,
 )
+from cluster.topology.tags import Tags
 
 TOPOLOGIES = {one.name: one for one in builtin_topologies()}
 THREE = shape_of(TOPOLOGIES["three-sites"])
@@ -57,6 +58,18 @@ def test_a_site_that_is_cut_off_is_the_only_one_that_cannot_be_served() -> None:
         assert found.leads == (primary != "db-paris")
     words = found.why_not("paris", "write")
     assert words == "paris cannot reach the side that goes on, with 2 of 3 etcd members"
+
+
+def test_a_replica_tagged_noloadbalance_serves_its_site_only_as_the_primary() -> None:
+    tagged = replace(THREE, tags={"db-paris": Tags(noloadbalance=True)})
+    assert always_served(tagged, Broken(), "read-replica") == EVERYWHERE
+    cut = Broken(apart=(site("paris"),))
+    for primary in THREE.nodes:
+        found = promise(tagged, cut, primary)
+        assert found.served("read-replica") == EVERYWHERE - {"paris"}
+        assert found.why_not("paris", "read-replica").endswith("is tagged noloadbalance")
+    others = Broken(dark=frozenset({"db-orsay", "db-saint-cloud"}))
+    assert promise(tagged, others, "db-paris").served("read-replica") == EVERYWHERE
 
 
 def test_whichever_side_is_said_to_be_cut_off_the_same_goes_on() -> None:

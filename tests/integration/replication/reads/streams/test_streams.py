@@ -286,6 +286,8 @@ async def test_what_cannot_be_a_stream_is_said(servers: Servers) -> None:
             await read(ALL, "no_such_column")
         with pytest.raises(ReadFailed, match="infinity"):
             await read("SELECT 1 AS id, 'infinity'::date", arrow=True)
+        with pytest.raises(ReadFailed, match="infinity"):
+            await read("SELECT 1 AS id, 'infinity'::date")
 
 
 async def test_columns_that_change_on_the_way_end_the_stream(servers: Servers) -> None:

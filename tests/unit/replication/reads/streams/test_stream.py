@@ -57,6 +57,8 @@ class Cluster:
     type_oid: int = INT8
     modifier_from: int = 10**9
     """The column is another one from this fetch on."""
+    cannot_be: Exception | None = None
+    """Why rows cannot be converted."""
     fetches: int = 0
     settings: LiteralString = ""
     demands: list[Demand] = field(default_factory=list)
@@ -78,6 +80,8 @@ class Cluster:
 
         async def make() -> list[int]:
             await anyio.lowlevel.checkpoint()
+            if self.cannot_be is not None:
+                raise self.cannot_be
             return taken
 
         modifier = 1 if number >= self.modifier_from else -1
@@ -213,6 +217,13 @@ async def test_a_member_that_sorts_text_in_another_order_does_not_go_on() -> Non
 async def test_columns_that_change_on_the_way_end_the_stream() -> None:
     with pytest.raises(StreamChanged, match="columns"):
         await Cluster(keys=list(range(9)), modifier_from=1).read()
+
+
+@pytest.mark.parametrize("why", [ValueError("infinity"), psycopg.DataError("infinity")])
+async def test_a_value_that_cannot_be_converted_ends_the_stream(why: Exception) -> None:
+    with pytest.raises(ReadFailed, match="the stream failed: infinity") as caught:
+        await Cluster(keys=list(range(99)), cannot_be=why).read()
+    assert caught.value.__cause__ is why
 
 
 async def test_when_nobody_serves_that_comes_after_what_was_read() -> None:
