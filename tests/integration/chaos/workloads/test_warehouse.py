@@ -287,7 +287,7 @@ async def test_who_withdrew_stays_away_whoever_comes_first(
         values = (f"w-{number}", number, person)
         connection.execute("SELECT feed.withdraw(%s, 'x', %s, %s, 'erasure')", values)
 
-    def batch(number: int) -> Any:
+    def batch(number: int) -> list[Any]:
         what = "inserted, unchanged, refused, erased"
         return ask(primary, database, f"SELECT {what} FROM feed.batch WHERE batch = {number}")
 
