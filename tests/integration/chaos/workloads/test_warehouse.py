@@ -217,7 +217,7 @@ async def test_a_fill_that_was_stopped_goes_on_and_another_one_is_refused(
     pair: tuple[LocalPostgres, LocalPostgres], database: str
 ) -> None:
     primary, _ = pair
-    tiny = Profile(name="tiny", patients=40_000)
+    tiny = Profile(name="tiny", patients=15_000)
     generator = Generator(tiny, 7)
     told: list[Filled] = []
 
