@@ -3,7 +3,7 @@
 
 A lab of three sites is raised, and the profile is loaded through the storage layer: every chunk a
 unit of work, acknowledged when a second node has it, then the keys and indexes. The lab's disks are
-in memory, so ``full`` needs about 14 GB of it; a machine with less is refused before anything
+in memory, so ``full`` needs about 12.5 GB of it; a machine with less is refused before anything
 starts. What is measured is the whole fill; raising the lab is not in it.
 """
 

@@ -53,12 +53,14 @@ ROWS_PER_HUNDRED: Mapping[str, int] = {
 
 FIXED_ROWS: Mapping[str, int] = {CONCEPT.name: 96, CARE_SITE.name: 12}
 
-BYTES_A_PATIENT_OF_NODE = 5_400
-"""On disk, with keys and indexes: measured with ``benchmarks/warehouse.py``."""
+BYTES_A_PATIENT_OF_NODE = 4_900
+"""On disk, with keys and indexes: ``benchmarks/warehouse.py`` found 2,816 MB for ``full`` and
+290 MB for ``drill``, which are 4,693 and 4,833 a patient."""
 WAL_BYTES_A_PATIENT = 5_200
 """Written to each node while it is loaded; a checkpoint gives it back, once there is one."""
 CLIENT_BYTES = 400e6
-"""Of the process that generates, for ``full``: the visits, and three chunks."""
+"""Of the process that generates: the visits, and three chunks. ``benchmarks/warehouse.py`` found
+386 MB for ``full``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -158,7 +158,7 @@ def test_a_machine_without_room_is_refused_with_the_remedy() -> None:
         require_room(profile, room, nodes=3, wal_max_bytes=0.5e9)
     short = Room(memory=8e9, disk=20e9, disk_is_memory=True)
     words = (
-        "the profile full on 3 nodes needs 13.1 GB of memory, because its data is kept in memory,"
+        "the profile full on 3 nodes needs 12.2 GB of memory, because its data is kept in memory,"
         " and 8.0 GB are free; use the profile drill, or a machine with more"
     )
     with pytest.raises(PreflightError, match=re.escape(words)):
