@@ -123,8 +123,8 @@ def problems_of_witness(settings: ClusterSettings, *, sites: int) -> Iterator[Pr
         yield Problem(
             key="cluster.witness_gate",
             words="the gate waits until a replica streams from the winner, which has no slot for "
-            "it before its promotion with member_slots_ttl_s = 0; expected another, or use_slots or "
-            "witness_gate = false",
+            "it before its promotion with member_slots_ttl_s = 0; expected another, or use_slots "
+            "or witness_gate = false",
         )
     if settings.durability != "quorum" or settings.synchronous_mode != "quorum":
         yield Problem(
