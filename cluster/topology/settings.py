@@ -126,6 +126,11 @@ def problems_of_witness(settings: ClusterSettings, *, sites: int) -> Iterator[Pr
             "it before its promotion with member_slots_ttl_s = 0; expected another, or use_slots "
             "or witness_gate = false",
         )
+
+
+def problems_of_idle_witness(settings: ClusterSettings) -> Iterator[Problem]:
+    """Why witnesses would do nothing. A scenario may ask for that: they must leave every primary
+    alone then."""
     if settings.durability != "quorum" or settings.synchronous_mode != "quorum":
         yield Problem(
             key="cluster.witness",
