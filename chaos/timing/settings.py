@@ -36,7 +36,9 @@ def has_witnesses(run: Run) -> bool:
     """Whether witnesses watched and could act: they were asked for, came up, and commits waited for
     a quorum."""
     was_asked = bool(run.info.settings.get("witness"))
-    is_quorum = run.info.settings.get("durability") != "async"
+    is_quorum = run.info.settings.get("durability") != "async" and (
+        run.info.settings.get("synchronous_mode", "quorum") == "quorum"
+    )
     return was_asked and is_quorum and bool(run.events_of(WitnessStarted))
 
 

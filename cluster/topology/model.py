@@ -11,6 +11,7 @@ from cluster.errors import TopologyError
 from cluster.topology.settings import (
     ClusterSettings,
     SyncMode,
+    problems_of_idle_witness,
     problems_of_settings,
     problems_of_witness,
 )
@@ -183,11 +184,11 @@ class Topology:
             retry_timeout_s=own.retry_timeout_s if retry_timeout_s is None else retry_timeout_s,
             witness=own.witness if witness is None else witness,
         )
-        problems = [*problems_of_settings(settings, node_count=len(self.nodes))]
-        # Witnesses of the topology's own stay where a scenario takes quorum away: they must then
-        # leave every primary alone, and that is worth a drill.
-        if witness or own.durability == settings.durability:
-            problems += problems_of_witness(settings, sites=len(self.witness_hosts))
+        problems = [
+            *problems_of_settings(settings, node_count=len(self.nodes)),
+            *problems_of_witness(settings, sites=len(self.witness_hosts)),
+            *(problems_of_idle_witness(settings) if witness else ()),
+        ]
         if problems:
             raise TopologyError(f"{self.name} with the settings asked for", tuple(problems))
         return replace(self, cluster=settings)

@@ -124,6 +124,18 @@ def problems_of_witness(settings: ClusterSettings, *, sites: int) -> Iterator[Pr
             words=f"witnesses need etcd in {WITNESS_SITES_MIN} sites or more, as a majority of the "
             f"sites must agree that a primary is dead; found {sites}",
         )
+    if settings.witness_gate and settings.use_slots and settings.member_slots_ttl_s == 0:
+        yield Problem(
+            key="cluster.witness_gate",
+            words="the gate waits until a replica streams from the winner, which has no slot for "
+            "it before its promotion with member_slots_ttl_s = 0; expected another, or use_slots "
+            "or witness_gate = false",
+        )
+
+
+def problems_of_idle_witness(settings: ClusterSettings) -> Iterator[Problem]:
+    """Why witnesses would do nothing. A scenario may ask for that: they must leave every primary
+    alone then."""
     by_quorum = settings.durability == "quorum" and settings.synchronous_mode == "quorum"
     if not by_quorum or not settings.synchronous_mode_strict:
         yield Problem(

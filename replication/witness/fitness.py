@@ -330,6 +330,14 @@ def _of_timing(seen: Examined) -> Iterator[Remark]:
             " repairs, standbys try again so late",
             remedy="patronictl edit-config -p wal_retrieve_retry_interval=500ms",
         )
+    if str(seen.dynamic.get("member_slots_ttl", "")) in {"0", "0s"}:
+        yield Remark(
+            grade="advice",
+            about="timing",
+            words="member_slots_ttl is 0: the gate would stay shut at every failover, as no replica"
+            " could stream from the winner before its promotion",
+            remedy="patronictl edit-config -s member_slots_ttl=30min, or run no gate",
+        )
     if is_on(seen.dynamic.get("failsafe_mode")):
         yield Remark(
             grade="good",

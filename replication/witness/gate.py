@@ -68,12 +68,15 @@ class SyncSaid(NamedTuple):
 
 
 class KeysSaid(NamedTuple):
-    """What the gate reads of etcd. ``lease``: the revision at which the leader key was made."""
+    """What the gate reads of etcd. ``lease``: the revision at which the leader key was made.
+    ``keeps_slots``: replicas have slots for each other, so that one can stream from a winner before
+    its promotion (Patroni's ``member_slots_ttl``)."""
 
     leader: str | None
     lease: int
     sync: SyncSaid | None
     rest_urls: Mapping[str, str]
+    keeps_slots: bool = True
 
 
 class ReplicaSaid(NamedTuple):
@@ -103,7 +106,7 @@ def is_rule_of_before(keys: KeysSaid, me: str) -> bool:
 
 def read_keys(pairs: Iterable[Mapping[str, Any]], prefix: str) -> KeysSaid:
     """What the ``kvs`` of etcd's gateway below ``prefix`` say. Names are in lower case."""
-    leader, lease, sync, urls = None, 0, None, {}
+    leader, lease, sync, urls, keeps_slots = None, 0, None, {}, True
     for pair in pairs:
         key = base64.b64decode(pair["key"]).decode().removeprefix(prefix)
         text = base64.b64decode(pair.get("value", "")).decode(errors="replace")
@@ -111,11 +114,13 @@ def read_keys(pairs: Iterable[Mapping[str, Any]], prefix: str) -> KeysSaid:
             leader, lease = text.lower() or None, int(pair["create_revision"])
         elif key == "sync":
             sync = _read_sync(text, int(pair["mod_revision"]))
+        elif key == "config":
+            keeps_slots = _keeps_slots(_object(text))
         elif key.startswith("members/"):
             parts = urlsplit(str(_object(text).get("api_url") or ""))
             if parts.hostname:
                 urls[key.removeprefix("members/").lower()] = f"{parts.scheme}://{parts.netloc}"
-    return KeysSaid(leader, lease, sync, urls)
+    return KeysSaid(leader, lease, sync, urls, keeps_slots)
 
 
 def read_replica(text: str) -> ReplicaSaid:
@@ -140,6 +145,14 @@ def _read_sync(text: str, revision: int) -> SyncSaid:
     standbys = str(said.get("sync_standby") or "").lower().split(",")
     members = frozenset(filter(None, (leader, *standbys))) if leader else frozenset()
     return SyncSaid(text, leader, members, int(said.get("quorum") or 0), revision)
+
+
+def _keeps_slots(dynamic: Mapping[str, Any]) -> bool:
+    """``patroni/dcs/__init__.py``, ``_get_members_slots``."""
+    postgresql = dynamic.get("postgresql")
+    uses_slots = postgresql.get("use_slots", True) if isinstance(postgresql, dict) else True
+    is_none = str(dynamic.get("member_slots_ttl", "")).strip() in {"0", "0s", "0min"}
+    return not uses_slots or not is_none
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -444,6 +457,11 @@ def check(me: str, outside: Outside) -> str:
             raise Unanswered(f"{name}: {error}") from error
     if me.lower() not in keys.rest_urls:
         raise Unanswered(f"no member {me}; there are {', '.join(sorted(keys.rest_urls)) or 'none'}")
+    if not keys.keeps_slots:
+        raise Unanswered(
+            "member_slots_ttl is 0: no replica could stream from a winner before its promotion, and"
+            " the gate would stay shut at every failover"
+        )
     if keys.sync is None or keys.sync.leader is None:
         return "no synchronous standby is named: a gate would open at once"
     return f"{keys.sync.quorum + 1} of {', '.join(sorted(keys.sync.members))} must have let go"

@@ -156,6 +156,7 @@ def with_etcd(*round_trips_s: float, version: str = "3.4.23") -> Examined:
 ADVICE = {
     "paused": (examined({"pause": True}), "maintenance mode"),
     "a short ttl": (examined({"ttl": 20, "loop_wait": 5, "retry_timeout": 5}), "a short ttl"),
+    "no slots on replicas": (examined({"member_slots_ttl": 0}), "the gate would stay shut"),
     "slow to try again": (examined({"postgresql": {}}), "wal_retrieve_retry_interval"),
     "priorities": (examined(tags={"failover_priority": 2}), "no effect in quorum mode"),
     "a witness is missing": (examined(alive=SITES[:2]), "of 3 there are 2"),

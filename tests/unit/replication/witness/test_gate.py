@@ -50,11 +50,13 @@ class Scripted:
         positions: dict[str, int] | None = None,
         sync: SyncSaid | None = None,
         lost_seals: int = 0,
+        keeps_slots: bool = True,
     ) -> None:
         self.leader: str | None = "db-b"
         self.lease = LEASE
         self.sync: SyncSaid | None = sync or sync_said()
         self.positions = positions or {"db-b": 1000, "db-c": 1000}
+        self.keeps_slots = keeps_slots
         self.seals = 0
         self.lost_seals = lost_seals
         self.now_s = 0.0
@@ -68,7 +70,7 @@ class Scripted:
 
     def read(self) -> KeysSaid:
         urls = {name: f"http://{name}:8008" for name in MEMBERS}
-        return KeysSaid(self.leader, self.lease, self.sync, urls)
+        return KeysSaid(self.leader, self.lease, self.sync, urls, self.keeps_slots)
 
     def seal(self, keys: KeysSaid) -> bool:
         assert keys.sync is not None
@@ -198,6 +200,27 @@ def test_the_keys_are_read_as_patroni_writes_them() -> None:
     assert read_keys(pairs, "/service/s/") == KeysSaid(
         "db-b", 50, sync_said(), {"db-b": "http://10.0.0.2:8008"}
     )
+
+
+@pytest.mark.parametrize(
+    ("config", "keeps"),
+    [
+        ("{}", True),
+        ('{"member_slots_ttl":1800}', True),
+        ('{"member_slots_ttl":0}', False),
+        ('{"member_slots_ttl":0,"postgresql":{"use_slots":false}}', True),
+    ],
+)
+def test_a_check_fails_where_no_replica_could_stream_from_a_winner(
+    config: str, keeps: bool
+) -> None:
+    assert read_keys([pair("config", config, 3)], "/service/s/").keeps_slots == keeps
+    outside = Scripted(positions=dict.fromkeys(MEMBERS, 1), keeps_slots=keeps)
+    if keeps:
+        check("db-b", outside)
+    else:
+        with pytest.raises(Unanswered, match="member_slots_ttl"):
+            check("db-b", outside)
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"leader":null}', "[]", "nonsense"])
