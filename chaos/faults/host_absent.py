@@ -52,6 +52,8 @@ async def go_away(stage: Stage, victim: Victim, params: FaultParams) -> str:
 
 async def come_back(stage: Stage, victim: Victim, params: FaultParams) -> str:
     """Power on; copied anew, if it cannot stream from where it was."""
+    if await stage.cluster.primary() == victim.name:  # the strike was refused
+        return "it leads, and lacks nothing"
     if stage.able(Killable).has_power(victim.name):
         done = "the host had its power back already"
     else:

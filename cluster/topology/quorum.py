@@ -27,7 +27,8 @@ class Shape:
     clients: Mapping[str, str]
     """The hosts with a client, and the site of each."""
     waits_for_standby: bool
-    """A commit is acknowledged only when a standby has it, in every case (quorum, strict)."""
+    """A commit is acknowledged only when a standby has it, in every case: by Patroni's strict mode,
+    or by the storage layer, which calls no other one ``ok``."""
     synchronous_node_count: int = 1
     """How many standbys must have a commit, as long as there are that many."""
     named_standbys: bool = False
@@ -189,7 +190,7 @@ def why_nobody_acknowledges(shape: Shape, down: AbstractSet[str], primary: str) 
         return "commits wait for a replica, and there is none"
     return (
         f"of {len(shape.nodes)} PostgreSQL only one can be reached, and with durability quorum"
-        " (strict) it acknowledges nothing until a replica is back"
+        " it acknowledges nothing until a replica is back"
     )
 
 

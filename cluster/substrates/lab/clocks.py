@@ -4,7 +4,8 @@ The kernel has one wall clock for all of the machine (its time namespaces move o
 count: time_namespaces(7)). So each program is told another time by itself:
 
 - **PostgreSQL** by libfaketime, a library that is loaded before the C library and reads the file
-  (``FAKETIME_TIMESTAMP_FILE``) whenever it is asked for the time and last did so over a second ago.
+  (``FAKETIME_TIMESTAMP_FILE``) whenever it is asked for the time and last did so over a second ago:
+  it compares whole seconds, so that every process that looks at the clock follows within two.
 - **Patroni** by ``cluster.patroni.wall_clock``, which reads the same file. libfaketime would not
   do: Python's ``time.sleep`` fails under it (version 0.9.10, Python 3.11).
 - **etcd** not at all: a program in Go asks the kernel, and no C library. Its leases and elections
@@ -37,9 +38,6 @@ FOLDERS = (
     "/usr/local/lib/faketime",
 )
 """Debian and Ubuntu, Fedora, Arch, and where ``make install`` puts it."""
-LOOKED_ANEW_S = 2.0
-"""By then a process that asks for the time has read the file anew: libfaketime compares whole
-seconds with its FAKETIME_CACHE_DURATION, whose least value is 1."""
 TICK_S = 0.1
 """How often the file of a clock that drifts is written: at a rate of 10 % it is right to 10 ms."""
 
