@@ -6,7 +6,7 @@ node leads. So the times of the chain depend on the cluster, and still each stri
 needs:
 
 - a fault that is alone (``FaultKind.is_alone``) is the whole bunch, or waits until the cluster is
-  whole, and the next one waits likewise;
+  whole, and the next one waits likewise; it follows no fault that a whole cluster may still have;
 - the primary, or etcd's leader, is struck only where there surely is one;
 - no two faults strike the same host at once: a process that is dead cannot be stopped, and no
   packet proves a second cut of a cable.
@@ -158,10 +158,11 @@ class _Drawing:
 
     def _fits_after(self, cue: Cue) -> Fits:
         """What a strike right after an event surely finds."""
+        is_calm = not any(self._may_go_on_in_a_whole_cluster(step) for step in self.steps)
 
         def fits(offer: Offer, target: Target) -> bool:
             if cue == "whole":
-                return True
+                return is_calm or not offer.kind.is_alone
             if offer.kind.is_alone:
                 return False
             if cue == "healed":  # the hosts have power, and Patroni need not answer yet
@@ -173,6 +174,17 @@ class _Drawing:
             return target.selector == "primary" and struck < self._sites_max
 
         return fits
+
+    def _may_go_on_in_a_whole_cluster(self, step: FaultStep) -> bool:
+        """Whether a fault that lasts may still be in force when the cluster is whole: a slow link,
+        or the cut of a client."""
+        kind = FAULTS[step.fault]
+        if not kind.stays(step.params):
+            return False
+        members = {*self._layout.nodes, *self._layout.etcd}
+        strikes_members = bool(members & set(hosts_at_risk(step.target, self._layout)))
+        effect = kind.effect(step.params)
+        return not strikes_members or effect not in {"power-off", "silence", "partition"}
 
     def _draw(
         self,
