@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import anyio
 import psycopg
 import pytest
 from psycopg import sql
@@ -434,3 +436,49 @@ def answer(server: LocalPostgres, database: str, probe: SealProbe) -> str:
     if probe.expect == "same":
         return f"{rows}" if rows and rows[0][0] else "wrong: no rows"
     return probe.expect if probe.expect == f"rows = {len(rows)}" else f"wrong: {len(rows)} rows"
+
+
+async def test_the_programs_of_the_example(
+    pair: tuple[LocalPostgres, LocalPostgres], database: str, tmp_path: Path
+) -> None:
+    primary, _ = pair
+
+    async def run_program(name: str, *arguments: str) -> tuple[int, str, str]:
+        program = WORKSPACES.with_name(name)
+        done = await anyio.run_process(
+            [sys.executable, str(program), *arguments], cwd=tmp_path, check=False
+        )
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    opening = ("open_workspaces.py", str(WORKSPACES), "--keys", str(tmp_path))
+    async with rest_api(primary=True) as answers:
+        answers.server = primary
+        member = answers.member(primary, site="paris")
+        (tmp_path / "app.password").write_text(PASSWORD)
+        (tmp_path / "bascule.toml").write_text(
+            f'[bascule.storage]\nuser = "{SUPERUSER}"\ndbname = "{database}"\n'
+            'password_file = "app.password"\nsettings.durability = "local"\n\n'
+            f'[[bascule.storage.members]]\nname = "{member.name}"\nport = {member.port}\n'
+            f'rest_url = "{member.rest_url}"\nhost = "{member.host}"\nsite = "paris"\n'
+        )
+        code, out, errors = await run_program("fill.py", "--profile", "smoke")
+        assert (code, out) == (0, "6,000 patients, 242,508 rows\n"), errors
+        code, _, errors = await run_program("fill.py", "--profile", "drill")
+        assert code == 1
+        assert "PreflightError: the warehouse was filled with the profile smoke" in errors
+        code, _, errors = await run_program(*opening)
+        assert code == 1
+        assert "reponse-tumeur-1.key: there is no key" in errors
+        for name, key in KEYS.items():
+            path = tmp_path / f"{name}.key"
+            path.write_bytes(key)
+            path.chmod(0o600)
+        code, out, errors = await run_program(*opening)
+        assert (code, out) == (0, "reponse-tumeur-1: opened\ntolerance: opened\n"), errors
+        code, out, _ = await run_program(*opening)
+        assert (code, out) == (0, "reponse-tumeur-1: was open\ntolerance: was open\n")
+        (tmp_path / "tolerance.key").chmod(0o644)
+        code, _, errors = await run_program(*opening)
+        assert code == 1
+        assert "others may read this key; run  chmod 600" in errors
+        assert "Traceback" not in errors
