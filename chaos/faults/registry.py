@@ -71,7 +71,6 @@ _KINDS: tuple[FaultKind[Any], ...] = (
     SITE_POWER_CUT,
     SITE_LOST,
     LONG_QUERY,
-    SITE_POWER_CUT,
     SITE_CUT_ONE_WAY,
     SITE_LINK_CUT,
     SWITCHOVER,

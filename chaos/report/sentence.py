@@ -100,7 +100,8 @@ def _unknown(run: Run, verdict: VerdictFile) -> str:
         kept = f"Of {total}, {verdict.lost:,} were lost."
     else:
         kept = f"Of {total} none was found lost."
-    return f"the evidence cannot decide, because {joined(reasons)}. {kept}"
+    because = f", because {joined(reasons)}" if reasons else ""
+    return f"the evidence cannot decide{because}. {kept}"
 
 
 def _kinds(verdict: VerdictFile, of: Verdict) -> Sequence[FindingKind]:

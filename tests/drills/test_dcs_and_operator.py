@@ -51,10 +51,17 @@ def test_without_etcd_a_healthy_primary_steps_down_and_nobody_takes_its_place(
     assert served == []
 
 
-def test_a_restored_etcd_names_a_leader_of_the_past_and_nothing_is_lost(drilled: Drill) -> None:
+def test_a_restored_etcd_names_a_leader_of_the_past(drilled: Drill) -> None:
+    """It is promoted without an election. In one drill it lacked a write that another replica had
+    confirmed: such a loss is found, and nothing else may be."""
     run = drilled("etcd-restored")
-    assert run.exit_code == 0, run.output + run.errors
-    assert run.verdict["lost"] == 0
+    found = {finding["kind"] for finding in run.verdict["findings"]}
+    assert found <= {
+        "lost-acknowledged-write",
+        "acknowledged-on-dead-timeline",
+        "unit-not-applied-once",
+    }, run.output + run.errors
+    assert run.exit_code == (1 if run.verdict["lost"] else 0)
     assert run.verdict["split_brain"] is False
     details = {event["fault"]: str(event["detail"]) for event in events(run.folder, "fault")}
     assert details["dcs-restored"].startswith("etcd restored from a snapshot: it was at revision")

@@ -40,14 +40,9 @@ def probes_toml(projects: Sequence[Project]) -> str:
     """All of them as the tables ``[[probe]]`` of a scenario."""
     return "\n".join(
         f'[[probe]]\nname = "{probe.name}"\nas = "{probe.role}"\n'
-        f"sql = {_quoted(probe.sql)}\nexpect = {_expectation(probe.expect)}\n"
+        f"sql = {_quoted(probe.sql)}\nexpect = {_quoted(probe.expect)}\n"
         for probe in probes_of(projects)
     )
-
-
-def _expectation(expect: str) -> str:
-    name, _, number = expect.partition(" = ")
-    return f"{{ {name} = {number} }}" if number else f'"{expect}"'
 
 
 def _quoted(text: str) -> str:

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.evidence.planned import planned_run
 
-from chaos.drill.launch import DrillRequest, run_info
-from chaos.evidence.run import Run
 from chaos.faults.base import NO_PARAMS
 from chaos.faults.process import ProcessKillParams
-from chaos.faults.registry import FAULTS as KINDS
 from chaos.faults.targets import layout_of, parse_target
 from chaos.scenarios.load import builtin_scenarios
-from chaos.scenarios.model import FaultStep, Scenario
-from chaos.scenarios.rules import problems_of_pair
+from chaos.scenarios.model import FaultStep
 from chaos.timing.durations import Clock
-from chaos.timing.measure import measure
 from chaos.timing.model import Prediction
-from chaos.timing.predict import UNKNOWN, predict
-from chaos.timing.settings import shape_of_run
-from cluster.substrates.kind import Place
+from chaos.timing.predict import predict
 from cluster.topology.load import builtin_topologies
 from cluster.topology.model import Host, Site, Topology
 from cluster.topology.quorum import (
@@ -73,24 +66,8 @@ def _async(topology: Topology) -> Topology:
     return replace(topology, cluster=replace(topology.cluster, durability="async"))
 
 
-def _run(topology: Topology, scenario: Scenario) -> Run:
-    """A run folder of which nothing but run.json exists."""
-    request = DrillRequest(
-        scenario=scenario,
-        topology=topology.with_settings(durability=scenario.durability),
-        seed=1,
-        rate_per_s=100.0,
-        workers=1,
-        deadline_s=90.0,
-        out=Path("runs"),
-        command="bascule drill",
-    )
-    place = Place(enter=lambda *_: (0, None), options=(), substrate={}, versions={})
-    return Run(info=run_info(request, place), events=(), histories=(), final_reads=())
-
-
 def _shape(topology: Topology) -> Shape:
-    found = shape_of_run(_run(topology, SCENARIOS["steady"]))
+    found = shape_of_run(planned_run(topology, SCENARIOS["steady"]))
     assert found == shape_of(topology)  # nothing of it is lost in a run folder
     return found
 
@@ -210,67 +187,6 @@ def test_the_loss_of_a_replica_may_be_that_of_the_named_one() -> None:
     etcd = _found(named, _fault("host-power-cut", "host:dcs-orsay"))
     assert etcd is not None
     assert etcd.service == "goes-on"
-
-
-BUILTIN: dict[str, Want | None] = {
-    "steady": None,
-    "host-loss": "returns",
-    "warehouse-host-loss": "returns",
-    "warehouse-site-loss": "returns",
-    "process-crash": "returns",
-    "switchover": "returns",
-    "async-loss": "returns",
-    "host-freeze": "returns",
-    "site-cut": "none-until-healed",  # of the site that is cut off
-    "host-wiped": "returns",
-    "host-absent": "goes-on",
-    "sync-not-strict": "none-until-healed",
-    "slow-wan": "goes-on",
-    "slow-disk": "goes-on",
-    "restore-test": "goes-on",
-    "power-loss-unsynced": "none-until-healed",
-    "fsync-off": "none-until-healed",
-    "paused-crash": None,
-    "replica-site-loss": "none-until-healed",  # of that site
-    "two-sites-no-witness": "none-until-healed",  # of paris at least
-    "dcs-majority-loss": "none-until-healed",
-    "cascade-source-lost": "returns",  # db-orsay may lead
-    "rewind-impossible": "returns",
-    "host-loss-sealed": "returns",
-    "sealed-by-guc": "returns",
-    "withdrawal-during-cut": "none-until-healed",  # of the site that is cut off
-    "trail-survives-rewind": "returns",
-    "trail-lost-by-rewind": "returns",
-}
-"""Of the scenarios whose moments and effects are known beforehand."""
-OTHERWISE: dict[tuple[str, str], Want] = {
-    ("three-sites-failsafe", "dcs-majority-loss"): "goes-on",  # what failsafe_mode is for
-    ("two-sites-named-standby", "host-absent"): "returns",  # it may be the named one
-}
-FITTING = [
-    (topology, scenario)
-    for topology in TOPOLOGIES
-    for scenario in SCENARIOS
-    if not list(problems_of_pair(SCENARIOS[scenario], TOPOLOGIES[topology]))
-]
-
-
-def _can_be_known(scenario: Scenario) -> bool:
-    """Of the others nothing may be predicted."""
-    return not any(
-        step.follows_events
-        or step.target.needs_dcs_leader
-        or KINDS[step.fault].effect(step.params) in UNKNOWN
-        for step in scenario.faults
-    )
-
-
-@pytest.mark.parametrize(("name", "scenario"), FITTING)
-def test_every_shipped_scenario_on_every_shipped_topology(name: str, scenario: str) -> None:
-    found = measure(_run(TOPOLOGIES[name], SCENARIOS[scenario])).prediction
-    wanted = BUILTIN[scenario] if _can_be_known(SCENARIOS[scenario]) else None
-    wanted = OTHERWISE.get((name, scenario), wanted)
-    assert (None if found is None else found.service) == wanted
 
 
 @pytest.mark.parametrize(
