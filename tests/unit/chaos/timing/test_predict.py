@@ -18,6 +18,7 @@ from chaos.scenarios.model import FaultStep
 from chaos.timing.durations import Clock
 from chaos.timing.model import Prediction
 from chaos.timing.predict import predict
+from chaos.timing.settings import shape_of_run
 from cluster.topology.load import builtin_topologies
 from cluster.topology.model import Host, Site, Topology
 from cluster.topology.quorum import (
