@@ -154,16 +154,33 @@ class RaisedCluster:
         return missing
 
     async def history(self) -> tuple[HistoryEntry, ...]:
-        """The timelines that have ended, oldest first, from the first member that answers.
+        """The timelines that have ended, oldest first, from the member that knows most of them.
 
         Raises:
             ClusterError: no member answers.
         """
-        for rest in self.rest.values():
-            history = await rest.history()
-            if history is not None:
-                return history
-        raise ClusterError("no member answers GET /history")
+        answers = [await rest.history() for rest in self.rest.values()]
+        found = [answer for answer in answers if answer is not None]
+        if not found:
+            raise ClusterError("no member answers GET /history")
+        return max(found, key=len)
+
+    async def history_up_to(self, timeline: int, *, timeout_s: float) -> tuple[HistoryEntry, ...]:
+        """``history``, once it has the end of the timeline before ``timeline``, or after so long.
+
+        A primary that was just promoted writes that end into the DCS in a later loop, and the
+        others answer from what they read in their last one.
+
+        Raises:
+            ClusterError: no member answers.
+        """
+        with anyio.move_on_after(timeout_s):
+            while True:
+                found = await self.history()
+                if timeline <= 1 or any(entry.timeline == timeline - 1 for entry in found):
+                    return found
+                await anyio.sleep(POLL_S)
+        return await self.history()
 
     async def switchover(
         self, leader: str, candidate: str | None = None, *, timeout_s: float

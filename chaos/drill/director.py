@@ -79,6 +79,9 @@ FIRST_WRITE_TIMEOUT_S = 20.0
 """From the start of a load process to its first acknowledged write: a second when all is well."""
 HEAL_TIMEOUT_S = 20.0
 """For healing on the way out, after an error or an interruption."""
+HISTORY_LOOPS = 3
+"""So many of Patroni's loops after a promotion, the DCS says where the last timeline ended (``Ha``
+writes it in the loop after the promotion; the others read it in their next)."""
 
 
 class Director:
@@ -378,7 +381,10 @@ class Director:
         workload = self._info.scenario.workload
         await setup.start_final_read(cluster, host, self._folder, self._password, workload)
         await cluster.substrate.wait_unit(host, setup.FINAL_READ_UNIT)
-        for entry in await cluster.history():
+        members = await cluster.members()
+        timeline = max((one.timeline or 0 for one in members.values() if one), default=0)
+        patience_s = HISTORY_LOOPS * self._topology.cluster.loop_wait_s
+        for entry in await cluster.history_up_to(timeline, timeout_s=patience_s):
             self._recorder.event(
                 TimelineEnded(
                     t_s=time.monotonic(),

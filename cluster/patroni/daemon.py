@@ -19,13 +19,13 @@ import sys
 import time
 import types
 
-from cluster.patroni.wall_clock import follow_clock
-
 LOADED_EARLY = ("patroni.__main__", "patroni.api", "patroni.dcs.etcd3", "patroni.ha")
 """What Patroni would import only after its first word with etcd: 0.3 s."""
 ETCD_PATIENCE_S = 30.0
 """After that Patroni starts anyway, and reports the problem itself."""
 POLL_S = 0.1
+CLOCK_VARIABLE = "BASCULE_CLOCK_FILE"
+"""Of the environment, on a host whose clock can be put wrong: where it stands (``wall_clock``)."""
 
 
 def wait_etcd(hosts: list[str]) -> None:
@@ -91,7 +91,11 @@ def load_postmaster_alone() -> None:
 
 def main() -> None:
     """Load Patroni, wait for etcd, be Patroni."""
-    follow_clock()
+    if CLOCK_VARIABLE in os.environ:
+        # Not at the head: in containers this file stands alone.
+        from cluster.patroni.wall_clock import follow_clock  # noqa: PLC0415
+
+        follow_clock()
     use_loader_in_c()
     import yaml  # noqa: PLC0415 (see the docstring)
 

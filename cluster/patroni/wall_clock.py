@@ -10,15 +10,15 @@ from __future__ import annotations
 import os
 import time
 
-FILE_VARIABLE = "BASCULE_CLOCK_FILE"
-"""Of the environment: the file."""
+from cluster.patroni.daemon import CLOCK_VARIABLE
+
 PRELOAD_VARIABLE = "BASCULE_CLOCK_PRELOAD"
 """Of the environment: the library that tells PostgreSQL the same time."""
 
 
 def follow_clock() -> None:
     """Take the time from the file, and have PostgreSQL do so, if this host has such a clock."""
-    path = os.environ.pop(FILE_VARIABLE, None)
+    path = os.environ.pop(CLOCK_VARIABLE, None)
     library = os.environ.pop(PRELOAD_VARIABLE, None)
     if path is None or library is None:
         return

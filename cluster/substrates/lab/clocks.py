@@ -24,7 +24,8 @@ import anyio
 import anyio.abc
 
 from cluster.errors import HostError, PrerequisiteError
-from cluster.patroni.wall_clock import FILE_VARIABLE, PRELOAD_VARIABLE
+from cluster.patroni.daemon import CLOCK_VARIABLE
+from cluster.patroni.wall_clock import PRELOAD_VARIABLE
 from cluster.substrates.base import ClockShift
 from cluster.substrates.lab.state import STATE
 from cluster.topology.model import Topology
@@ -113,7 +114,7 @@ class LabClocks:
         if host not in self._files:
             return {}
         file = str(self._files[host])
-        own = {FILE_VARIABLE: file, PRELOAD_VARIABLE: str(found_library())}
+        own = {CLOCK_VARIABLE: file, PRELOAD_VARIABLE: str(found_library())}
         return {**SETTINGS, "FAKETIME_TIMESTAMP_FILE": file, **own}
 
     def shift(self, host: str, shift: ClockShift) -> None:

@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cluster.patroni.wall_clock import FILE_VARIABLE, PRELOAD_VARIABLE
+from cluster.patroni.daemon import CLOCK_VARIABLE
+from cluster.patroni.wall_clock import PRELOAD_VARIABLE
 
 CHILD = """
 import os, sys, time
@@ -41,7 +42,7 @@ def said(clock: Path, environment: dict[str, str]) -> str:
 def test_it_jumps_as_the_file_says(tmp_path: Path) -> None:
     clock = tmp_path / "clock"
     clock.write_text("+0.000000\n")
-    told = {FILE_VARIABLE: str(clock), PRELOAD_VARIABLE: "/no/such/library.so"}
+    told = {CLOCK_VARIABLE: str(clock), PRELOAD_VARIABLE: "/no/such/library.so"}
     assert said(clock, told) == "0 3600 -75 True True /no/such/library.so"
 
 

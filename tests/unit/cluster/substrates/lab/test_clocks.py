@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from cluster.errors import HostError, PrerequisiteError
-from cluster.patroni.wall_clock import FILE_VARIABLE
+from cluster.patroni.daemon import CLOCK_VARIABLE
 from cluster.substrates.base import ClockShift
 from cluster.substrates.lab import clocks
 from cluster.substrates.lab.clocks import LabClocks, check_clocks, offset_s
@@ -68,7 +68,7 @@ async def test_only_hosts_with_such_a_clock_are_told_of_one(tmp_path: Path) -> N
     found = LabClocks(SETTABLE, folder=tmp_path)
     told = found.environment("db-paris")
     assert (
-        told[FILE_VARIABLE] == told["FAKETIME_TIMESTAMP_FILE"] == str(tmp_path / "db-paris.clock")
+        told[CLOCK_VARIABLE] == told["FAKETIME_TIMESTAMP_FILE"] == str(tmp_path / "db-paris.clock")
     )
     assert "LD_PRELOAD" not in told, "Patroni itself and what else runs there must not load it"
     assert found.environment("dcs-paris") == {}
