@@ -18,6 +18,7 @@ import os
 import sys
 import time
 import types
+from pkgutil import resolve_name
 
 LOADED_EARLY = ("patroni.__main__", "patroni.api", "patroni.dcs.etcd3", "patroni.ha")
 """What Patroni would import only after its first word with etcd: 0.3 s."""
@@ -92,10 +93,8 @@ def load_postmaster_alone() -> None:
 def main() -> None:
     """Load Patroni, wait for etcd, be Patroni."""
     if CLOCK_VARIABLE in os.environ:
-        # Not at the head: in containers this file stands alone.
-        from cluster.patroni.wall_clock import follow_clock  # noqa: PLC0415
-
-        follow_clock()
+        # By its name: in containers this file stands alone.
+        resolve_name("cluster.patroni.wall_clock:follow_clock")()
     use_loader_in_c()
     import yaml  # noqa: PLC0415 (see the docstring)
 
