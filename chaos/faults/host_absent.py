@@ -12,7 +12,7 @@ from pkgutil import resolve_name
 
 import anyio
 
-from chaos.faults.base import NO_PARAMS, FaultKind, FaultParams, FaultWords, Stage
+from chaos.faults.base import NO_PARAMS, Chances, FaultKind, FaultParams, FaultWords, Stage
 from chaos.faults.host import cut_power, give_power_back, would_end_the_load
 from chaos.faults.patroni_reinitialize import reinitialize
 from chaos.faults.programs import nothing_there
@@ -102,6 +102,8 @@ HOST_ABSENT = FaultKind(
     effect=lambda params: "power-off",
     strike=go_away,
     undo=come_back,
+    # A host by its name may lead; without a primary nobody can forget it.
+    chances=Chances(alone=True, targets=("replica",)),
     draw=lambda random: NO_PARAMS,
     impossible=impossible,
 )
