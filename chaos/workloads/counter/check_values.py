@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from chaos.checkers import needs
 from chaos.checkers.base import Checker
 from chaos.evidence.run import Run
 from chaos.findings import Finding, FindingKind
-from chaos.workloads.answers import findings_of, is_nothing_promised, proof_of
-from chaos.workloads.native import placed, units_of
-
-if TYPE_CHECKING:
-    from chaos.consistency.answer import HistoryAnswer
+from chaos.workloads.judged import findings_on_primary, proof_on_primary
 
 WRONG_VALUE = FindingKind(
     word="wrong-counter",
@@ -24,28 +18,17 @@ WRONG_VALUE = FindingKind(
     undecided="it is not known whether the counter was right",
 )
 
-WHERE = "On the primary"
+JUDGE = "chaos.workloads.counter.native:judge_run"
 
 
 def check(run: Run) -> list[Finding]:
     """One finding for each kind of wrong value."""
-    known = {one.name: one.details for one in placed(units_of(run))}
-    forgiven = is_nothing_promised(run)
-    return list(
-        findings_of(_judged(run), kind=WRONG_VALUE, where=WHERE, forgiven=forgiven, known=known)
-    )
+    return findings_on_primary(run, JUDGE, kind=WRONG_VALUE)
 
 
 def proved(run: Run) -> tuple[str, ...]:
     """That the bounds of all values were counted twice."""
-    return (proof_of(_judged(run), where=WHERE),)
-
-
-def _judged(run: Run) -> HistoryAnswer:
-    # The judge is imported only once a run is judged: the command starts without it.
-    from chaos.workloads.counter.native import judge_run  # noqa: PLC0415
-
-    return judge_run(run, None)
+    return proof_on_primary(run, JUDGE)
 
 
 CHECKER = Checker(
