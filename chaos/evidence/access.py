@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
-from chaos.evidence.fields import Fields, LineFile, missing_lines, read_lines
+from chaos.evidence.fields import Fields, LineFile, given, missing_lines, read_lines
 
 ACCESS = "access.jsonl"
 
@@ -143,7 +143,7 @@ class AccessFile(LineFile):
         line |= {"role": one.role, "node": one.node, "moment": one.moment}
         line |= {"begin_s": one.begin_s, "t_s": one.end_s, "outcome": one.outcome}
         line |= {"logged_in": one.logged_in}
-        self.append(line | _given(said))
+        self.append(line | given(said))
 
     def fingerprint(self, one: NodePrint) -> None:
         """The rights and doors of a node."""
@@ -159,12 +159,12 @@ class AccessFile(LineFile):
         """A right was taken away, or could not be."""
         line: dict[str, object] = {"type": "withdrawal", "probe": one.probe, "sql": one.sql}
         line |= {"begin_s": one.begin_s, "t_s": one.end_s}
-        self.append(line | _given({"node": one.node, "error": one.error}))
+        self.append(line | given({"node": one.node, "error": one.error}))
 
     def trail(self, one: NodeTrail) -> None:
         """What the logs of a node have."""
         line: dict[str, object] = {"type": "trail", "node": one.node}
-        line |= _given({"directory": one.directory, "error": one.error})
+        line |= given({"directory": one.directory, "error": one.error})
         self.append(line if one.error is not None else {**line, "entries": one.entries})
 
     def close(self, t_s: float) -> None:
@@ -215,10 +215,6 @@ def read_access_evidence(folder: Path, damage: list[str]) -> AccessEvidence:
         trails=tuple(trails),
         complete=complete,
     )
-
-
-def _given(said: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in said.items() if value is not None}
 
 
 def _answer(fields: Fields) -> ProbeAnswer:

@@ -15,6 +15,11 @@ from typing import Self
 from chaos.evidence.records import Scalar
 
 
+def given(said: Mapping[str, object]) -> dict[str, object]:
+    """A line's fields without those that say nothing: None."""
+    return {name: value for name, value in said.items() if value is not None}
+
+
 class LineFile:
     """Appends JSON objects as lines; each is with the operating system before ``append`` returns.
 

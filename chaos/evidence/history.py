@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from chaos.evidence.fields import Fields, LineFile, missing_lines, read_lines
+from chaos.evidence.fields import Fields, LineFile, given, missing_lines, read_lines
 from chaos.evidence.records import (
     Operation,
     OperationOutcome,
@@ -122,7 +122,7 @@ class End:
             line["resolved"] = self.resolved
             return {**line, "result": self.result} if self.result else line
         said = {"error": self.error, "node": self.node, "sqlstate": self.sqlstate}
-        return {**line, **{name: value for name, value in said.items() if value is not None}}
+        return {**line, **given(said)}
 
     @classmethod
     def read(cls, fields: Fields) -> Self:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
-from chaos.evidence.fields import Fields, LineFile, missing_lines, read_lines
+from chaos.evidence.fields import Fields, LineFile, given, missing_lines, read_lines
 from replication.wire.wal import format_lsn, parse_lsn
 
 ReadKind = Literal["primary", "own-write", "bounded", "any"]
@@ -102,7 +102,7 @@ class ReadsFile(LineFile):
             "lsn": None if mark.lsn is None else format_lsn(mark.lsn),
             "error": mark.error,
         }
-        self.append(line | _given(said))
+        self.append(line | given(said))
 
     def read(self, read: MarkRead) -> None:
         """The marks were read, or could not be."""
@@ -116,7 +116,7 @@ class ReadsFile(LineFile):
             "age_s": read.age_s,
             "error": read.error,
         }
-        line |= _given(said)
+        line |= given(said)
         self.append({**line, "seen": read.seen} if read.outcome == "ok" else line)
 
     def close(self, t_s: float) -> None:
@@ -160,10 +160,6 @@ def read_reads(path: Path, site: str, damage: list[str]) -> SiteReads:
             damage.append(f"{path.name}: line {number}: {error}")
     damage += [f"{path.name}: {what}" for what in missing_lines(numbers, "line")]
     return SiteReads(site=site, marks=tuple(marks), reads=tuple(reads), complete=complete)
-
-
-def _given(said: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in said.items() if value is not None}
 
 
 def _mark(site: str, fields: Fields) -> MarkWrite:
