@@ -18,7 +18,7 @@ from types import FrameType
 from weakref import WeakSet
 
 from cluster.substrates.lab import lab_init
-from cluster.substrates.lab.prerequisites import check_prerequisites
+from cluster.substrates.lab.prerequisites import check_prerequisites, with_system_programs
 
 NAMESPACES = (
     *("unshare", "--user", "--map-root-user", "--net", "--mount", "--ipc", "--pid"),
@@ -103,6 +103,7 @@ class SealedLab:
                     *(*NAMESPACES, sys.executable, "-I", "-S", str(lab_init.__file__)),
                     *(str(lifeline), *command),
                 ],
+                env=with_system_programs(os.environ),
                 pass_fds=(lifeline, *pass_fds),
                 stdin=None if output is None else subprocess.DEVNULL,
                 stdout=output,

@@ -5,6 +5,7 @@ An error says what is missing, and the line that installs or allows it.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ PROGRAMS: Mapping[str, str] = {
 }
 """Program, and the Debian and Ubuntu package that has it."""
 
+SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")
+
 PROBE = (
     *("unshare", "--user", "--map-root-user", "--net", "--mount", "--ipc", "--pid", "--fork"),
     *("--kill-child", "--mount-proc", "--", "sh", "-c"),
@@ -33,22 +36,40 @@ PROBE = (
 PROBE_TIMEOUT_S = 20.0
 
 
+def with_system_programs(environment: Mapping[str, str]) -> dict[str, str]:
+    """``environment`` with the folders of system programs on its PATH, after what is there.
+
+    Debian's users have neither ``/usr/sbin`` nor ``/sbin`` there (``/etc/profile``), and ``nft`` is
+    in no other folder.
+    """
+    path = environment.get("PATH", os.defpath).split(os.pathsep)
+    path += [folder for folder in SYSTEM_FOLDERS if folder not in path]
+    return {**environment, "PATH": os.pathsep.join(path)}
+
+
 def check_prerequisites() -> None:
     """Look for the programs and try the namespaces (about 30 ms).
 
     Raises:
         PrerequisiteError: with the remedy.
     """
-    missing = sorted({package for name, package in PROGRAMS.items() if not shutil.which(name)})
+    environment = with_system_programs(os.environ)
+    path = environment["PATH"]
+    missing = [name for name in PROGRAMS if not shutil.which(name, path=path)]
     if missing:
-        programs = ", ".join(name for name in PROGRAMS if not shutil.which(name))
+        packages = sorted({PROGRAMS[name] for name in missing})
         raise PrerequisiteError(
-            f"the lab needs {programs}, which this machine does not have.\n"
-            f"  Debian, Ubuntu:  sudo apt-get install {' '.join(missing)}"
+            f"the lab needs {', '.join(missing)}, which this machine does not have.\n"
+            f"  Debian, Ubuntu:  sudo apt-get install {' '.join(packages)}"
         )
     try:
         probe = subprocess.run(
-            PROBE, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False
+            PROBE,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=PROBE_TIMEOUT_S,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise PrerequisiteError("the kernel did not make a namespace in time") from error

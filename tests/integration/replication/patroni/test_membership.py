@@ -82,6 +82,9 @@ class Ground:
 @asynccontextmanager
 async def ground_on(pair: tuple[LocalPostgres, LocalPostgres]) -> AsyncIterator[Ground]:
     await prepare_ledger(pair[0])
+    await wait_rows(
+        pair[1], "SELECT 1 FROM pg_authid WHERE rolname = 'bascule_app' AND rolpassword <> ''"
+    )
     async with rest_api(primary=True) as first, rest_api(primary=False) as second:
         first.server, second.server = pair
         for answers, server in ((first, pair[0]), (second, pair[1])):
