@@ -299,7 +299,9 @@ class Storage:
 
         Args:
             fn: may be called several times, possibly on different members.
-            max_staleness_s: everything that was committed longer ago than that is seen.
+            max_staleness_s: everything that was committed longer ago than that is seen. It needs a
+                primary that acknowledges commits to this process within that time, its own or
+                small ones that are made for this.
             after: what the token stands for is seen (``Applied.token``), on whatever timeline.
             isolation: the server's default if None.
             deadline_s: for everything together; the settings' if None.

@@ -52,7 +52,7 @@ class StorageSettings:
 
     sessions_max: int = 16
     """Sessions to the primary, of this process. PostgreSQL takes 100 by default
-    (``max_connections``), so six processes fit."""
+    (``max_connections``), so six processes fit. Reads within a bound may need one more."""
 
     replica_sessions_max: int = 8
     """Sessions to each replica, of this process; half of the primary's, which are split over two

@@ -145,6 +145,11 @@ class Router:
         self._require_writes_taken()
         return await self.connect()
 
+    def is_current(self, session: Session) -> bool:
+        """``session`` is one to the present primary, and clean."""
+        is_there = session.node == self.primary and session.losses == self._losses
+        return is_there and session.is_clean
+
     def _require_writes_taken(self) -> None:
         """Raise if the primary is known to take no writes.
 

@@ -116,6 +116,8 @@ class Watch:
         self.view: dict[str, RestAnswer] = {}
         """The last answer of each member."""
         self.samples: deque[Sample] = deque(maxlen=SAMPLES_MAX)
+        self.proven: dict[int, float] = {}
+        """By timeline, when the last commit was sent that was acknowledged on it."""
         self.primary: Member | None = None
         self.known: RestAnswer | None = None
         """An answer of the first server that was accepted: it has the names of the cluster."""
@@ -249,6 +251,11 @@ class Watch:
         self._note_timeline(node, timeline)
         if self.known is None:
             self.known = self.view.get(node)
+
+    def prove(self, timeline: int, sent_s: float) -> None:
+        """A commit that was sent at ``sent_s`` was acknowledged on ``timeline``, by a standby too
+        where the primary waits for any: until then nobody committed on a later one."""
+        self.proven[timeline] = max(self.proven.get(timeline, sent_s), sent_s)
 
     def exclude(self, node: str) -> None:
         """``node`` belongs to another cluster: ignore its claims until it is not the primary."""

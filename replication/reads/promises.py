@@ -16,8 +16,9 @@ import psycopg
 from replication.errors import Facts, NotInstalled, ReadFailed, TokenLost
 from replication.patroni.members import Member
 from replication.primary.watch import Watch
+from replication.reads.confirming import Confirmer
 from replication.reads.first_answer import Pulse
-from replication.reads.staleness import staleness_s
+from replication.reads.staleness import known_until_s, staleness_s
 from replication.units import id_row
 from replication.units.durability import Isolation
 from replication.units.token import Token, TokenStanding, standing_of, survived
@@ -101,12 +102,16 @@ class Promises:
 
     Args:
         watch: knows where the primary's WAL is.
+        confirmer: proves that it still is the primary.
         history: a member's ``GET /history``.
         clock: monotonic seconds, that of the watch.
     """
 
-    def __init__(self, watch: Watch, history: History, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, watch: Watch, confirmer: Confirmer, history: History, clock: Callable[[], float]
+    ) -> None:
         self._watch = watch
+        self._confirmer = confirmer
         self._history = history
         self._clock = clock
 
@@ -143,27 +148,54 @@ class Promises:
         end_s = self._clock() + PATIENCE_S
         age_s = await self._age_s(session, pulse, is_primary=is_primary)
         if age_s is None or age_s > max_staleness_s:
-            await self._watch.sample()  # the last one may be as old as the watch's interval
+            await self._renew(max_staleness_s)
             while True:
                 age_s = await self._age_s(session, pulse, is_primary=is_primary)
                 if age_s is not None and age_s <= max_staleness_s:
                     break
                 if is_primary or self._clock() > end_s:
                     known = "by an unknown time" if age_s is None else f"by up to {age_s:.3f} s"
-                    raise Unfit(f"it may be behind {known}, {max_staleness_s:g} s are allowed")
+                    words = f"it may be behind {known}, {max_staleness_s:g} s are allowed"
+                    raise Unfit(words + self._unconfirmed(max_staleness_s))
                 await anyio.sleep(LOOK_INTERVAL_S)
+        if self._is_unconfirmed(max_staleness_s / 2):
+            self._confirmer.ask()  # the next reads will not have to wait for it
         return age_s
+
+    async def _renew(self, max_staleness_s: float) -> None:
+        """Ask where the primary is (the last answer may be as old as the watch's interval), and
+        have it proved that it is the primary, if that is what is too old."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._watch.sample)
+            if self._is_unconfirmed(max_staleness_s):
+                group.start_soon(self._confirmer.wait)
+
+    def _is_unconfirmed(self, age_s: float) -> bool:
+        """No commit was acknowledged since ``age_s`` ago."""
+        confirmed_s = self._confirmer.age_s
+        return confirmed_s is None or confirmed_s > age_s
+
+    def _unconfirmed(self, max_staleness_s: float) -> str:
+        """What to add to the words of a refusal that is for want of an acknowledged commit."""
+        if not self._is_unconfirmed(max_staleness_s):
+            return ""
+        why = self._confirmer.trouble
+        told = "" if why is None else f" ({why})"
+        return f"; no commit was acknowledged by the primary meanwhile{told}"
 
     async def _age_s(self, session: Session, pulse: Pulse, *, is_primary: bool) -> float | None:
         """The staleness bound of a member just now.
 
-        A primary's is the time since its Patroni last said that it holds the leader lock: until
-        then no other member can have written.
+        A primary's is the time since its Patroni last said that it holds the leader lock, and
+        since the last acknowledged commit: until then no other member can have written.
         """
+        proven = self._watch.proven
         if is_primary:
             answer = self._watch.view.get(session.node)
-            held = answer is not None and answer.is_primary
-            return self._clock() - answer.asked_s if answer is not None and held else None
+            if answer is None or not answer.is_primary:
+                return None
+            until_s = known_until_s(answer.asked_s, timeline=session.timeline, proven=proven)
+            return None if until_s is None else self._clock() - until_s
         in_recovery, replayed = (await session.fetch(_POSITION))[0]
         pulse.beat()
         if not in_recovery:
@@ -174,6 +206,7 @@ class Promises:
             return None  # of one on which no primary was seen nothing is known
         return staleness_s(
             self._watch.samples,
+            proven=proven,
             timeline=timeline,
             replayed_bytes=int(replayed),
             now_s=self._clock(),

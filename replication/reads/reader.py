@@ -23,6 +23,7 @@ from replication.errors import ReadFailed, StorageError
 from replication.failures import Action, AttemptPhase, Failure, decide, is_lost
 from replication.primary.router import Router, not_admitted
 from replication.primary.waits import Talk, Talks, why_superseded
+from replication.reads.confirming import Confirmer
 from replication.reads.first_answer import Pulse, Race
 from replication.reads.promises import CHECK_DEADLINE_S, Demand, History, Promises, Search, Unfit
 from replication.reads.reachable import Reachable
@@ -116,7 +117,8 @@ class Reader:
         self._talks = talks
         self._replica_talks = Talks(clock)
         self._reachable = Reachable(router.replicas.probe, self._hung)
-        self._promises = Promises(router.watch, history, clock)
+        self._confirmer = Confirmer(router, talks, clock)
+        self._promises = Promises(router.watch, self._confirmer, history, clock)
         self._prefer_site = prefer_site
         self._clock = clock
 
@@ -124,6 +126,7 @@ class Reader:
         """Look after what is asked beside the reads, until cancelled."""
         async with anyio.create_task_group() as group:
             group.start_soon(self._reachable.run)
+            group.start_soon(self._confirmer.run)
             group.start_soon(self._replica_talks.watch_overdue, self._reachable.doubt)
 
     async def read(

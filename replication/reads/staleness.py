@@ -4,16 +4,24 @@
 
 **How stale is a replica?** No clock of a server is trusted. The primary is asked where its WAL is
 (a ``Sample``: asked at ``asked_s`` on our own clock, position ``lsn_bytes``). Whatever was
-committed before the question was sent lies before that position. So a replica that has replayed up
-to there, on the same timeline, lacks nothing that is older than ``now - asked_s``: that is its
-staleness bound. When the primary cannot be asked, no new samples come and the bound grows, as it
-should.
+committed before the question was sent lies before that position, as long as nobody else was the
+primary by then. So a replica that has replayed up to there, on the same timeline, lacks nothing
+that is older than ``now - asked_s``: that is its staleness bound. When the primary cannot be asked,
+no new samples come and the bound grows, as it should.
 
-A sample of an earlier timeline counts as well. Its member held the leader lock then, so nothing was
-committed on a later one yet; and a replica that replays a later one of the cluster is past the
-point where the earlier one ended, so it has all of it that survived. Without that, replicas would
-serve nobody when a primary dies before it was sampled: it may acknowledge its first write, over a
-session, a second before its Patroni is asked again.
+**Was it the primary?** Its Patroni says so; but in a site that is cut off Patroni says so until its
+``ttl`` is over, and a witness has ended the lease long before. An acknowledged commit proves it: a
+standby that the primary must wait for had let go of every later primary when it confirmed, and a
+later one is promoted only once too few are left that could confirm (docs/operate/witness-safety.md,
+"The gate"). So a commit on timeline n that was sent at ``t`` and acknowledged proves that nothing
+was committed on a later timeline before ``t``. Both are demanded: a sample counts as of the earlier
+of its own moment and of the last proof for its timeline (``known_until_s``).
+
+A sample of an earlier timeline counts as well. Nothing was committed on a later one by then; and a
+replica that replays a later one of the cluster is past the point where the earlier one ended, so it
+has all of it that survived. Without that, replicas would serve nobody when a primary dies before it
+was sampled: it may acknowledge its first write, over a session, a second before its Patroni is
+asked again.
 
 **Is my own write in it?** See ``token``.
 """
@@ -39,13 +47,33 @@ class Sample:
     lsn_bytes: int
 
 
+def known_until_s(
+    asked_s: float, *, timeline: int | None, proven: Mapping[int, float]
+) -> float | None:
+    """Until when the holder of ``timeline`` is known to have been the primary; None: not at all.
+
+    Args:
+        asked_s: when its Patroni was asked, and said that it holds the leader lock.
+        timeline: what it was on.
+        proven: by timeline, when the last commit was sent that was acknowledged on it.
+    """
+    proven_s = None if timeline is None else proven.get(timeline)
+    return None if proven_s is None else min(asked_s, proven_s)
+
+
 def staleness_s(
-    samples: Iterable[Sample], *, timeline: int | None, replayed_bytes: int, now_s: float
+    samples: Iterable[Sample],
+    *,
+    proven: Mapping[int, float],
+    timeline: int | None,
+    replayed_bytes: int,
+    now_s: float,
 ) -> float | None:
     """The least bound that can be given for a replica; None when there is none.
 
     Args:
         samples: in any order.
+        proven: as ``known_until_s``.
         timeline: the one that the replica replays, as its Patroni says (it asks its server with
             ``IDENTIFY_SYSTEM``); None if it does not. It must be one that a holder of the leader
             lock was seen on, at the latest when the replica's position was asked.
@@ -54,13 +82,17 @@ def staleness_s(
     """
     if timeline is None:
         return None
-    asked = [
-        sample.asked_s
-        for sample in samples
-        if sample.timeline < timeline
-        or (sample.timeline == timeline and sample.lsn_bytes <= replayed_bytes)
+    newest: dict[int, float] = {}
+    for sample in samples:
+        one = sample.timeline
+        if one < timeline or (one == timeline and sample.lsn_bytes <= replayed_bytes):
+            newest[one] = max(sample.asked_s, newest.get(one, sample.asked_s))
+    known = [
+        until_s
+        for one, asked_s in newest.items()
+        if (until_s := known_until_s(asked_s, timeline=one, proven=proven)) is not None
     ]
-    return now_s - max(asked) if asked else None
+    return now_s - max(known) if known else None
 
 
 def order_members(  # noqa: PLR0913 (what decides)

@@ -143,6 +143,8 @@ class UnitRunner:
                 unit.doubt = attempt
                 row = await session.commit(unit.plan.proof)
                 await self._prove(unit, session, row)
+                if row is not None:  # reads within a bound stand on it (``reads.staleness``)
+                    self._router.watch.prove(attempt.evidence.timeline, attempt.sent_s)
         except psycopg.Error as error:
             await self._fail(unit, session, error)
         except Exception:

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from support.commands.commands import HALF_LOAD, bascule, events
+from support.commands.commands import HALF_LOAD, LOW_LOAD, bascule, events
+
+from chaos.load.reads import BOUND_S
 
 pytestmark = pytest.mark.slow
 
@@ -33,3 +35,49 @@ def test_a_lost_host_is_replaced_in_a_moment_and_nothing_is_lost(tmp_path: Path)
         assert "event=start" in (run / "logs" / f"dcs-{site}.witness.log").read_text()
     again = bascule("check", str(run))
     assert again.returncode == 0, again.stdout + again.stderr
+
+
+SITE_CUT = """
+name = "site-cut-for-a-moment"
+title = "The primary's site is cut off for a moment"
+steady_s = 2
+fault_s = 12
+heal_when_service_is_back = false
+after_heal_s = 2
+recovery_s_max = 120
+
+[[fault]]
+fault = "site-cut"
+target = "site-of:primary"
+at_s = 0
+
+[expect]
+failover = "must"
+lost_max = 0
+rto_s_max = 60
+"""
+"""As ``site-cut``, cut for longer than the bound of reads, and shorter than 40 s."""
+
+PATRONIS_DEFAULTS = ("--ttl", "30", "--loop-wait", "10", "--retry-timeout", "10")
+"""The old primary's Patroni looks at etcd every 10 s, so it claims the lock for long."""
+
+
+def test_a_site_that_is_cut_off_serves_no_read_past_its_bound(tmp_path: Path) -> None:
+    """The lease ends at once elsewhere, and the old primary's Patroni does not know. Before, the
+    reads there were promised to be some tenths of a second old, and lacked what was seconds old."""
+    run, scenario = tmp_path / "run", tmp_path / "cut.toml"
+    scenario.write_text(SITE_CUT)
+    how = ("--witness", *PATRONIS_DEFAULTS, *LOW_LOAD, "--reads-per-s", "20")
+    done = bascule("drill", str(scenario), *how, "--json", "--out", str(run))
+    assert done.returncode == 0, done.stdout + done.stderr
+    verdict = json.loads(done.stdout)
+    assert (verdict["verdict"], verdict["lost"], verdict["findings"]) == ("valid", 0, [])
+    [fault], [heal], [act] = (events(run, kind) for kind in ("fault", "heal", "act"))
+    site, cut_s, healed_s = str(fault["target"]), float(fault["t_s"]), float(heal["t_s"])
+    assert cut_s < float(act["t_s"]) < healed_s
+    lines = map(json.loads, (run / f"reads-{site}.jsonl").read_text().splitlines())
+    bounded = [line for line in lines if line.get("kind") == "bounded"]
+    begun_s = [float(line["begin_s"]) for line in bounded if line["outcome"] == "ok"]
+    assert any(at_s < cut_s for at_s in begun_s)
+    assert not [at_s for at_s in begun_s if cut_s + BOUND_S + 2.0 < at_s < healed_s], bounded
+    assert any(at_s > healed_s for at_s in begun_s), "the site reads again after the heal"

@@ -125,6 +125,43 @@ async def test_nobody_who_can_be_asked_keeps_the_bound(
             await read_on()
 
 
+async def test_a_primary_that_gets_nothing_acknowledged_is_no_proof_whatever_its_patroni_says(
+    pair: tuple[LocalPostgres, LocalPostgres],
+) -> None:
+    """As in a site that is cut off: another may be the primary, and this Patroni does not know."""
+    async with storage_on(pair) as on:
+        await waits_for(on.primary, "nobody")
+
+        async def read_on() -> None:
+            while True:  # what was acknowledged before that still counts for a moment
+                await on.storage.read(anything, max_staleness_s=0.5, deadline_s=2)
+
+        with anyio.fail_after(GENEROUS_S), pytest.raises(ReadFailed, match="no commit was ack"):
+            await read_on()
+        old = await on.storage.read(anything, max_staleness_s=1e6, deadline_s=GENEROUS_S)
+        assert old.staleness_s is not None
+        assert old.staleness_s > 0.5
+        await waits_for(on.primary, "*")  # the replica
+        read = await on.storage.read(anything, max_staleness_s=5, deadline_s=GENEROUS_S)
+        assert read.staleness_s is not None
+        assert read.staleness_s <= 5
+
+
+async def waits_for(primary: LocalPostgres, names: str) -> None:
+    """Commits on ``primary`` wait for these standbys, as soon as its configuration is read."""
+
+    def set_names() -> None:
+        primary.query(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
+        primary.query("SELECT pg_reload_conf()")
+
+    await anyio.to_thread.run_sync(set_names)
+    with anyio.fail_after(GENEROUS_S):
+        while await anyio.to_thread.run_sync(primary.query, "SHOW synchronous_standby_names") != [
+            (names,)
+        ]:
+            await anyio.sleep(0.02)
+
+
 async def test_ones_own_write_is_seen_on_the_replica(
     pair: tuple[LocalPostgres, LocalPostgres],
 ) -> None:

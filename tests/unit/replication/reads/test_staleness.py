@@ -8,7 +8,7 @@ import pytest
 
 from replication.patroni.answers import RestAnswer, read_answer
 from replication.patroni.members import Member
-from replication.reads.staleness import Sample, order_members, staleness_s
+from replication.reads.staleness import Sample, known_until_s, order_members, staleness_s
 
 REPLICA = RestAnswer(status=503, timeline=1, streams=True, elapsed_s=0.01)
 BEFORE, AFTER = 40.0, 50.0
@@ -38,6 +38,14 @@ def order(
         timeline=timeline,
         prefer_site="orsay",
         last=last,
+    )
+
+
+def bound_s(
+    samples: list[Sample], proven: dict[int, float], *, timeline: int, replayed_bytes: int
+) -> float | None:
+    return staleness_s(
+        samples, proven=proven, timeline=timeline, replayed_bytes=replayed_bytes, now_s=AFTER
     )
 
 
@@ -96,7 +104,7 @@ def test_a_primary_that_died_before_it_was_sampled_leaves_replicas_that_serve() 
     samples = [Sample(node="a", asked_s=BEFORE, timeline=1, lsn_bytes=100)]
     followed = {name: replace(REPLICA, timeline=2) for name in "bcd"}
     assert order(timeline=2, primary=None, a=RestAnswer(), **followed) == ["b", "c", "d"]
-    bound = staleness_s(samples, timeline=2, replayed_bytes=90, now_s=AFTER)
+    bound = bound_s(samples, {1: AFTER}, timeline=2, replayed_bytes=90)
     assert bound == AFTER - BEFORE  # it is past the end of timeline 1, wherever that was
 
 
@@ -105,8 +113,23 @@ def test_of_a_replica_on_an_earlier_timeline_no_later_sample_says_anything() -> 
         Sample(node="a", asked_s=BEFORE, timeline=1, lsn_bytes=100),
         Sample(node="b", asked_s=BEFORE + 5, timeline=2, lsn_bytes=100),
     ]
-    assert staleness_s(samples, timeline=1, replayed_bytes=200, now_s=AFTER) == AFTER - BEFORE
-    assert staleness_s(samples, timeline=1, replayed_bytes=99, now_s=AFTER) is None
-    assert staleness_s(samples, timeline=2, replayed_bytes=99, now_s=AFTER) == AFTER - BEFORE
-    assert staleness_s(samples, timeline=2, replayed_bytes=100, now_s=AFTER) == 5.0
+    proven = {1: AFTER, 2: AFTER}
+    assert bound_s(samples, proven, timeline=1, replayed_bytes=200) == AFTER - BEFORE
+    assert bound_s(samples, proven, timeline=1, replayed_bytes=99) is None
+    assert bound_s(samples, proven, timeline=2, replayed_bytes=99) == AFTER - BEFORE
+    assert bound_s(samples, proven, timeline=2, replayed_bytes=100) == 5.0
     assert order(timeline=2, primary=None) == []
+
+
+def test_a_sample_counts_as_of_the_last_commit_that_was_acknowledged_on_its_timeline() -> None:
+    samples = [
+        Sample(node="a", asked_s=BEFORE, timeline=1, lsn_bytes=100),
+        Sample(node="a", asked_s=AFTER, timeline=1, lsn_bytes=100),
+    ]
+    assert bound_s(samples, {}, timeline=1, replayed_bytes=100) is None
+    assert bound_s(samples, {1: BEFORE + 3}, timeline=1, replayed_bytes=100) == 7.0
+    assert bound_s(samples, {1: AFTER + 3}, timeline=1, replayed_bytes=100) == 0.0
+    later = [Sample(node="b", asked_s=AFTER, timeline=2, lsn_bytes=100)]
+    of_timeline_1_alone = {1: AFTER}  # nothing was acknowledged on 2 yet
+    assert bound_s(later, of_timeline_1_alone, timeline=2, replayed_bytes=100) is None
+    assert known_until_s(AFTER, timeline=None, proven={1: AFTER}) is None
