@@ -94,6 +94,10 @@ class RaisedCluster:
         await self.substrate.start_unit(host, companion)
         return (*started, companion.name)
 
+    def forget_etcd(self) -> None:
+        """Every member of etcd has lost its data: they make a new cluster when they start again."""
+        self._services.forget_etcd()
+
     async def start_companion(self, host: str, process: Process) -> None:
         """Start a process beside the cluster's on a host, now and whenever the host starts again.
 

@@ -41,6 +41,10 @@ class Services(Protocol):
         """
         ...
 
+    def forget_etcd(self) -> None:
+        """Every member of etcd has lost its data: they make a new cluster when they start again."""
+        ...
+
 
 class UnitServices:
     """Services that are processes on a host: units, as the lab runs them.
@@ -73,10 +77,10 @@ class UnitServices:
         if "etcd" in roles:
             path = config_path(self._folder, member.UNIT, host)
             units.append(member.etcd_unit(self._binaries.etcd.path, path))
-            if host in self._began:
-                # Only a member that has lost its data heeds this: the others have a cluster by now.
-                found = member.render_config(self._substrate, host)
-                path.write_text(to_yaml({**found, member.STATE_KEY: "existing"}))
+            # Only a member that has no data heeds this: where the others have a cluster, it joins.
+            state = "existing" if host in self._began else "new"
+            found = member.render_config(self._substrate, host)
+            path.write_text(to_yaml({**found, member.STATE_KEY: state}))
             self._began.add(host)
         if "postgres" in roles:
             path = config_path(self._folder, config.UNIT, host)
@@ -84,6 +88,10 @@ class UnitServices:
         for unit in units:
             await self._substrate.start_unit(host, unit)
         return tuple(unit.name for unit in units)
+
+    def forget_etcd(self) -> None:
+        """The next start of each member is its first."""
+        self._began.clear()
 
 
 def config_path(folder: Path, unit: str, host: str) -> Path:

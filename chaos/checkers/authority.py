@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chaos.evidence.given_up import given_up_ids
 from chaos.evidence.records import FinalRead, Operation
 from chaos.evidence.run import Run
 from chaos.findings import INCOMPLETE_EVIDENCE, Finding, Verdict
@@ -41,15 +42,22 @@ def no_authority(run: Run, undecided: str) -> Finding:
 
 
 def lost_operations(run: Run) -> list[Operation] | None:
-    """The lost entries, in the order of their acknowledgement; None: no node has the last word."""
+    """The lost entries, in the order of their acknowledgement; None: no node has the last word.
+
+    What a restore of the cluster was allowed to take is not lost (``evidence.given_up``).
+    """
     primary = authority(run)
     if primary is None:
         return None
     survived = {row.id for row in primary.rows}
+    excused = given_up_ids(run)
     lost = [
         operation
         for history in run.histories
         for operation in history.operations
-        if operation.outcome == "ok" and operation.leaves_entry and operation.id not in survived
+        if operation.outcome == "ok"
+        and operation.leaves_entry
+        and operation.id not in survived
+        and operation.id not in excused
     ]
     return sorted(lost, key=lambda op: (op.ended_s or op.invoked_s, op.id))

@@ -19,6 +19,7 @@ from chaos.checkers import needs
 from chaos.checkers.authority import lost_operations
 from chaos.checkers.base import Checker
 from chaos.evidence.events import ClusterSettled, TimelineEnded
+from chaos.evidence.given_up import given_up_ids
 from chaos.evidence.records import Operation, Scalar
 from chaos.evidence.run import Run
 from chaos.findings import INCOMPLETE_EVIDENCE, Finding, FindingKind, Verdict
@@ -41,13 +42,15 @@ def check(run: Run) -> list[Finding]:
 
     An operation's LSN is read before its commit record is written, so that an operation close below
     the fork may have been committed beyond it: it counts where it is lost and nothing proves that
-    its commit lies before the fork (``_committed_before``).
+    its commit lies before the fork (``_committed_before``). What a restore of the cluster was
+    allowed to take was set back on purpose, and is left out.
     """
+    excused = given_up_ids(run)
     acknowledged = [
         operation
         for history in run.histories
         for operation in history.operations
-        if operation.outcome == "ok" and operation.leaves_entry
+        if operation.outcome == "ok" and operation.leaves_entry and operation.id not in excused
     ]
     timelines = {operation.timeline for operation in acknowledged}
     surviving = surviving_timeline(run)

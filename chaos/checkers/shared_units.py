@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from chaos.checkers import needs
 from chaos.checkers.authority import authority, lost_operations
 from chaos.checkers.base import Checker, Gap
+from chaos.evidence.given_up import given_up_ids
 from chaos.evidence.records import Operation, Scalar
 from chaos.evidence.run import Run
 from chaos.findings import Finding, FindingKind, Verdict
@@ -95,7 +96,10 @@ def check(run: Run) -> list[Finding]:
     lost = lost_operations(run)
     may_be_lost = lost is not None and len(lost) <= allowed and allowed > 0
     found: dict[Verdict, list[tuple[str, str]]] = defaultdict(list)
+    excused = given_up_ids(run)
     for unit, callers in units.items():
+        if any(caller.id in excused for caller in callers):
+            continue  # a restore may have taken it, and another caller may have applied it anew
         entries = {caller.id: holders.get(caller.id, frozenset()) for caller in callers}
         for wrong in _wrongs(callers, entries, nodes if has_last_word else set()):
             verdict = Verdict.INVALID

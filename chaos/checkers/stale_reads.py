@@ -176,8 +176,10 @@ class _Stays:
 
 
 def may_lose(run: Run) -> bool:
-    """Whether acknowledged writes may be lost, by the scenario or by the settings in force."""
-    return run.info.scenario.expect.lost_max > 0 or not commits_wait_for_standby(run)
+    """Whether acknowledged writes may be lost: by the scenario, by the settings in force, or
+    because the cluster was restored to a point in time."""
+    allowed = run.info.scenario.expect.lost_max > 0 or bool(run.rebuilds)
+    return allowed or not commits_wait_for_standby(run)
 
 
 def _placed(run: Run) -> Iterator[tuple[int, int, float]]:

@@ -17,6 +17,7 @@ from chaos.evidence.final_reads import read_final_reads
 from chaos.evidence.history import read_histories
 from chaos.evidence.manifest import MANIFEST, check_manifest
 from chaos.evidence.reads import read_all_reads
+from chaos.evidence.rebuilds import read_rebuilds
 from chaos.evidence.restores import read_restores
 from chaos.evidence.run import Run, RunInfo
 from chaos.evidence.scenario_json import READERS, WRITERS
@@ -64,6 +65,7 @@ def read_run(folder: Path, *, is_over: bool = True) -> Run:
         reads=read_all_reads(folder, damage),
         access=read_access_evidence(folder, damage),
         restores=read_restores(folder, damage),
+        rebuilds=read_rebuilds(folder, damage),
         damage=tuple(damage),
         manifest=manifest,
     )

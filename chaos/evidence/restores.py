@@ -66,19 +66,29 @@ class Restore:
     @property
     def backup_timeline(self) -> int | None:
         """The timeline on which the backup was taken; None: its label does not say."""
-        found = _START_TIMELINE.search(self.record.backup_label)
-        return None if found is None else int(found.group(1))
+        return timeline_of_label(self.record.backup_label)
 
     @property
     def backed_up_at(self) -> datetime | None:
         """When the backup was begun; None: its label does not say, or in another zone."""
-        found = _START_TIME.search(self.record.backup_label)
-        if found is None:
-            return None
-        try:
-            return datetime.fromisoformat(found.group(1)).replace(tzinfo=UTC)
-        except ValueError:
-            return None
+        return moment_of_label(self.record.backup_label)
+
+
+def timeline_of_label(label: str) -> int | None:
+    """The timeline on which a backup was taken, by its label; None: it does not say."""
+    found = _START_TIMELINE.search(label)
+    return None if found is None else int(found.group(1))
+
+
+def moment_of_label(label: str) -> datetime | None:
+    """When a backup was begun, by its label; None: it does not say, or in another zone."""
+    found = _START_TIME.search(label)
+    if found is None:
+        return None
+    try:
+        return datetime.fromisoformat(found.group(1)).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def new_test(run_folder: Path) -> Path:

@@ -9,6 +9,7 @@ from typing import TypeVar
 from chaos.evidence.access import AccessEvidence
 from chaos.evidence.events import RunEvent
 from chaos.evidence.reads import SiteReads
+from chaos.evidence.rebuilds import Rebuild
 from chaos.evidence.records import FinalRead, Scalar, SiteHistory
 from chaos.evidence.restores import Restore
 from chaos.faults.targets import Layout
@@ -111,6 +112,8 @@ class Run:
     """Who was let in to what; empty where the scenario asks nothing of it."""
     restores: tuple[Restore, ...] = ()
     """What was restored beside the cluster; most scenarios restore nothing."""
+    rebuilds: tuple[Rebuild, ...] = ()
+    """How the cluster itself was restored, after the loss of all its data."""
     damage: tuple[str, ...] = field(default=())
     """What of the folder could not be read (file and reason): lines cut short, files missing; and
     what has changed since its manifest was written."""

@@ -13,6 +13,7 @@ from chaos.faults.clock_step import CLOCK_STEP
 from chaos.faults.config_change import CONFIG_CHANGE
 from chaos.faults.config_wrong import CONFIG_WRONG
 from chaos.faults.crash_loop import PROCESS_CRASH_LOOP
+from chaos.faults.data_lost import DATA_LOST
 from chaos.faults.dcs_pause import DCS_PAUSE
 from chaos.faults.dcs_restored import DCS_RESTORED
 from chaos.faults.dcs_snapshot import DCS_SNAPSHOT
@@ -94,6 +95,7 @@ _KINDS: tuple[FaultKind[Any], ...] = (
     TORN_PAGE,
     BACKUP,
     RESTORE_TEST,
+    DATA_LOST,
     CLOCK_STEP,
     CLOCK_DRIFT,
 )

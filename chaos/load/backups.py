@@ -107,21 +107,21 @@ async def back_up(cluster: RaisedCluster, host: str) -> str:
         ClusterError: there is no primary, or it is on ``host``; the archive does not follow; the
             copy could not be taken, or is not what its manifest says.
     """
-    folder = _folder(cluster, host)
-    async with _primary_session(cluster) as session:
+    folder = backup_folder(cluster, host)
+    async with primary_session(cluster) as session:
         primary = session.node
         if primary == host:
             raise ClusterError(
                 f"{host} is the primary: a backup belongs on another host", node=host
             )
-        bindir = await _bindir(session)
-        await _edit(cluster, host, "mkdir -p -m 700 " + '"$1"', str(folder / "wal"))
+        bindir = await bindir_of(session)
+        await edit(cluster, host, "mkdir -p -m 700 " + '"$1"', str(folder / "wal"))
         await cluster.substrate.start_unit(host, _archive(cluster, host, bindir))
         begin_s = time.monotonic()
-        await _wait_archived(session, host, "0/0")
+        await wait_archived(session, host, "0/0")
         archive_s = time.monotonic() - begin_s
         words = (bindir, str(folder), cluster.substrate.address(primary), str(POSTGRES_PORT))
-        await _edit(
+        await edit(
             cluster,
             host,
             BACK_UP,
@@ -136,10 +136,11 @@ async def end_archive(cluster: RaisedCluster, host: str) -> str:
     """End the archive on ``host`` and remove the backup; in words."""
     try:
         await cluster.substrate.stop_unit(host, ARCHIVE_UNIT, timeout_s=STOP_TIMEOUT_S)
-    except ClusterError:  # it had struck only half
-        return "no WAL was archived"
-    await _edit(cluster, host, 'rm -rf "$1"', str(_folder(cluster, host)))
-    return "the archive was ended, and the backup removed"
+        words = "the archive was ended, and the backup removed"
+    except ClusterError:  # it had struck only half, or ended with its host
+        words = "no WAL was archived any more; what was there of a backup is removed"
+    await edit(cluster, host, 'rm -rf "$1"', str(backup_folder(cluster, host)))
+    return words
 
 
 async def restore_all(cluster: RaisedCluster, evidence: Path | None, later_s: float) -> str:
@@ -154,12 +155,8 @@ async def restore_all(cluster: RaisedCluster, evidence: Path | None, later_s: fl
         ClusterError: there is no backup, the load writes no ledger, an archive lacks what was
             asked for, or a server that was restored did not come up.
     """
-    substrate = cluster.substrate
-    assert isinstance(substrate, Haltable)  # the fault needs it
-    hosts = [host for host in cluster.rest if substrate.runs_unit(host, ARCHIVE_UNIT)]
-    if not hosts:
-        raise ClusterError("there is no backup that could be restored: let backup strike first")
-    async with _primary_session(cluster) as session:
+    hosts = backed_up_hosts(cluster)
+    async with primary_session(cluster) as session:
         entry = await _name_entry(session)
         await anyio.sleep(later_s)
         [(lsn,)] = await session.fetch(FLUSHED)
@@ -193,9 +190,9 @@ async def _restore_on(
         begin_s=begin_s,
     )
     try:
-        await _wait_archived(primary, host, entry.archived_lsn)
+        await wait_archived(primary, host, entry.archived_lsn)
         found = replace(found, begin_s=time.monotonic())
-        found = await _restore_aside(cluster, found, await _bindir(primary), test)
+        found = await _restore_aside(cluster, found, await bindir_of(primary), test)
     except ClusterError as error:
         if test is None:
             raise
@@ -210,11 +207,11 @@ async def _restore_aside(
 ) -> RestoreRecord:
     """Restore the backup, and read it; the record, whole."""
     host = found.host
-    folder = _folder(cluster, host)
-    await _edit(cluster, host, MAKE_READY, bindir, str(folder))
-    await cluster.substrate.start_unit(host, _restored(folder, bindir, found.xid))
+    folder = backup_folder(cluster, host)
+    await edit(cluster, host, MAKE_READY, bindir, str(folder))
+    await cluster.substrate.start_unit(host, restored_server(folder, bindir, found.xid))
     try:
-        async with _restored_session(cluster, host) as session:
+        async with restored_session(cluster, host) as session:
             usable_s = time.monotonic()
             [(label,)] = await session.fetch(LABEL)
             found = replace(found, usable_s=usable_s, timeline=session.timeline, backup_label=label)
@@ -225,11 +222,25 @@ async def _restore_aside(
             with suppress(ClusterError):  # it may have ended by itself: its exit is on record
                 stop = cluster.substrate.stop_unit
                 await stop(host, RESTORED_UNIT, timeout_s=STOP_TIMEOUT_S)
-            await _edit(cluster, host, 'rm -rf "$1"', str(folder / "restored"))
+            await edit(cluster, host, 'rm -rf "$1"', str(folder / "restored"))
     return found
 
 
-def _folder(cluster: RaisedCluster, host: str) -> Path:
+def backed_up_hosts(cluster: RaisedCluster) -> tuple[str, ...]:
+    """The hosts on which a backup is and the WAL is archived, in the order of the topology.
+
+    Raises:
+        ClusterError: there is none.
+    """
+    substrate = cluster.substrate
+    assert isinstance(substrate, Haltable)  # the faults need it
+    hosts = tuple(host for host in cluster.rest if substrate.runs_unit(host, ARCHIVE_UNIT))
+    if not hosts:
+        raise ClusterError("there is no backup that could be restored: let backup strike first")
+    return hosts
+
+
+def backup_folder(cluster: RaisedCluster, host: str) -> Path:
     return cluster.substrate.data_folder(host) / "backup"
 
 
@@ -251,7 +262,7 @@ def _archive(cluster: RaisedCluster, host: str, bindir: str) -> Process:
         name=ARCHIVE_UNIT,
         argv=(
             f"{bindir}/pg_receivewal",
-            f"--directory={_folder(cluster, host) / 'wal'}",
+            f"--directory={backup_folder(cluster, host) / 'wal'}",
             f"--dbname={target}",
             f"--status-interval={STATUS_INTERVAL_S}",
             "--no-password",
@@ -260,7 +271,7 @@ def _archive(cluster: RaisedCluster, host: str, bindir: str) -> Process:
     )
 
 
-def _restored(folder: Path, bindir: str, xid: str) -> Process:
+def restored_server(folder: Path, bindir: str, xid: str) -> Process:
     """A server of its own. While it recovers nobody is let in: settings that must not be smaller
     than the primary's then do not matter (manual, 26.4.3)."""
     data = folder / "restored"
@@ -284,7 +295,7 @@ def _restored(folder: Path, bindir: str, xid: str) -> Process:
 
 
 @asynccontextmanager
-async def _primary_session(cluster: RaisedCluster) -> AsyncIterator[Session]:
+async def primary_session(cluster: RaisedCluster) -> AsyncIterator[Session]:
     """A session of the superuser to the primary.
 
     Raises:
@@ -301,7 +312,7 @@ async def _primary_session(cluster: RaisedCluster) -> AsyncIterator[Session]:
 
 
 @asynccontextmanager
-async def _restored_session(cluster: RaisedCluster, host: str) -> AsyncIterator[Session]:
+async def restored_session(cluster: RaisedCluster, host: str) -> AsyncIterator[Session]:
     """A session to the server that was restored, as soon as it lets somebody in.
 
     Raises:
@@ -334,7 +345,7 @@ def _runs(cluster: RaisedCluster, host: str) -> bool:
     return substrate.runs_unit(host, RESTORED_UNIT)
 
 
-async def _bindir(session: Session) -> str:
+async def bindir_of(session: Session) -> str:
     [(found,)] = await session.fetch(BINDIR)
     return str(found)
 
@@ -353,7 +364,7 @@ async def _name_entry(session: Session) -> NamedEntry:
     return NamedEntry(id=id_, xid=xid, timeline=session.timeline, named_s=time.monotonic())
 
 
-async def _wait_archived(session: Session, host: str, lsn: str) -> None:
+async def wait_archived(session: Session, host: str, lsn: str) -> None:
     """Wait until the archive on ``host`` has the WAL up to ``lsn``.
 
     Raises:
@@ -383,7 +394,7 @@ async def _write_down(session: Session, found: RestoreRecord, test: Path) -> Non
     write_restore(test, found)
 
 
-async def _edit(
+async def edit(
     cluster: RaisedCluster, host: str, script: str, *arguments: str, stdin: str = ""
 ) -> None:
     substrate = cluster.substrate

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from chaos.checkers.restored import loss_s
+from chaos.evidence.given_up import given_up_operations
 from chaos.evidence.run import SiteInfo
 from chaos.faults.registry import FAULTS
 from chaos.findings import Finding, Verdict
@@ -250,11 +252,14 @@ def _restore(shown: Shown, words: Language) -> tuple[tuple[str, str], ...]:
         short(key, [shown.answers[key][index] for index in restored], words)
         for key in _AFTER_A_RESTORE
     ]
-    tests = [one for index in restored for one in shown.runs[index].run.restores]
+    runs = [shown.runs[index] for index in restored]
+    tests = [one for run in runs for one in run.run.restores]
+    rebuilds = [one for run in runs for one in run.run.rebuilds]
     copies = [
         words.say("restore.copy", host=one.record.host, entry=one.record.entry) for one in tests
     ]
-    taken = [one.backed_up_at for one in tests]
+    copies += [words.say("restore.in_place", host=one.host, entry=one.entry) for one in rebuilds]
+    taken = [one.backed_up_at for one in tests] + [one.backed_up_at for one in rebuilds]
     moments = sorted({words.moment(moment.isoformat()) for moment in taken if moment is not None})
     days = [words.moment(shown.runs[index].run.info.started_at) for index in restored]
     between = words.say("clause.between")
@@ -265,8 +270,31 @@ def _restore(shown: Shown, words: Language) -> tuple[tuple[str, str], ...]:
         "backup_date": between.join(moments),
         "restore_date": between.join(dict.fromkeys(days)),
         "status": between.join(status),
+        **_in_place(runs, words),
     }
     return tuple((words.say(f"restore.{key}"), value) for key, value in fields.items())
+
+
+def _in_place(runs: Sequence[ShownRun], words: Language) -> Mapping[str, str]:
+    """What the restores of a whole cluster cost; nothing where none was restored in place."""
+    rebuilt = [run for run in runs if run.run.rebuilds]
+    if not rebuilt:
+        return {}
+    between = words.say("clause.between")
+    rebuilds = [one for run in rebuilt for one in run.run.rebuilds]
+    took = [words.duration(one.took_s) for one in rebuilds if one.took_s is not None]
+    given_up = []
+    for run in rebuilt:
+        gone = given_up_operations(run.run)
+        entries = words.counted("entry", len(gone))
+        back = words.duration(loss_s(run.run, gone))
+        given_up.append(words.say("restore.gave_up", entries=entries, duration=back))
+    again = sum(len(one.withdrawn_again) for one in rebuilds)
+    return {
+        "took": between.join(took),
+        "loss": between.join(given_up),
+        "again": words.whole(again),
+    }
 
 
 def _deviations(shown: Shown, words: Language) -> tuple[tuple[DeviationRow, ...], int]:

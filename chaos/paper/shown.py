@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from chaos.checkers.authority import lost_operations
 from chaos.evidence.events import FaultStruck
+from chaos.evidence.given_up import given_up_operations
 from chaos.evidence.run import Run
 from chaos.faults.registry import FAULTS
 from chaos.findings import Finding, Verdict
@@ -45,7 +46,8 @@ class ShownRun:
     outage_ended: bool | None
     """False: a site was without service when the load ended. None: that cannot be told."""
     lost: int | None
-    """Acknowledged entries that did not survive; None: that cannot be told."""
+    """Acknowledged entries that did not survive, those that a restore gave up included; None: that
+    cannot be told."""
     lost_span_s: float | None
     """From the oldest of them to the last write that was acknowledged before the outage: how far
     back the data was set. 0: nothing was lost."""
@@ -108,7 +110,7 @@ def shown_run(folder: str, run: Run, verdict: VerdictFile) -> ShownRun:
         outage_s=outage_s,
         outage_site=site,
         outage_ended=ended,
-        lost=verdict.lost,
+        lost=None if verdict.lost is None else verdict.lost + len(given_up_operations(run)),
         lost_span_s=_lost_span_s(run, verdict),
     )
 
@@ -170,7 +172,8 @@ def _outage(verdict: VerdictFile) -> tuple[float | None, str | None, bool | None
 def _lost_span_s(run: Run, verdict: VerdictFile) -> float | None:
     if verdict.lost is None:
         return None
-    moments = [one.ended_s for one in lost_operations(run) or () if one.ended_s is not None]
+    gone = [*(lost_operations(run) or ()), *given_up_operations(run)]
+    moments: list[float] = [one.ended_s for one in gone if one.ended_s is not None]
     if not moments:
         return 0.0 if not verdict.lost else None
     before = [site.last_acknowledged_before_s for site in verdict.sites]
@@ -229,13 +232,16 @@ def _loss(
 
 
 def _restore_time(runs: tuple[ShownRun, ...], asked: Asked) -> ObjectiveFound:
-    """From the begin of a restore until what was restored could be used."""
+    """From the begin of a restore until what was restored could be used: a server beside the
+    cluster, or the primary of the cluster itself."""
     tests = [(restore.took_s, one) for one in runs for restore in one.run.restores]
+    tests += [(rebuild.took_s, one) for one in runs for rebuild in one.run.rebuilds]
     told = [(took_s, one) for took_s, one in tests if took_s is not None]
     untold = [one for took_s, one in tests if took_s is None] + [
         one
         for one in runs
         if not one.run.restores
+        and not one.run.rebuilds
         and answer(RESTORE, one.verdict.checkers) is not SubjectAnswer.NOT_EXERCISED
     ]
     worst_s, worst = max(told, key=lambda pair: pair[0], default=(None, None))

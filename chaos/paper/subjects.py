@@ -60,7 +60,7 @@ SUBJECTS: tuple[Subject, ...] = (
     Subject(key="doors", checkers=("doors",)),
     Subject(key="withdrawal", checkers=("withdrawal",)),
     Subject(key="trail", checkers=("trail",)),
-    Subject(key=RESTORE, checkers=("restore",)),
+    Subject(key=RESTORE, checkers=("restore", "restored")),
     Subject(
         key="instrument",
         checkers=("processes", "settings", "load", "instrument", "completeness"),

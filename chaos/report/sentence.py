@@ -9,6 +9,7 @@ from chaos.checkers.dead_timeline import DEAD_TIMELINE
 from chaos.checkers.duplicates import DUPLICATE
 from chaos.checkers.lost import LOST_WRITE
 from chaos.checkers.prediction import PREDICTION_REFUTED
+from chaos.checkers.restored import RESTORE_LOSS
 from chaos.checkers.shared_units import SHARED_UNIT
 from chaos.evidence.events import LOADED_PHASES, Interrupted
 from chaos.evidence.run import Run
@@ -45,7 +46,15 @@ def _valid(run: Run, verdict: VerdictFile) -> str:
         kept = f"{_share_of_acknowledged(verdict, verdict.lost)} lost, as the scenario allows"
     else:
         kept = f"{_none_of_acknowledged(verdict)} lost"
-    return f"{served}; {kept}."
+    return f"{served}; {_given_up(verdict)}{kept}."
+
+
+def _given_up(verdict: VerdictFile) -> str:
+    """What a restore of the cluster set back on purpose; nothing where none did."""
+    number = sum(len(one.evidence) for one in verdict.findings if one.kind is RESTORE_LOSS)
+    if not number:
+        return ""
+    return f"the restore gave up {counted(number, *_ENTRY)} from after its point in time, and else "
 
 
 def _invalid(run: Run, verdict: VerdictFile) -> str:

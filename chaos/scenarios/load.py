@@ -291,4 +291,9 @@ def _read_expectations(table: TomlTable) -> Expectations:
         rto_s_max=table.number("rto_s_max", minimum=LIMIT_S_MIN, maximum=HOUR_S),
         lost_max=table.integer("lost_max", 0, minimum=0),
         failover=table.choice("failover", FAILOVERS, "may"),
+        restore_loss_s_max=(
+            table.number("restore_loss_s_max", minimum=0.0, maximum=HOUR_S)
+            if table.has("restore_loss_s_max")
+            else None
+        ),
     )

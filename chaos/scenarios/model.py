@@ -81,6 +81,8 @@ class Expectations:
     """The longest time in which a site may be without an acknowledged write."""
     lost_max: int = 0
     failover: Failover = "may"
+    restore_loss_s_max: float | None = None
+    """How far back a restore of the cluster may set the data, from its end; None: no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

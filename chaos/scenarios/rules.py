@@ -93,7 +93,10 @@ def _problems_of_event(index: int, faults: Sequence[FaultStep]) -> Iterator[Prob
         lasting = [
             f"fault[{number}]"
             for number, step in enumerate(faults[:index])
-            if FAULTS[step.fault].lasts and not step.has_own_heal
+            if FAULTS[step.fault].lasts
+            and not step.has_own_heal
+            # What breaks nothing, as a backup, does not keep a cluster from being whole.
+            and not (event == "whole" and FAULTS[step.fault].effect(step.params) == "none")
         ]
         if lasting:
             words = (

@@ -15,6 +15,7 @@ from chaos.evidence.events import (
     PhaseBegan,
     TimelineEnded,
 )
+from chaos.evidence.given_up import given_up_ids
 from chaos.evidence.records import Operation, SiteHistory
 from chaos.evidence.run import Run
 from chaos.timing.due import longest_due_parts, not_due
@@ -152,17 +153,21 @@ def lost_wal_bytes(run: Run) -> int | None:
     if positive; summed. A lower bound, because an operation's LSN is read before its commit record
     is written. None when entries were acknowledged on a timeline that is neither the surviving one
     nor a known ancestor of it: then there is no end to measure from. None as well where the
-    surviving timeline or every history is missing.
+    surviving timeline or every history is missing. What a restore of the cluster was allowed to
+    take does not count.
     """
     final = surviving_timeline(run)
     if final is None or not run.histories:
         return None
     ends = {end.timeline: end.lsn for end in run.events_of(TimelineEnded)}
+    excused = given_up_ids(run)
     highest: dict[int, int] = {}
     for history in run.histories:
         for operation in history.operations:
             timeline, lsn = operation.timeline, operation.lsn
             if timeline == final or operation.outcome != "ok" or timeline is None or lsn is None:
+                continue
+            if operation.id in excused:
                 continue
             highest[timeline] = max(highest.get(timeline, 0), lsn)
     if not highest.keys() <= ends.keys():

@@ -37,6 +37,9 @@ class ContainerServices:
             return (await self._sites.start_service(host, None),)
         return ()
 
+    def forget_etcd(self) -> None:
+        """No effect: the configuration of a member without data says ``new`` here at all times."""
+
 
 class ContainerRaiser:
     """Needs no privilege but the right to speak to the engine.

@@ -9,7 +9,9 @@ import pytest
 from support.commands.commands import bascule
 
 from chaos.evidence.folder import read_run
+from chaos.evidence.given_up import given_up_operations
 from chaos.gameday.errors import FaultError
+from chaos.scenarios.load import scenario_source
 from chaos.testing import PatroniCluster
 
 pytestmark = pytest.mark.slow
@@ -54,5 +56,50 @@ def test_what_cannot_be_backed_up_or_restored_is_refused() -> None:
         assert cluster.state().broken == (f"the WAL is archived on {done.hosts[0]}",)
         with pytest.raises(FaultError, match="use the workload ledger"):
             cluster.strike("restore-test", "cluster")
+        with pytest.raises(FaultError, match="a run folder"):
+            cluster.strike("data-lost", "cluster")
         cluster.heal()
         assert cluster.wait_healthy().broken == ()
+
+
+SHORTER = {
+    "steady_s = 5": "steady_s = 1",
+    "fault_s = 12": "fault_s = 4",
+    "after_heal_s = 5": "after_heal_s = 1",
+    "at_s = 9": "at_s = 4",
+    "after_s = 10": "after_s = 5",
+    "back_s = 8": "back_s = 4",
+    "recovery_s_max = 120": "recovery_s_max = 300",
+    "rto_s_max = 120": "rto_s_max = 300",
+    "within_s = 10": "within_s = 100",
+    "restore_loss_s_max = 30": "restore_loss_s_max = 300",
+}
+"""The scenario ``restore``, in less time, and with limits that a slow machine keeps."""
+
+
+def test_a_cluster_without_any_data_goes_on_from_the_entry_that_was_named(tmp_path: Path) -> None:
+    out, shorter = tmp_path / "run", tmp_path / "shorter.toml"
+    text = scenario_source("restore")
+    for whole, short in SHORTER.items():
+        assert f"\n{whole}\n" in text
+        text = text.replace(f"\n{whole}\n", f"\n{short}\n")
+    shorter.write_text(text, encoding="utf-8")
+    done = bascule("drill", str(shorter), "--rate", "20", "--out", str(out))
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = read_run(out)
+    assert run.damage == ()
+    [rebuild] = run.rebuilds
+    assert rebuild.error is None
+    assert rebuild.backup_timeline == 1
+    assert (rebuild.timeline or 0) > 1
+    gone = {one.id for one in given_up_operations(run)}
+    assert gone, "entries went on after the one that was named, and were acknowledged"
+    for read in run.final_reads:
+        there = {row.id for row in read.rows}
+        assert rebuild.entry in there
+        assert not gone & there
+    answers = json.loads(bascule("evidence", str(out), "--prd-s", "300", "--json").stdout)
+    assert answers["subjects"]["restore"]["answer"] == "held"
+    assert answers["objectives"]["prd_entries"]["found"] == len(gone)
+    assert answers["objectives"]["prd_s"]["answer"] == "within"
+    assert answers["subjects"]["withdrawal"]["answer"] == "held"
