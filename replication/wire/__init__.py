@@ -33,7 +33,7 @@ from replication.wire.errors import (
 )
 from replication.wire.lent import AsyncLentConnection, LentConnection
 from replication.wire.line import Line
-from replication.wire.pages import Column, CsvRows, SelectedRows
+from replication.wire.pages import BinaryRows, Column, SelectedRows
 from replication.wire.refusals import Meaning
 from replication.wire.session import Session
 from replication.wire.statement import Params, Query
@@ -42,9 +42,9 @@ __all__ = [
     "BLOCK_BYTES",
     "Address",
     "AsyncLentConnection",
+    "BinaryRows",
     "Column",
     "CommitWarning",
-    "CsvRows",
     "LentConnection",
     "Line",
     "Lost",

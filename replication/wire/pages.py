@@ -19,6 +19,13 @@ SAMPLED_MAX = 32
 """Rows of which the size is taken for that of all: to look at each would cost as much as to read
 them."""
 
+PADDING = 16
+"""Bytes behind the last row, so that whatever has a fixed width can be read at its end too."""
+
+_SIGNATURE = b"PGCOPY\n\xff\r\n\0"
+_HEADER_BYTES = len(_SIGNATURE) + 8
+_TRAILER = b"\xff\xff"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
@@ -41,12 +48,26 @@ class SelectedRows(NamedTuple):
     load: Callable[[int, int], list[TupleRow]]
 
 
-class CsvRows(NamedTuple):
-    """The lines of a COPY in CSV, in UTF-8. ``last``: where the last one begins."""
+class BinaryRows(NamedTuple):
+    """The rows of a COPY in binary, one behind the other from ``begin`` on, and ``PADDING`` bytes
+    of 0. ``sizes``: how many bytes each row has."""
 
     data: bytearray
-    rows: int
-    last: int
+    begin: int
+    sizes: list[int]
+
+    def last(self) -> list[bytes | None]:
+        """The fields of the last row, None where they are NULL; empty if there is no row."""
+        fields: list[bytes | None] = []
+        if self.sizes:
+            row = bytes(self.data[-PADDING - self.sizes[-1] : -PADDING])
+            at = 2
+            while at < len(row):
+                size = int.from_bytes(row[at : at + 4], "big", signed=True)
+                at += 4
+                fields.append(None if size < 0 else row[at : at + size])
+                at += max(size, 0)
+        return fields
 
 
 def selected(result: PGresult, connection: psycopg.AsyncConnection[TupleRow]) -> SelectedRows:
@@ -71,7 +92,7 @@ def selected(result: PGresult, connection: psycopg.AsyncConnection[TupleRow]) ->
     return SelectedRows(columns, count, last, seen * count // len(sampled), load)
 
 
-async def copied(connection: Connection, statement: bytes) -> CsvRows:
+async def copied(connection: Connection, statement: bytes) -> BinaryRows:
     """Run a ``COPY ... TO STDOUT`` whose answer fits into memory.
 
     psycopg's own reader takes every row through a generator of its own, which costs more than
@@ -93,10 +114,11 @@ async def copied(connection: Connection, statement: bytes) -> CsvRows:
     return rows
 
 
-async def _receive(connection: Connection, statement: bytes) -> tuple[CsvRows, PGresult]:
+async def _receive(connection: Connection, statement: bytes) -> tuple[BinaryRows, PGresult]:
     """The rows, and the result that ends them: whether they are all."""
     pgconn = connection.pgconn
-    data, count, last = bytearray(), 0, 0
+    data = bytearray()
+    sizes: list[int] = []
     pgconn.send_query(statement)
     await connection.flush()
     result = await _next_result(connection)
@@ -104,9 +126,8 @@ async def _receive(connection: Connection, statement: bytes) -> tuple[CsvRows, P
         size, line = pgconn.get_copy_data(1)
         while size >= 0:
             if size:
-                last = len(data)
                 data += line
-                count += 1
+                sizes.append(size)
             else:
                 await connection.receive()
             size, line = pgconn.get_copy_data(1)
@@ -115,7 +136,22 @@ async def _receive(connection: Connection, statement: bytes) -> tuple[CsvRows, P
         raise psycopg.OperationalError(_why(pgconn))
     while pgconn.status == ConnStatus.OK and await _next_result(connection) is not None:
         pass
-    return CsvRows(data, count, last), result
+    return _rows_of(data, sizes), result
+
+
+def _rows_of(data: bytearray, sizes: list[int]) -> BinaryRows:
+    """Without what stands before and behind the rows: a signature, flags and an extension of the
+    header, in a message of its own or in the first row's; and the number of fields -1 (PostgreSQL
+    manual, COPY, "Binary Format"). Both are missing where the COPY has failed."""
+    begin = 0
+    if data.startswith(_SIGNATURE):
+        begin = _HEADER_BYTES + int.from_bytes(data[_HEADER_BYTES - 4 : _HEADER_BYTES], "big")
+        sizes[0] -= begin
+    if data.endswith(_TRAILER):
+        del data[-len(_TRAILER) :]
+        sizes[-1] -= len(_TRAILER)
+    data += bytes(PADDING)
+    return BinaryRows(data, begin, [size for size in sizes if size])
 
 
 async def _next_result(connection: Connection) -> PGresult | None:

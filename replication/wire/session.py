@@ -18,7 +18,7 @@ from replication.wire.conninfo import SERVER_SETTINGS
 from replication.wire.copying import send_blocks
 from replication.wire.errors import CommitWarning, Ended, Refused, RolledBack
 from replication.wire.exchange import Exchanges
-from replication.wire.pages import CsvRows, SelectedRows, copied, selected
+from replication.wire.pages import BinaryRows, SelectedRows, copied, selected
 from replication.wire.refusals import Meaning
 from replication.wire.statement import (
     Params,
@@ -296,12 +296,12 @@ class Session:
         results = await self._send(statements)
         return [selected(result, self._connection) for result in results[-len(statements) :]]
 
-    async def copy_csv(self, query: Query, params: Params | None) -> CsvRows:
-        """The rows of ``query`` as CSV, all at once; the parameters go into its text."""
+    async def copy_binary(self, query: Query, params: Params | None) -> BinaryRows:
+        """The rows of ``query`` in binary, all at once; the parameters go into its text."""
         if self._unsent:
             self._header = (await self._send(()))[-1]
         text = psycopg.AsyncClientCursor(self._connection).mogrify(query, params)
-        copy = f"COPY ({text}) TO STDOUT (FORMAT csv, ENCODING 'UTF8')"
+        copy = f"COPY ({text}) TO STDOUT (FORMAT binary)"
         try:
             return await copied(self._connection, copy.encode(self._connection.pgconn._encoding))
         except psycopg.Error as error:

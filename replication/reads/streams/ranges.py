@@ -23,6 +23,10 @@ LastKey = tuple[str, ...]
 ROWS_FIRST = 500
 """Of the first page: nothing is known yet of how wide the rows are."""
 
+_AS_TEXT = "CASE WHEN num_nulls({0}) = 0 THEN concat({0}) END"
+"""What the type's output function writes, as COPY does; a cast may write something else (``inet``,
+``char(n)``)."""
+
 GROWTH = 8
 """A page has at most so many times the rows of the one before it."""
 
@@ -51,6 +55,21 @@ class PageLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a page has of each column, where that is not the column itself.
+
+    Args:
+        names: of all columns of the query.
+        as_text: the places of those that are asked for as text.
+        added: the places of those whose text is added behind all columns.
+    """
+
+    names: tuple[str, ...]
+    as_text: frozenset[int] = frozenset()
+    added: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ranges:
     """A query that is read in ranges of its key.
 
@@ -64,10 +83,14 @@ class Ranges:
     key: tuple[str, ...]
     has_params: bool
 
-    def page(self, after: LastKey | None, limit: int) -> sql.Composed:
+    def page(self, after: LastKey | None, limit: int, asked: Asked | None = None) -> sql.Composed:
         """The rows behind ``after`` (None: all), ``limit`` of them and what ties with the last."""
         key = sql.SQL(", ").join(self._names())
-        parts: list[sql.Composable] = [sql.SQL("SELECT * FROM "), self._source()]
+        select = sql.SQL("SELECT * FROM ") if asked is None else self._select(asked)
+        parts: list[sql.Composable] = [select, self._source()]
+        if asked is not None:
+            names = sql.SQL(", ").join(map(sql.Identifier, self._distinct(asked)))
+            parts.append(sql.SQL(" ({})").format(names))
         if after is not None:
             values = sql.SQL(", ").join(sql.Literal(self._escaped(value)) for value in after)
             parts.append(sql.SQL(" WHERE ({}) > ({})").format(key, values))
@@ -84,6 +107,21 @@ class Ranges:
         words = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {})")
         return words.format(self._source(), is_null)
 
+    def _select(self, asked: Asked) -> sql.Composed:
+        columns = [sql.Identifier("stream", name) for name in self._distinct(asked)]
+        texts = [sql.SQL(_AS_TEXT).format(column) for column in columns]
+        taken = [texts[at] if at in asked.as_text else columns[at] for at in range(len(columns))]
+        taken += [texts[at] for at in asked.added]
+        return sql.SQL("SELECT {} FROM ").format(sql.SQL(", ").join(taken))
+
+    def _distinct(self, asked: Asked) -> list[str]:
+        """The names of the columns, others for those that come twice: such a name says nothing."""
+        names = asked.names
+        return [
+            self._escaped(name) if names.count(name) == 1 else f"twice {at}"
+            for at, name in enumerate(names)
+        ]
+
     def _source(self) -> sql.Composed:
         query = sql.SQL(self.query) if isinstance(self.query, str) else self.query
         # On a line of its own: the query may end in a comment.
@@ -94,29 +132,3 @@ class Ranges:
 
     def _escaped(self, text: str) -> str:
         return text.replace("%", "%%") if self.has_params else text
-
-
-def read_fields(line: str) -> list[str | None]:
-    """The fields of one line of COPY's CSV, with its line break; None is NULL."""
-    fields: list[str | None] = []
-    position = 0
-    while position < len(line):
-        if line[position] == '"':
-            value, position = _quoted(line, position + 1)
-            fields.append(value)
-        else:
-            end = position
-            while line[end] not in ",\n":
-                end += 1
-            fields.append(line[position:end] or None)
-            position = end
-        position += 1  # the comma, or the line break
-    return fields
-
-
-def _quoted(line: str, begin: int) -> tuple[str, int]:
-    """The value that begins behind a quote, and where what follows its end is."""
-    end = line.index('"', begin)
-    while line[end + 1] == '"':
-        end = line.index('"', end + 2)
-    return line[begin:end].replace('""', '"'), end + 1
