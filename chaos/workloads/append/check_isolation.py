@@ -19,14 +19,20 @@ from chaos.checkers.base import Checker
 from chaos.evidence.records import Operation
 from chaos.evidence.run import Run
 from chaos.findings import Evidence, Finding, FindingKind, Verdict
-from chaos.workloads.answers import evidence_of, findings_of, is_nothing_promised, proof_of
+from chaos.workloads.answers import (
+    TOLD_ANOMALY,
+    findings_of,
+    is_nothing_promised,
+    proof_of,
+    told,
+)
 from chaos.workloads.append.micro import lists_parsed, parsed
 from chaos.workloads.append.promises import LevelPromise, ReadPlace, promises_of
 from chaos.workloads.causal import MISSED_WRITE, missed, must_see, proof_of_miss
 from chaos.workloads.native import reads_of, units_of
 
 if TYPE_CHECKING:
-    from chaos.consistency.answer import Anomaly, HistoryAnswer
+    from chaos.consistency.answer import HistoryAnswer
 
 BROKEN_ISOLATION = FindingKind(
     word="broken-isolation",
@@ -36,13 +42,6 @@ BROKEN_ISOLATION = FindingKind(
     heading="Broken isolation level",
     proved="an isolation level was not kept",
     undecided="it is not known whether the isolation level was kept",
-)
-TOLD_ANOMALY = FindingKind(
-    word="told-anomaly",
-    meaning="VALID: reads on replicas saw what a healthy PostgreSQL shows there and not on the "
-    "primary (a long fork). It is told, and is no failure.",
-    heading="Anomaly that reads on replicas may show",
-    undecided="it is not known what reads on replicas saw",
 )
 WHERE: Mapping[ReadPlace, str] = {
     "primary": "On the primary",
@@ -88,7 +87,16 @@ def _isolation(run: Run) -> Iterator[Finding]:
         )
         if answer.verdict is Verdict.VALID and promise.told_at is not None:
             stronger = _judged(run, promise.place, promise.told_at)
-            yield from (_told(promise, anomaly) for anomaly in stronger.anomalies)
+            yield from (
+                told(
+                    anomaly,
+                    kind=TOLD_ANOMALY,
+                    where=where,
+                    allowed_by=promise.level,
+                    why=promise.told_why,
+                )
+                for anomaly in stronger.anomalies
+            )
 
 
 def _is_postgres_itself(run: Run, promise: LevelPromise, answer: HistoryAnswer) -> bool:
@@ -96,16 +104,6 @@ def _is_postgres_itself(run: Run, promise: LevelPromise, answer: HistoryAnswer) 
     timelines = {one.timeline for one in units_of(run) if one.timeline is not None}
     is_skew = any(anomaly.name.startswith("G2") for anomaly in answer.anomalies)
     return promise.place == "primary" and is_skew and len(timelines) == 1
-
-
-def _told(promise: LevelPromise, anomaly: Anomaly) -> Finding:
-    return Finding(
-        kind=TOLD_ANOMALY,
-        verdict=Verdict.VALID,
-        summary=f"{WHERE[promise.place]} the history shows {anomaly.name}, which {promise.level} "
-        f"allows: {promise.told_why}. {' '.join(anomaly.sentences)}",
-        evidence=evidence_of(anomaly),
-    )
 
 
 def _missed(run: Run) -> Iterator[Evidence]:
