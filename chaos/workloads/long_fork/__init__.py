@@ -7,12 +7,14 @@ where that is a failure and where it is told is data (``promises.py``).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from random import Random
 from typing import Self, get_args
 
 from chaos.workloads.kind import IsolationName, WorkloadKind, WorkloadOptions
 from cluster.toml.reader import TomlTable
 
 READS_SHARE_MAX = 5.0
+DRAWN_READS = (0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,14 @@ class LongForkOptions(WorkloadOptions):
                 maximum=READS_SHARE_MAX,
                 default=default.replica_reads,
             ),
+        )
+
+    @classmethod
+    def drawn(cls, random: Random) -> Self:
+        """Each level as often, and more reads or fewer."""
+        return cls(
+            isolation=random.choice(get_args(IsolationName)),
+            replica_reads=random.choice(DRAWN_READS),
         )
 
 
