@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, TypeAlias
 
 from chaos.checkers import needs
-from chaos.checkers.base import Checker
+from chaos.checkers.base import Checker, CheckerAnswer
 from chaos.evidence.records import Operation, Scalar
 from chaos.evidence.run import Run
 from chaos.findings import Evidence, Finding, FindingKind, Verdict
@@ -45,6 +45,9 @@ from chaos.workloads.native import placed, reads_of, units_of
 if TYPE_CHECKING:
     from chaos.consistency.answer import HistoryAnswer
 
+PlaceAnswer: TypeAlias = "tuple[ForkPlace, str, HistoryAnswer]"
+"""What the judge says of a place, which is the begin of a sentence too."""
+
 FORKED_READS = FindingKind(
     word="forked-reads",
     meaning="INVALID: reads of one member saw two writes in opposite orders at a level that has "
@@ -57,35 +60,31 @@ FORKED_READS = FindingKind(
 )
 
 
-def check(run: Run) -> list[Finding]:
-    """Forks at each place, then single reads that were wrong, then causal ones."""
+def answer(run: Run) -> CheckerAnswer:
+    """Forks at each place, then single reads that were wrong, then causal ones; the order that
+    explains the reads of each place."""
     forgiven = is_nothing_promised(run)
+    answers = list(_answers(run))
     single = (
         ("missed a key that was acknowledged before it began", _stale(run)),
         ("had a key that is not there at the end", _vanished(run)),
         ("had a key whose write had failed, or that nobody wrote", _phantoms(run)),
     )
-    return [
-        *_forks(run, forgiven=forgiven),
+    findings = [
+        *_forks(run, answers, forgiven=forgiven),
         *(_finding(words, proofs, forgiven=forgiven) for words, proofs in single if proofs),
         *missed(_missed(run), kind=MISSED_WRITE, forgiven=forgiven),
     ]
+    proof = [proof_of(said, where=where) for _, where, said in answers]
+    if back := keys_taken_back(run):
+        proof.append(
+            f"{counted(len(back), 'key was', 'keys were')} shown by a replica and taken back by a "
+            "failover before the acknowledgement."
+        )
+    return CheckerAnswer(findings=tuple(findings), proof=tuple(proof))
 
 
-def proved(run: Run) -> tuple[str, ...]:
-    """The order that explains the primary's reads, each member's, and what members took back."""
-    back = keys_taken_back(run)
-    told_back = (
-        f"{counted(len(back), 'key was', 'keys were')} shown by a replica and taken back by a "
-        "failover before the acknowledgement."
-    )
-    return (
-        *(proof_of(answer, where=where) for _, where, answer in _answers(run)),
-        *([told_back] if back else []),
-    )
-
-
-def _answers(run: Run) -> Iterator[tuple[ForkPlace, str, HistoryAnswer]]:
+def _answers(run: Run) -> Iterator[PlaceAnswer]:
     """What the judge says of each place where somebody has read."""
     # The command starts without the judges: they are needed only once a run is judged.
     from chaos.workloads.long_fork.native import judge_reads  # noqa: PLC0415
@@ -98,17 +97,17 @@ def _answers(run: Run) -> Iterator[tuple[ForkPlace, str, HistoryAnswer]]:
         yield "everywhere", "On all members together", judge_reads(run, [*units, *reads])
 
 
-def _forks(run: Run, *, forgiven: bool) -> Iterator[Finding]:
+def _forks(run: Run, answers: Iterable[PlaceAnswer], *, forgiven: bool) -> Iterator[Finding]:
     known = {one.name: one.details for one in placed([*units_of(run), *reads_of(run)])}
-    for place, where, answer in _answers(run):
+    for place, where, said in answers:
         promise = promise_at(options_of(run).isolation, place)
         if not promise.told_why:
             yield from findings_of(
-                answer, kind=FORKED_READS, where=where, forgiven=forgiven, known=known
+                said, kind=FORKED_READS, where=where, forgiven=forgiven, known=known
             )
         else:
             allowed_by = promise.isolation if place == "primary" else f"{promise.isolation} there"
-            for anomaly in answer.anomalies:
+            for anomaly in said.anomalies:
                 yield told(
                     anomaly,
                     kind=TOLD_ANOMALY,
@@ -204,8 +203,7 @@ def _finding(words: str, proofs: list[Evidence], *, forgiven: bool) -> Finding:
 CHECKER = Checker(
     name="forks",
     question="Single writes became visible in one order, where the isolation level promises it.",
-    check=check,
-    proves=proved,
+    answer=answer,
     finds=(FORKED_READS, MISSED_WRITE, TOLD_ANOMALY),
     needs=(needs.histories, needs.one_primary),
     workloads=("long-fork",),

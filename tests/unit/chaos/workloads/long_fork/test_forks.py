@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 from support.evidence.forked import forking, member_read, single, whole
+from support.evidence.found import found_by
 
 from chaos.evidence.records import Operation
 from chaos.findings import Verdict
@@ -13,9 +15,11 @@ from chaos.judge.judging import judge
 from chaos.workloads.answers import TOLD_ANOMALY
 from chaos.workloads.causal import MISSED_WRITE
 from chaos.workloads.kind import IsolationName
-from chaos.workloads.long_fork.check_forks import CHECKER, FORKED_READS, check
+from chaos.workloads.long_fork.check_forks import CHECKER, FORKED_READS
 from chaos.workloads.long_fork.native import judge_run
 from chaos.workloads.long_fork.promises import PROMISES
+
+check = partial(found_by, CHECKER)
 
 LEVELS: tuple[IsolationName, ...] = ("read-committed", "repeatable-read", "serializable")
 X, Y = single("x", 1.0, 0), single("y", 1.001, 1)
