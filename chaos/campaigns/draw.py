@@ -25,8 +25,8 @@ from chaos.workloads.registry import WORKLOADS
 from cluster.topology.model import Topology
 from cluster.topology.settings import SyncMode
 
-GENERATOR = 1
-"""Raised when the same seed draws something else."""
+GENERATOR = 2
+"""Raised when the same seed draws something else. 2: options of workloads, settings of clients."""
 
 STEADY_S = 3.0
 """A dozen operations a site at the least rate (``drilling.RATE_PER_S_MIN``)."""
@@ -36,6 +36,9 @@ RECOVERY_S_MAX = 120.0
 TTLS_S = (20, 30, 60)
 WITNESS_SHARE = 0.25
 """Of the runs that can have them."""
+WORKERS_DRAWN = (1, 2, 2, 4)
+DEADLINES_S_DRAWN = (30.0, 90.0, 90.0)
+"""Shorter than an outage of the longest ttl, or longer than that of any."""
 SWARM_WEIGHT_MAX = 100
 """As TigerBeetle's fuzzers weigh their variants: from 1 to here."""
 OUTAGES_TTL = 2.0
@@ -50,6 +53,15 @@ SEED_BITS = 31
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientSettings:
+    """What the load of a site is like, beside its workload."""
+
+    workers: int = 2
+    deadline_s: float = 90.0
+    """As ``bascule drill`` has them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One drawn run: all that a drill needs."""
 
@@ -59,6 +71,7 @@ class Case:
     """With the settings that were drawn; disks and parameters are added as the scenario asks."""
     seed: int
     """Of the drill."""
+    client: ClientSettings = ClientSettings()
 
 
 def draw(seed: int, n: int, catalogue: FaultCatalogue, limits: Limits) -> Case:
@@ -84,7 +97,7 @@ def draw(seed: int, n: int, catalogue: FaultCatalogue, limits: Limits) -> Case:
         duration_s_max=limits.duration_s_max,
     )
     faults = draw_schedule(random, ground, _swarm(random, ground), limits, times)
-    workload = WORKLOADS[random.choice(limits.workloads)]
+    workload = WORKLOADS[random.choice(limits.workloads)].options.drawn(random)
     fault_s, rto_s_max = _lengths(faults, cluster.ttl_s)
     scenario = Scenario(
         name=f"campaign-{seed}-{n}",
@@ -98,10 +111,16 @@ def draw(seed: int, n: int, catalogue: FaultCatalogue, limits: Limits) -> Case:
         faults=faults,
         expect=Expectations(rto_s_max=rto_s_max),
         durability=durability,
-        workload=WorkloadSpec(options=workload.options()),
+        workload=WorkloadSpec(options=workload),
     )
     return Case(
-        n=n, scenario=scenario, topology=ground.topology, seed=random.getrandbits(SEED_BITS)
+        n=n,
+        scenario=scenario,
+        topology=ground.topology,
+        seed=random.getrandbits(SEED_BITS),
+        client=ClientSettings(
+            workers=random.choice(WORKERS_DRAWN), deadline_s=random.choice(DEADLINES_S_DRAWN)
+        ),
     )
 
 

@@ -25,9 +25,6 @@ from chaos.timing.load import phase_window
 from chaos.workloads.registry import DEFAULT as DEFAULT_WORKLOAD
 from chaos.workloads.registry import WORKLOADS
 
-WORKERS = 2
-DEADLINE_S = 90.0
-"""As ``bascule drill`` has them."""
 RATE_PER_S_MIN = 4.0
 """That of ``bulk`` by default: a dozen operations a site in the steady state. With fewer, one more
 or less would decide whether the load was too low."""
@@ -80,8 +77,8 @@ def drill_case(  # noqa: PLR0913 (what a run consists of)
         topology=fitted(case.topology, case.scenario),
         seed=case.seed,
         rate_per_s=rate,
-        workers=WORKERS,
-        deadline_s=DEADLINE_S,
+        workers=case.client.workers,
+        deadline_s=case.client.deadline_s,
         out=folder,
         command=replay_of(case, schedule, folder, rate),
         pg_bindir=pg_bindir,
@@ -98,6 +95,7 @@ def replay_of(case: Case, schedule: Path, folder: Path, rate_per_s: float) -> st
     topology = folder.resolve() / "topology.toml"
     words = ["bascule", "drill", schedule.resolve(), "--topology", topology]
     words += ["--rate", f"{rate_per_s:g}", "--seed", case.seed]
+    words += ["--workers", case.client.workers, "--deadline", f"{case.client.deadline_s:g}"]
     return shlex.join(str(word) for word in words)
 
 

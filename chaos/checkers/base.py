@@ -6,7 +6,7 @@ It is a pure function from a run's evidence to findings; checkers do not call ea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -45,6 +45,23 @@ class Check(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckerAnswer:
+    """What a checker found, and what it proved on the way."""
+
+    findings: tuple[Finding, ...]
+    proof: tuple[str, ...] = ()
+    """A sentence each; of no account where something was found."""
+
+
+class Answering(Protocol):
+    """A check that proves too: one judgement of the history gives both. It reads only ``run``."""
+
+    def __call__(self, run: Run) -> CheckerAnswer:
+        """All that it finds, and what is proved where that is nothing."""
+        ...
+
+
 class TimingCheck(Protocol):
     """A check of what was measured of the evidence too, which is done once for all checkers."""
 
@@ -64,6 +81,8 @@ class Checker:
     check: Check | None = None
     check_timing: TimingCheck | None = None
     """In place of ``check``, for a checker of service and times."""
+    answer: Answering | None = None
+    """In place of ``check`` and ``proves``, for a checker whose judge finds both at once."""
     finds: tuple[FindingKind, ...] = ()
     """What it can find."""
     needs: tuple[Need, ...] = ()
@@ -75,16 +94,19 @@ class Checker:
     is_asked: Callable[[Run], bool] = _always
     """Whether there is anything in a run for it to judge."""
 
-    def look(self, run: Run, measured: Callable[[], Timing]) -> list[Finding]:
-        """All that its checks find."""
-        found = self.check(run) if self.check else []
-        return [*found, *self.check_timing(run, measured())] if self.check_timing else found
-
-    def proof(self, run: Run, findings: Sequence[Finding]) -> tuple[str, ...]:
-        """What is proved of a run in which its checks found ``findings``."""
-        if self.proves is None or merge(findings) is not Verdict.VALID:
-            return ()
-        return tuple(sentence for sentence in self.proves(run) if sentence)
+    def look(self, run: Run, measured: Callable[[], Timing]) -> CheckerAnswer:
+        """All that its checks find; where nothing is wrong, what is proved."""
+        found, proof = list(self.check(run) if self.check else ()), tuple[str, ...]()
+        if self.check_timing:
+            found += self.check_timing(run, measured())
+        if self.answer:
+            answer = self.answer(run)
+            found, proof = [*found, *answer.findings], answer.proof
+        is_valid = merge(found) is Verdict.VALID
+        if self.proves and is_valid:
+            proof = self.proves(run)
+        said = tuple(sentence for sentence in proof if sentence and is_valid)
+        return CheckerAnswer(findings=tuple(found), proof=said)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

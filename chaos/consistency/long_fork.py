@@ -12,7 +12,7 @@ storage for geo-replicated systems" (2011), for parallel snapshot isolation.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -42,6 +42,17 @@ class GroupRead:
         return frozenset(key for key, value in self.values.items() if value is not None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForkStep:
+    """A step of the order that proves VALID: a key becomes visible, or a group is read."""
+
+    key: Hashable = None
+    read: GroupRead | None = None
+
+    def __str__(self) -> str:
+        return f"the write of {shown(self.key)}" if self.read is None else str(self.read.attempt)
+
+
 def judge(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
     """Whether the reads of each group stand in a row.
 
@@ -61,11 +72,17 @@ def judge(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
     reason = _written_twice(attempts) or _two_values(reads)
     if reason is None and not reads:
         reason = "No group of keys was read."
+    forks = [] if reason else [fork for some in groups.values() for fork in _forks(some)]
+    steps: list[ForkStep] = []
+    for some in () if reason or forks else groups.values():
+        row = list(_in_order(some))
+        if (wrong := objection(row, some)) is not None:
+            reason = f"No fork was found, but the order does not explain the reads: {wrong}"
+        steps += row
     if reason is not None:
         return HistoryAnswer(
             model="long-fork", level=level, verdict=Verdict.UNKNOWN, reason=reason, counts=counts
         )
-    forks = [fork for some in groups.values() for fork in _forks(some)]
     return HistoryAnswer.compared(
         model="long-fork",
         level=level,
@@ -74,8 +91,9 @@ def judge(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
         holds=f"{capital(counted(len(reads), 'read'))} of {counted(len(groups), 'group')} of keys "
         "stand in a row.",
         proof=Proof(
-            method="In the row of each group, by how many keys a read saw, each read has all keys "
-            "of the one before it.",
+            method="An order of the writes and reads of each group was replayed, one step at a "
+            "time: each read saw exactly what was written before it.",
+            order=[str(step) for step in steps],
             checked=len(reads),
         ),
         counts=counts,
@@ -85,6 +103,38 @@ def judge(attempts: Sequence[ClientAttempt], *, level: str) -> HistoryAnswer:
 def _forks(reads: Sequence[GroupRead]) -> list[tuple[GroupRead, GroupRead]]:
     row = sorted(reads, key=lambda read: (len(read.seen), read.attempt.began))
     return [(one, other) for one, other in pairwise(row) if not one.seen <= other.seen]
+
+
+def _in_order(reads: Sequence[GroupRead]) -> Iterator[ForkStep]:
+    """The steps of one group whose reads stand in a row."""
+    there: frozenset[Hashable] = frozenset()
+    for read in sorted(reads, key=lambda read: (len(read.seen), read.attempt.began)):
+        yield from (ForkStep(key=key) for key in read.values if key in read.seen - there)
+        yield ForkStep(read=read)
+        there = read.seen
+
+
+def objection(order: Iterable[ForkStep], reads: Sequence[GroupRead]) -> str | None:
+    """What is wrong with an order of one group, replayed step by step; None: it explains all reads.
+
+    Each key is written once at most, each read is there once, and saw of its group what was
+    written before it and nothing else.
+    """
+    written: set[Hashable] = set()
+    left = {id(read) for read in reads}
+    for step in order:
+        if step.read is None:
+            if step.key in written:
+                return f"{shown(step.key)} is written twice."
+            written.add(step.key)
+            continue
+        if id(step.read) not in left:
+            return f"{capital(str(step.read.attempt))} stands twice, or is none of the history."
+        left.remove(id(step.read))
+        for key, value in step.read.values.items():
+            if (value is not None) != (key in written):
+                return f"{capital(str(step.read.attempt))} is wrong about {shown(key)}."
+    return f"{capital(counted(len(left), 'read'))} missing in it." if left else None
 
 
 def _anomaly(forks: Sequence[tuple[GroupRead, GroupRead]]) -> Anomaly:

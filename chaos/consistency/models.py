@@ -150,7 +150,6 @@ _ALL: tuple[HistoryModel, ...] = (
         levels=(long_fork.SNAPSHOT_ISOLATION,),
         default_level=long_fork.SNAPSHOT_ISOLATION,
         load=lambda: judging.judge_long_fork,
-        is_proved_by_an_order=False,
     ),
     HistoryModel(
         name="comments",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from random import Random
 
 import anyio
 
@@ -61,6 +62,13 @@ def read(table: TomlTable) -> CrashLoopParams:
     return CrashLoopParams(every_s=every_s, times=times)
 
 
+def draw(random: Random) -> CrashLoopParams:
+    """As soon as it is there, or every few seconds; a few times, or until it is undone."""
+    return CrashLoopParams(
+        every_s=random.choice((0.0, 1.0, 5.0)), times=random.choice((None, random.randint(1, 5)))
+    )
+
+
 def has_no_postgres(
     params: CrashLoopParams, topology: Topology, hosts: Sequence[str]
 ) -> str | None:
@@ -85,6 +93,6 @@ PROCESS_CRASH_LOOP = FaultKind(
     effect=lambda params: "unpredicted",
     strike=begin,
     undo=end,
-    draw=None,
+    draw=draw,
     impossible=has_no_postgres,
 )

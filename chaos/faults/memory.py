@@ -27,6 +27,9 @@ MB_DEFAULT = 128
 MB_MAX = 900
 """PostgreSQL's texts have less than 1 GB."""
 
+DRAWN_MB = (64, 256)
+"""Larger than a backend of a load, and little enough for a machine with several labs."""
+
 LargeQuery = Callable[[RaisedCluster, str, int], AbstractAsyncContextManager[int]]
 
 
@@ -98,6 +101,6 @@ OUT_OF_MEMORY = FaultKind(
     effect=lambda params: "unpredicted",
     strike=exhaust,
     undo=nothing_to_undo,
-    draw=None,
+    draw=lambda random: OutOfMemoryParams(mb=random.randint(*DRAWN_MB)),
     impossible=has_no_postgres,
 )

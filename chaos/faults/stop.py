@@ -114,7 +114,8 @@ PROCESS_STOP = FaultKind(
     effect=lambda params: "unpredicted",
     strike=stop,
     undo=go_on,
-    draw=None,
+    # Both run where PostgreSQL does, which is where the defaults say that it can strike.
+    draw=lambda random: ProcessStopParams(process=random.choice(("postgres", "patroni"))),
     impossible=has_no_such,
     worded=words_of,
 )

@@ -117,8 +117,8 @@ def _guarded(checker: Checker, run: Run, measured: Callable[[], Timing]) -> Chec
     try:
         unseen = tuple(dict.fromkeys(gap for need in checker.needs for gap in need(run)))
         found = checker.look(run, measured)
-        findings = tuple(replace(finding, checker=checker.name) for finding in found)
-        proof = checker.proof(run, findings)
+        findings = tuple(replace(finding, checker=checker.name) for finding in found.findings)
+        proof = found.proof
     except Exception as crash:
         findings = (_crashed(checker, crash),)
     return CheckResult(

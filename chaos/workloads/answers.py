@@ -34,6 +34,14 @@ HOLDS: Mapping[SyncMode, Literal["always", "until-failover"]] = {
 """How long what a workload is promised holds, by when the cluster acknowledges a commit: the third
 column of the table of promises (``append/promises.py`` has isolation and place)."""
 
+TOLD_ANOMALY = FindingKind(
+    word="told-anomaly",
+    meaning="VALID: reads on replicas saw what a healthy PostgreSQL shows there and not on the "
+    "primary (a long fork). It is told, and is no failure.",
+    heading="Anomaly that reads on replicas may show",
+    undecided="it is not known what reads on replicas saw",
+)
+
 FORGIVEN = " Nothing is promised after a failover that may lose writes."
 
 
@@ -69,6 +77,34 @@ def findings_of(  # noqa: PLR0913 (what a finding says)
             + (FORGIVEN if forgiven else f" {aside}" if aside else ""),
             evidence=evidence_of(anomaly, known),
         )
+
+
+def told(  # noqa: PLR0913 (what a finding says)
+    anomaly: Anomaly,
+    *,
+    kind: FindingKind,
+    where: str,
+    allowed_by: str,
+    why: str,
+    known: OperationFacts | None = None,
+) -> Finding:
+    """The finding of an anomaly that is no failure.
+
+    Args:
+        anomaly: what the history shows.
+        kind: ``TOLD_ANOMALY``; the caller names it, as that of a finding of its checker.
+        where: which history, as the begin of a sentence.
+        allowed_by: the level that allows it.
+        why: how it comes about, without a full stop.
+        known: what to add to the evidence.
+    """
+    return Finding(
+        kind=kind,
+        verdict=Verdict.VALID,
+        summary=f"{where} the history shows {anomaly.name}, which {allowed_by} allows: {why}. "
+        f"{' '.join(anomaly.sentences)}",
+        evidence=evidence_of(anomaly, known),
+    )
 
 
 def evidence_of(

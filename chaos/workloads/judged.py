@@ -8,22 +8,19 @@ from __future__ import annotations
 
 from pkgutil import resolve_name
 
+from chaos.checkers.base import CheckerAnswer
 from chaos.evidence.run import Run
-from chaos.findings import Finding, FindingKind
+from chaos.findings import FindingKind
 from chaos.workloads.answers import findings_of, is_nothing_promised, proof_of
 from chaos.workloads.native import placed, units_of
 
 WHERE = "On the primary"
 
 
-def findings_on_primary(run: Run, judge: str, *, kind: FindingKind) -> list[Finding]:
-    """One finding for each anomaly; for an answer UNKNOWN, one that says so."""
+def answer_on_primary(run: Run, judge: str, *, kind: FindingKind) -> CheckerAnswer:
+    """One finding for each anomaly; for an answer UNKNOWN, one that says so; else the proof."""
     known = {one.name: one.details for one in placed(units_of(run))}
     forgiven = is_nothing_promised(run)
     answer = resolve_name(judge)(run, None)
-    return list(findings_of(answer, kind=kind, where=WHERE, forgiven=forgiven, known=known))
-
-
-def proof_on_primary(run: Run, judge: str) -> tuple[str, ...]:
-    """What a VALID answer has proved, in a sentence."""
-    return (proof_of(resolve_name(judge)(run, None), where=WHERE),)
+    found = findings_of(answer, kind=kind, where=WHERE, forgiven=forgiven, known=known)
+    return CheckerAnswer(findings=tuple(found), proof=(proof_of(answer, where=WHERE),))

@@ -9,6 +9,7 @@ only names its modules (``load``, ``checkers``); they are imported where they ar
 from __future__ import annotations
 
 from dataclasses import dataclass
+from random import Random
 from typing import Literal, Self
 
 from cluster.toml.reader import TomlTable
@@ -29,6 +30,11 @@ class WorkloadOptions:
     @classmethod
     def read(cls, table: TomlTable) -> Self:
         """From the ``[workload]`` of a scenario; what is not read here is refused as unknown."""
+        return cls()
+
+    @classmethod
+    def drawn(cls, random: Random) -> Self:
+        """As a campaign draws them; here: always the defaults."""
         return cls()
 
 

@@ -9,6 +9,7 @@ from chaos.workloads.bulk import BULK
 from chaos.workloads.counter import COUNTER
 from chaos.workloads.kind import WorkloadKind, WorkloadOptions
 from chaos.workloads.ledger import LEDGER
+from chaos.workloads.long_fork import LONG_FORK
 from chaos.workloads.register import REGISTER
 from chaos.workloads.set import SET
 from chaos.workloads.transfers import TRANSFERS
@@ -29,6 +30,7 @@ WORKLOADS: Mapping[str, WorkloadKind] = {
         COUNTER,
         SET,
         WRITE_SKEW,
+        LONG_FORK,
         WAREHOUSE,
     )
 }

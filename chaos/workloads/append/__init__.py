@@ -8,12 +8,14 @@ level that the transactions asked for, and an order of all of them is the proof
 from __future__ import annotations
 
 from dataclasses import dataclass
+from random import Random
 from typing import Self, get_args
 
 from chaos.workloads.kind import IsolationName, WorkloadKind, WorkloadOptions
 from cluster.toml.reader import TomlTable
 
 READS_SHARE_MAX = 5.0
+DRAWN_READS = (0.0, 0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,15 @@ class AppendOptions(WorkloadOptions):
                 default=default.replica_reads,
             ),
             keys=table.integer("keys", default.keys, minimum=1),
+        )
+
+    @classmethod
+    def drawn(cls, random: Random) -> Self:
+        """Each level as often; few lists or many, no reads on replicas or as many as units."""
+        return cls(
+            isolation=random.choice(get_args(IsolationName)),
+            replica_reads=random.choice(DRAWN_READS),
+            keys=random.randint(2, 12),
         )
 
 

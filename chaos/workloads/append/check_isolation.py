@@ -11,22 +11,29 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from chaos.checkers import needs
-from chaos.checkers.base import Checker
+from chaos.checkers.base import Checker, CheckerAnswer
 from chaos.evidence.records import Operation
 from chaos.evidence.run import Run
 from chaos.findings import Evidence, Finding, FindingKind, Verdict
-from chaos.workloads.answers import evidence_of, findings_of, is_nothing_promised, proof_of
+from chaos.workloads.answers import (
+    TOLD_ANOMALY,
+    findings_of,
+    is_nothing_promised,
+    proof_of,
+    told,
+)
 from chaos.workloads.append.micro import lists_parsed, parsed
 from chaos.workloads.append.promises import LevelPromise, ReadPlace, promises_of
 from chaos.workloads.causal import MISSED_WRITE, missed, must_see, proof_of_miss
 from chaos.workloads.native import reads_of, units_of
 
 if TYPE_CHECKING:
-    from chaos.consistency.answer import Anomaly, HistoryAnswer
+    from chaos.consistency.answer import HistoryAnswer
 
 BROKEN_ISOLATION = FindingKind(
     word="broken-isolation",
@@ -36,13 +43,6 @@ BROKEN_ISOLATION = FindingKind(
     heading="Broken isolation level",
     proved="an isolation level was not kept",
     undecided="it is not known whether the isolation level was kept",
-)
-TOLD_ANOMALY = FindingKind(
-    word="told-anomaly",
-    meaning="VALID: reads on replicas saw what a healthy PostgreSQL shows there and not on the "
-    "primary (a long fork). It is told, and is no failure.",
-    heading="Anomaly that reads on replicas may show",
-    undecided="it is not known what reads on replicas saw",
 )
 WHERE: Mapping[ReadPlace, str] = {
     "primary": "On the primary",
@@ -55,40 +55,51 @@ POSTGRES_ITSELF = (
 )
 
 
-def check(run: Run) -> list[Finding]:
-    """Findings of the judge at each promised level, then those of causal reads."""
-    causal = missed(list(_missed(run)), kind=MISSED_WRITE, forgiven=is_nothing_promised(run))
-    return [*_isolation(run), *causal]
+def answer(run: Run) -> CheckerAnswer:
+    """Findings of the judge at each promised level, then those of causal reads; what is proved at
+    each of these levels."""
+    forgiven = is_nothing_promised(run)
+    findings: list[Finding] = []
+    proof: list[str] = []
+    for place, where in WHERE.items():
+        judged = _judge_of(run, place)
+        for promise in promises_of(run):
+            if promise.place == place:
+                said = judged(promise.level)
+                findings += _isolation(run, promise, said, forgiven=forgiven)
+                proof.append(proof_of(said, where=where))
+                if said.verdict is Verdict.VALID and promise.told_at is not None:
+                    findings += _told(promise, judged(promise.told_at))
+    findings += missed(list(_missed(run)), kind=MISSED_WRITE, forgiven=forgiven)
+    return CheckerAnswer(findings=tuple(findings), proof=tuple(proof))
 
 
-def proved(run: Run) -> tuple[str, ...]:
-    """What was proved of a run in which nothing was found, a sentence for each promise."""
-    return tuple(
-        proof_of(_judged(run, promise.place, promise.level), where=WHERE[promise.place])
-        for promise in promises_of(run)
-    )
-
-
-def _judged(run: Run, place: ReadPlace, level: str) -> HistoryAnswer:
+def _judge_of(run: Run, place: ReadPlace) -> Callable[[str], HistoryAnswer]:
+    """Judges the transactions of a place, at any level."""
     # The command starts without numpy: it is needed only once a run is judged.
     from chaos.consistency.append.judge import judge_transactions  # noqa: PLC0415
     from chaos.workloads.append.native import transactions_of  # noqa: PLC0415
 
-    return judge_transactions(transactions_of(run, place), level)
+    return partial(judge_transactions, transactions_of(run, place))
 
 
-def _isolation(run: Run) -> Iterator[Finding]:
-    forgiven = is_nothing_promised(run)
-    for promise in promises_of(run):
-        answer = _judged(run, promise.place, promise.level)
-        where = WHERE[promise.place]
-        aside = POSTGRES_ITSELF if _is_postgres_itself(run, promise, answer) else ""
-        yield from findings_of(
-            answer, kind=BROKEN_ISOLATION, where=where, forgiven=forgiven, aside=aside
+def _isolation(
+    run: Run, promise: LevelPromise, said: HistoryAnswer, *, forgiven: bool
+) -> Iterator[Finding]:
+    aside = POSTGRES_ITSELF if _is_postgres_itself(run, promise, said) else ""
+    where = WHERE[promise.place]
+    return findings_of(said, kind=BROKEN_ISOLATION, where=where, forgiven=forgiven, aside=aside)
+
+
+def _told(promise: LevelPromise, stronger: HistoryAnswer) -> Iterator[Finding]:
+    for anomaly in stronger.anomalies:
+        yield told(
+            anomaly,
+            kind=TOLD_ANOMALY,
+            where=WHERE[promise.place],
+            allowed_by=promise.level,
+            why=promise.told_why,
         )
-        if answer.verdict is Verdict.VALID and promise.told_at is not None:
-            stronger = _judged(run, promise.place, promise.told_at)
-            yield from (_told(promise, anomaly) for anomaly in stronger.anomalies)
 
 
 def _is_postgres_itself(run: Run, promise: LevelPromise, answer: HistoryAnswer) -> bool:
@@ -96,16 +107,6 @@ def _is_postgres_itself(run: Run, promise: LevelPromise, answer: HistoryAnswer) 
     timelines = {one.timeline for one in units_of(run) if one.timeline is not None}
     is_skew = any(anomaly.name.startswith("G2") for anomaly in answer.anomalies)
     return promise.place == "primary" and is_skew and len(timelines) == 1
-
-
-def _told(promise: LevelPromise, anomaly: Anomaly) -> Finding:
-    return Finding(
-        kind=TOLD_ANOMALY,
-        verdict=Verdict.VALID,
-        summary=f"{WHERE[promise.place]} the history shows {anomaly.name}, which {promise.level} "
-        f"allows: {promise.told_why}. {' '.join(anomaly.sentences)}",
-        evidence=evidence_of(anomaly),
-    )
 
 
 def _missed(run: Run) -> Iterator[Evidence]:
@@ -134,8 +135,7 @@ def _missed(run: Run) -> Iterator[Evidence]:
 CHECKER = Checker(
     name="isolation",
     question="The history is what its isolation level promises, on the primary and on replicas.",
-    check=check,
-    proves=proved,
+    answer=answer,
     finds=(BROKEN_ISOLATION, MISSED_WRITE, TOLD_ANOMALY),
     needs=(needs.histories, needs.final_reads),
     workloads=("append",),

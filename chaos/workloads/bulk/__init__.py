@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from random import Random
 from typing import Self
 
 from chaos.workloads.kind import WorkloadKind, WorkloadOptions
@@ -20,6 +21,11 @@ class BulkOptions(WorkloadOptions):
     def read(cls, table: TomlTable) -> Self:
         """From the ``[workload]`` of a scenario."""
         return cls(chunk_rows=table.integer("chunk_rows", cls().chunk_rows, minimum=1))
+
+    @classmethod
+    def drawn(cls, random: Random) -> Self:
+        """Small chunks and large ones."""
+        return cls(chunk_rows=random.choice((16, 128, 512)))
 
 
 BULK = WorkloadKind(

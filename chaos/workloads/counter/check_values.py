@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from chaos.checkers import needs
-from chaos.checkers.base import Checker
+from chaos.checkers.base import Checker, CheckerAnswer
 from chaos.evidence.run import Run
-from chaos.findings import Finding, FindingKind
-from chaos.workloads.judged import findings_on_primary, proof_on_primary
+from chaos.findings import FindingKind
+from chaos.workloads.judged import answer_on_primary
 
 WRONG_VALUE = FindingKind(
     word="wrong-counter",
@@ -21,21 +21,15 @@ WRONG_VALUE = FindingKind(
 JUDGE = "chaos.workloads.counter.native:judge_run"
 
 
-def check(run: Run) -> list[Finding]:
-    """One finding for each kind of wrong value."""
-    return findings_on_primary(run, JUDGE, kind=WRONG_VALUE)
-
-
-def proved(run: Run) -> tuple[str, ...]:
-    """That the bounds of all values were counted twice."""
-    return proof_on_primary(run, JUDGE)
+def answer(run: Run) -> CheckerAnswer:
+    """One finding for each kind of wrong value; else that the bounds of all values hold."""
+    return answer_on_primary(run, JUDGE, kind=WRONG_VALUE)
 
 
 CHECKER = Checker(
     name="counter",
     question="Every value of the counter was given once and in order.",
-    check=check,
-    proves=proved,
+    answer=answer,
     finds=(WRONG_VALUE,),
     needs=(needs.histories, needs.one_primary),
     workloads=("counter",),

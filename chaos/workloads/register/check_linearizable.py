@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from chaos.checkers import needs
-from chaos.checkers.base import Checker
+from chaos.checkers.base import Checker, CheckerAnswer
 from chaos.evidence.run import Run
-from chaos.findings import Finding, FindingKind
-from chaos.workloads.judged import findings_on_primary, proof_on_primary
+from chaos.findings import FindingKind
+from chaos.workloads.judged import answer_on_primary
 
 NOT_LINEARIZABLE = FindingKind(
     word="not-linearizable",
@@ -21,21 +21,16 @@ NOT_LINEARIZABLE = FindingKind(
 JUDGE = "chaos.workloads.register.native:judge_run"
 
 
-def check(run: Run) -> list[Finding]:
-    """One finding for each register without an order, one for all that could not be decided."""
-    return findings_on_primary(run, JUDGE, kind=NOT_LINEARIZABLE)
-
-
-def proved(run: Run) -> tuple[str, ...]:
-    """That an order was replayed, call by call."""
-    return proof_on_primary(run, JUDGE)
+def answer(run: Run) -> CheckerAnswer:
+    """One finding for each register without an order, one for all that could not be decided; else
+    that an order was replayed, call by call."""
+    return answer_on_primary(run, JUDGE, kind=NOT_LINEARIZABLE)
 
 
 CHECKER = Checker(
     name="linearizable",
     question="The calls on each register are linearizable.",
-    check=check,
-    proves=proved,
+    answer=answer,
     finds=(NOT_LINEARIZABLE,),
     needs=(needs.histories, needs.one_primary),
     workloads=("register",),

@@ -7,12 +7,14 @@ of each member.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from random import Random
 from typing import Self
 
 from chaos.workloads.kind import WorkloadKind, WorkloadOptions
 from cluster.toml.reader import TomlTable
 
 READS_SHARE_MAX = 5.0
+DRAWN_READS = (0.0, 0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,11 @@ class SetOptions(WorkloadOptions):
                 "replica_reads", minimum=0.0, maximum=READS_SHARE_MAX, default=default
             )
         )
+
+    @classmethod
+    def drawn(cls, random: Random) -> Self:
+        """More reads or fewer."""
+        return cls(replica_reads=random.choice(DRAWN_READS))
 
 
 SET = WorkloadKind(

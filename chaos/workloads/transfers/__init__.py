@@ -7,6 +7,7 @@ the entries add up to.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from random import Random
 from typing import Self
 
 from chaos.workloads.kind import WorkloadKind, WorkloadOptions
@@ -33,6 +34,11 @@ class TransfersOptions(WorkloadOptions):
             accounts=table.integer("accounts", default.accounts, minimum=ACCOUNTS_MIN),
             opening_balance=table.integer("opening_balance", default.opening_balance, minimum=0),
         )
+
+    @classmethod
+    def drawn(cls, random: Random) -> Self:
+        """A pair of accounts, or many."""
+        return cls(accounts=random.randint(ACCOUNTS_MIN, 40))
 
 
 TRANSFERS = WorkloadKind(

@@ -8,6 +8,7 @@ are what lists by key (the workload ``append``) cannot show.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from random import Random
 from typing import Self, get_args
 
 from chaos.workloads.kind import IsolationName, WorkloadKind, WorkloadOptions
@@ -25,6 +26,11 @@ class WriteSkewOptions(WorkloadOptions):
         """From the ``[workload]`` of a scenario."""
         default = cls().isolation
         return cls(isolation=table.choice("isolation", get_args(IsolationName), default))
+
+    @classmethod
+    def drawn(cls, random: Random) -> Self:
+        """Each level as often."""
+        return cls(isolation=random.choice(get_args(IsolationName)))
 
 
 WRITE_SKEW = WorkloadKind(

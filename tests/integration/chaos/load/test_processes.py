@@ -34,6 +34,7 @@ from chaos.workloads.append import AppendOptions
 from chaos.workloads.bulk import BulkOptions
 from chaos.workloads.counter import CounterOptions
 from chaos.workloads.ledger import LedgerOptions
+from chaos.workloads.long_fork import LongForkOptions
 from chaos.workloads.register import RegisterOptions
 from chaos.workloads.set import SetOptions
 from chaos.workloads.transfers import TransfersOptions
@@ -56,6 +57,7 @@ SPECS: dict[str, WorkloadSpec] = {
     "counter": WorkloadSpec(options=CounterOptions()),
     "set": WorkloadSpec(options=SetOptions()),
     "write-skew": WorkloadSpec(options=WriteSkewOptions()),
+    "long-fork": WorkloadSpec(options=LongForkOptions()),
 }
 
 
@@ -315,6 +317,7 @@ BROKEN_BY_HAND = {
         "INSERT INTO bascule.taker_b SELECT id, place + 1, value FROM bascule.taker_a",
         {"takers"},
     ),
+    "long-fork": ("INSERT INTO bascule.single_a VALUES ('nobody', -2)", {"phantom-entries"}),
     "set": (
         "DELETE FROM bascule.element WHERE seq = (SELECT min(seq) FROM bascule.element)",
         {"lost-entries"},
@@ -331,7 +334,7 @@ async def test_histories_that_are_judged_and_what_is_broken_by_hand_is_found(
     history, _ = await run_load({**config, "workers": 4}, seconds=1)
     assert {operation.outcome for operation in history.operations} == {"ok"}
     assert len(history.operations) > 10  # a loaded machine is slow, and each waits for a disk
-    if kind in {"append", "set"}:
+    if kind in {"append", "set", "long-fork"}:
         assert {(read.outcome, read.node) for read in history.reads} == {("ok", "db-a")}
         assert {read.asks for read in history.reads} == {"any", "after"}
     verdicts = judged(history, await read_both(pair, tmp_path, kind), kind)

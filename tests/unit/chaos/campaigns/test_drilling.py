@@ -55,7 +55,8 @@ def test_the_replay_names_the_schedule_the_topology_the_rate_and_the_seed(tmp_pa
     words = replay_of(case(), tmp_path / "s.toml", tmp_path / "run", 20.0).split()
     assert words[:3] == ["bascule", "drill", str(tmp_path / "s.toml")]
     assert words[3:5] == ["--topology", str(tmp_path / "run" / "topology.toml")]
-    assert words[5:] == ["--rate", "20", "--seed", str(case().seed)]
+    client = ["--workers", "2", "--deadline", "90"]
+    assert words[5:] == ["--rate", "20", "--seed", str(case().seed), *client]
 
 
 def test_one_run_in_twenty_is_a_canary_and_they_take_turns() -> None:

@@ -132,7 +132,7 @@ def test_a_proof_that_exists_is_found_before_the_history_is_read(stale: Path) ->
     assert isinstance(done.exception, OutputError)
 
 
-@pytest.mark.parametrize("model", ["counter", "set", "set-full", "bank", "long-fork", "comments"])
+@pytest.mark.parametrize("model", ["counter", "set", "set-full", "bank", "comments"])
 def test_where_there_is_no_order_none_is_written(model: str, stale: Path, tmp_path: Path) -> None:
     done = run(stale, "--as", model, "--proof", tmp_path / "order.txt")
     assert done.exit_code == 2

@@ -10,6 +10,7 @@ from support.consistency.attempts import alone, attempts
 
 from chaos.consistency import long_fork
 from chaos.consistency.answer import HistoryAnswer
+from chaos.consistency.long_fork import ForkStep, GroupRead, objection
 from chaos.findings import Verdict
 
 
@@ -29,6 +30,29 @@ def test_reads_in_a_row_are_accepted() -> None:
     answer = _reads({0: None, 1: None}, {0: 1, 1: None}, {0: 1, 1: 1}, {0: 1, 1: None})
     assert answer.verdict is Verdict.VALID
     assert answer.proof is not None
+    assert [step.rpartition(" (")[0] or step for step in answer.proof.order] == [
+        "the read by process 0",
+        "the write of 0",
+        "the read by process 0",
+        "the read by process 0",
+        "the write of 1",
+        "the read by process 0",
+    ]
+
+
+def test_an_order_that_does_not_explain_the_reads_is_refused() -> None:
+    one, other = alone(("read", None, [["r", 0, None]]), ("read", None, [["r", 0, 1]]))
+    early, late = GroupRead(attempt=one, values={0: None}), GroupRead(attempt=other, values={0: 1})
+    first, write, last = ForkStep(read=early), ForkStep(key=0), ForkStep(read=late)
+    assert objection([first, write, last], [early, late]) is None
+    for order, words in (
+        ([write, first, last], "is wrong about 0"),
+        ([first, last, write], "is wrong about 0"),
+        ([first, write, write, last], "0 is written twice"),
+        ([first, first, write, last], "stands twice"),
+        ([first, write], "1 read missing in it"),
+    ):
+        assert words in (objection(order, [early, late]) or "")
 
 
 def test_a_fork_is_rejected_with_both_reads() -> None:

@@ -20,6 +20,7 @@ from support.evidence.accesses import (
 )
 from support.evidence.counted import added, counting
 from support.evidence.elements import element, growing, looking
+from support.evidence.forked import forking, single, whole
 from support.evidence.listed import LONG_FORK, listed, near, txn
 from support.evidence.marks import look, mark, with_reads
 from support.evidence.registered import reading, registered, writing
@@ -277,6 +278,7 @@ def _bad_runs() -> Iterator[Run]:
     yield registered([writing("w", 1.0, 10, 1), reading("s", 2.0, None, 0)], 10, 1)
     yield counting([added("a", 1.0, 1), added("b", 2.0, 1)], 1)
     yield taking([taker("a", 1.0), taker("b", 2.0)], {"a": 1, "b": 1})
+    yield forking([single("x", 1.0, 0), whole("r", 2.0, "")], [0])
     yield growing([element("a", 1.0, 1), looking("r", 2.0, "1,1")])
     yield run(
         [*tiny.load(0.0, 50.0), op("x", 0.0, took_s=20.0, outcome="info")],
@@ -309,6 +311,7 @@ def test_the_checkers_of_a_workload_are_those_that_know_it() -> None:
     assert names["counter"] - common == {"counter"}
     assert names["set"] - common == {"elements"}
     assert names["write-skew"] - common == {"takers"}
+    assert names["long-fork"] - common == {"forks"}
     assert names["warehouse"] - common == {"feeds", "warehouse-totals", "warehouse-reads"}
     assert set.union(*names.values()) == {checker.name for checker in CHECKERS}
 

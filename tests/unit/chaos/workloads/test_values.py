@@ -187,9 +187,11 @@ def test_every_kind_of_workload_is_there_and_has_a_rate() -> None:
         "counter",
         "set",
         "write-skew",
+        "long-fork",
         "warehouse",
     ]
-    assert [kind.rate_per_s for kind in WORKLOADS.values()] == [100, 50, 4, 30, 50, 30, 50, 30, 4]
+    rates = [kind.rate_per_s for kind in WORKLOADS.values()]
+    assert rates == [100, 50, 4, 30, 50, 30, 50, 30, 50, 4]
     for kind in WORKLOADS.values():
         spec = WorkloadSpec(options=kind.options())
         assert spec.kind == kind.key

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import pytest
+from support.evidence.found import found_by
 from support.evidence.listed import LONG_FORK, listed, near, txn
 
 from chaos.consistency.levels import LEVELS
@@ -15,12 +17,13 @@ from chaos.workloads.append.check_isolation import (
     BROKEN_ISOLATION,
     CHECKER,
     TOLD_ANOMALY,
-    check,
 )
 from chaos.workloads.append.native import judge_run
 from chaos.workloads.append.promises import PROMISES
 from chaos.workloads.causal import MISSED_WRITE
 from chaos.workloads.kind import IsolationName
+
+check = partial(found_by, CHECKER)
 
 CLEAN = [
     txn("w1", 1.0, "append 1 10"),

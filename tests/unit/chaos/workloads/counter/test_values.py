@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 from support.evidence.counted import added, counting
+from support.evidence.found import found_by
 
 from chaos.evidence.records import Operation
 from chaos.findings import Verdict
 from chaos.judge.judging import judge
-from chaos.workloads.counter.check_values import CHECKER, WRONG_VALUE, check
+from chaos.workloads.counter.check_values import CHECKER, WRONG_VALUE
 from chaos.workloads.counter.native import judge_run
+
+check = partial(found_by, CHECKER)
 
 
 def test_values_that_are_given_once_and_in_order_are_accepted() -> None:

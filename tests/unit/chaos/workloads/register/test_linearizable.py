@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
+from support.evidence.found import found_by
 from support.evidence.registered import call, reading, registered, writing
 
 from chaos.consistency import search
@@ -13,9 +15,11 @@ from chaos.evidence.records import Operation
 from chaos.findings import Verdict
 from chaos.judge.judging import judge
 from chaos.workloads.register import RegisterOptions
-from chaos.workloads.register.check_linearizable import CHECKER, NOT_LINEARIZABLE, check
+from chaos.workloads.register.check_linearizable import CHECKER, NOT_LINEARIZABLE
 from chaos.workloads.register.load import Registers
 from chaos.workloads.register.native import judge_run
+
+check = partial(found_by, CHECKER)
 
 CLEAN = [
     reading("r0", 1.0, None, 0),
