@@ -21,6 +21,7 @@ import anyio.lowlevel
 
 from cluster.binaries import Binaries
 from cluster.errors import BootError
+from cluster.etcd import users
 from cluster.logs import log_causes, log_tail
 from cluster.patroni import config
 from cluster.patroni.config import BOOT_LOOP_WAIT_S
@@ -87,11 +88,17 @@ async def raise_services(
     timeout_s = max(STEP_TIMEOUT_S, STEP_TIMEOUT_S_OF_NODE * len(substrate.topology.nodes))
     step = partial(_step, logs, timeout_s)
     with step("the DCS has no quorum"):
-        # Patroni loads while etcd elects; it waits for etcd by itself.
+        # Patroni loads while etcd elects; it waits for etcd by itself. Users are there before it.
+        settings = substrate.topology.cluster
+        if settings.etcd_auth:
+            await _start_etcd(cluster)
+            accounts = users.users_of(settings, cluster.credentials)
+            await users.enable(cluster.etcd, cluster.dcs_hosts[0], accounts)
         async with anyio.create_task_group() as starts:
             for host in substrate.topology.hosts_with("postgres"):
                 starts.start_soon(cluster.start_services, host.name, "postgres")
-            await _start_etcd(cluster)
+            if not settings.etcd_auth:
+                await _start_etcd(cluster)
     done("dcs")
     with step("no primary came up"):
         primary = await _wait_primary(cluster)

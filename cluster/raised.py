@@ -9,6 +9,7 @@ import anyio
 from cluster.errors import ClusterError
 from cluster.etcd import admin
 from cluster.etcd.member import EtcdRest
+from cluster.etcd.users import root_login
 from cluster.patroni.config import Passwords
 from cluster.patroni.rest import HistoryEntry, MemberAnswer, PatroniRest
 from cluster.services import Services
@@ -39,7 +40,9 @@ class RaisedCluster:
         self.rest: Mapping[str, PatroniRest] = {
             node: PatroniRest(node, substrate.console) for node in substrate.topology.nodes
         }
-        self.etcd = EtcdRest(substrate.console)
+        self.etcd_login = root_login(substrate.topology.cluster, services.credentials)
+        """Who an operator is to its etcd; None where that has no users."""
+        self.etcd = EtcdRest(substrate.console, self.etcd_login)
         self._companions: dict[str, Process] = {}
 
     @property

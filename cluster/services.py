@@ -12,7 +12,7 @@ from cluster.binaries import Binaries
 from cluster.etcd import member
 from cluster.patroni import config
 from cluster.patroni.config import Passwords
-from cluster.substrates.base import Substrate
+from cluster.substrates.base import DiskEditable, Substrate
 from cluster.topology.model import HostRole
 
 StepReport = Callable[[str], None]
@@ -80,10 +80,25 @@ class UnitServices:
             self._began.add(host)
         if "postgres" in roles:
             path = config_path(self._folder, config.UNIT, host)
-            units.append(config.patroni_unit(path, self.credentials))
+            units.append(config.patroni_unit(path, self.credentials, self._etcd_login(host)))
+            settings = self._substrate.topology.cluster
+            if settings.etcd_auth and settings.witness and settings.witness_gate:
+                await self._leave_password(host)
         for unit in units:
             await self._substrate.start_unit(host, unit)
         return tuple(unit.name for unit in units)
+
+    async def _leave_password(self, host: str) -> None:
+        """Let the gate log in at etcd: it is a program of its own, which Patroni runs."""
+        path = config.gate_password_file(self._substrate, host)
+        argv = ("sh", "-c", 'umask 077 && cat >"$1"', "sh", path)
+        assert isinstance(self._substrate, DiskEditable)
+        await self._substrate.edit_disk(host, argv, stdin=f"{self.credentials.etcd_patroni}\n")
+
+    def _etcd_login(self, host: str) -> Mapping[str, str]:
+        if not self._substrate.topology.cluster.etcd_auth:
+            return {}
+        return config.etcd_login(config.etcd_addresses(self._substrate, host), self.credentials)
 
 
 def config_path(folder: Path, unit: str, host: str) -> Path:

@@ -60,7 +60,8 @@ class ClusterObserver:
                 watchers.start_soon(self._watch_member, node, rest)
             report: Callable[[DcsChange], None] = self._dcs_changed
             console = self._cluster.substrate.console
-            watchers.start_soon(follow, console, etcd_hosts, topology.cluster.scope, report)
+            login = self._cluster.etcd_login
+            watchers.start_soon(follow, console, etcd_hosts, topology.cluster.scope, report, login)
 
     async def _watch_member(self, node: str, rest: PatroniRest) -> None:
         while True:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,8 @@ UNIT = "patroni"
 REST_PORT = 8008
 POSTGRES_PORT = 5432
 SUPERUSER = "postgres"
+ETCD_USER = "patroni"
+"""Who Patroni is to an etcd with users."""
 NAMESPACE = "/service/"
 """Before every key in the DCS; Patroni's default."""
 
@@ -61,6 +64,10 @@ class Passwords:
     superuser: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
     replication: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
     rewind: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
+    etcd_root: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
+    etcd_patroni: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
+    etcd_witness: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
+    """Those of etcd count only where it has users."""
 
 
 def leader_key(scope: str) -> str:
@@ -133,11 +140,14 @@ def _etcd(substrate: Substrate, host: str) -> dict[str, object]:
     (``patroni/dcs/etcd.py``, ``_refresh_machines_cache``).
     """
     witness = substrate.topology.cluster.witness
-    found: dict[str, object] = {"hosts": _etcd_addresses(substrate, host)}
+    found: dict[str, object] = {"hosts": etcd_addresses(substrate, host)}
+    if substrate.topology.cluster.etcd_auth:
+        found["username"] = ETCD_USER
     return {**found, "use_proxies": True} if witness else found
 
 
-def _etcd_addresses(substrate: Substrate, host: str) -> list[str]:
+def etcd_addresses(substrate: Substrate, host: str) -> list[str]:
+    """Each member of etcd as ``address:port``, in the order in which Patroni on ``host`` asks."""
     topology = substrate.topology
     members = [member.name for member in topology.hosts_with("etcd")]
     if topology.cluster.witness:
@@ -153,9 +163,17 @@ def _gate(substrate: Substrate, host: str) -> dict[str, object]:
         return {}
     words = [substrate.python, "-I", "-S", str(GATE), "--name", host, "--scope", settings.scope]
     words += ["--namespace", NAMESPACE, "--wait-s", str(settings.loop_wait_s + GATE_MARGIN_S)]
-    for address in _etcd_addresses(substrate, host):
+    for address in etcd_addresses(substrate, host):
         words += ["--etcd", f"http://{address}"]
+    if settings.etcd_auth:
+        words += ["--user", ETCD_USER, "--password-file", gate_password_file(substrate, host)]
     return {"pre_promote": shlex.join(words)}
+
+
+def gate_password_file(substrate: Substrate, host: str) -> str:
+    """Where the gate on ``host`` finds the password of ``ETCD_USER``: on the disk of the host,
+    beside the data, which nobody else reads. It is made by whoever starts the process."""
+    return str(substrate.data_folder(host) / "etcd-password")
 
 
 def _no_sync(host: Host) -> tuple[str, ...]:
@@ -205,8 +223,16 @@ def server_parameters(size: ServerSize) -> dict[str, object]:
     }
 
 
-def patroni_unit(config: Path, credentials: Passwords) -> Process:
-    """The process of a member."""
+def patroni_unit(
+    config: Path, credentials: Passwords, etcd: Mapping[str, str] | None = None
+) -> Process:
+    """The process of a member.
+
+    Args:
+        config: its configuration file.
+        credentials: the cluster's passwords.
+        etcd: what it needs to log in at an etcd with users (``etcd_login``).
+    """
     return Process(
         name=UNIT,
         argv=(sys.executable, "-m", "cluster.patroni.daemon", str(config)),
@@ -214,5 +240,19 @@ def patroni_unit(config: Path, credentials: Passwords) -> Process:
             "PATRONI_SUPERUSER_PASSWORD": credentials.superuser,
             "PATRONI_REPLICATION_PASSWORD": credentials.replication,
             "PATRONI_REWIND_PASSWORD": credentials.rewind,
+            **(etcd or {}),
         },
     )
+
+
+def etcd_login(addresses: Sequence[str], credentials: Passwords) -> dict[str, str]:
+    """Variables by which Patroni and ``patronictl`` log in at etcd.
+
+    Patroni heeds its password only beside the addresses (patroni/config.py,
+    ``_build_environment_configuration``).
+    """
+    return {
+        "PATRONI_ETCD3_HOSTS": ",".join(addresses),
+        "PATRONI_ETCD3_USERNAME": ETCD_USER,
+        "PATRONI_ETCD3_PASSWORD": credentials.etcd_patroni,
+    }

@@ -20,6 +20,7 @@ from cluster.topology.model import (
 )
 from cluster.topology.rules import problems_of_topology
 from cluster.topology.settings import (
+    ETCD_AUTH,
     FAILSAFE_MODE,
     MAXIMUM_LAG_ON_FAILOVER_BYTES,
     MAXIMUM_LAG_ON_SYNCNODE_BYTES,
@@ -127,6 +128,7 @@ def to_toml(topology: Topology) -> str:
         f"use_pg_rewind = {_shown(settings.use_pg_rewind)}",
         f"use_slots = {_shown(settings.use_slots)}",
         f"member_slots_ttl_s = {settings.member_slots_ttl_s}",
+        f"etcd_auth = {_shown(settings.etcd_auth)}",
         f"witness = {_shown(settings.witness)}",
         f"witness_gate = {_shown(settings.witness_gate)}",
     ]
@@ -195,6 +197,7 @@ def _read_settings(table: TomlTable) -> ClusterSettings:
         use_pg_rewind=table.flag("use_pg_rewind", USE_PG_REWIND),
         use_slots=table.flag("use_slots", USE_SLOTS),
         member_slots_ttl_s=table.integer("member_slots_ttl_s", MEMBER_SLOTS_TTL_S),
+        etcd_auth=table.flag("etcd_auth", ETCD_AUTH),
         witness=table.flag("witness", WITNESS),
         witness_gate=table.flag("witness_gate", WITNESS_GATE),
         postgresql=table.parameters("postgresql") if table.has("postgresql") else {},

@@ -62,7 +62,12 @@ def import_topology(
     members, dynamic = read_all(files)
     left_out: dict[str, None] = {}
     own = table(members[0].source, members[0].sections, "postgresql")
-    settings, said = read_settings(members[0].scope, dynamic, own)
+    settings, said = read_settings(
+        members[0].scope,
+        dynamic,
+        own,
+        etcd_auth=any(one.logs_in_at_etcd for one in members),
+    )
     left_out |= dict.fromkeys(said)
     parameters, said = read_parameters(members)
     left_out |= dict.fromkeys(said)

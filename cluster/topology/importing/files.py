@@ -30,6 +30,8 @@ class PatroniFile:
     address: str
     scope: str
     etcd: tuple[str, ...]
+    logs_in_at_etcd: bool
+    """It gives a user of etcd; its password stays where it is."""
     tags: Mapping[str, Any]
     dynamic: Mapping[str, Any]
     parameters: Mapping[str, Any]
@@ -109,6 +111,9 @@ def _member(source: str, sections: Mapping[str, Any]) -> PatroniFile:
         address=_host_of(connect),
         scope=scope,
         etcd=tuple(_etcd_of(source, sections)),
+        logs_in_at_etcd=any(
+            "username" in table(source, sections, section) for section in ETCD_SECTIONS
+        ),
         tags=table(source, sections, "tags"),
         dynamic=dynamic,
         parameters={**shared, **table(source, postgresql, "parameters")},
