@@ -13,7 +13,7 @@ from cluster.etcd import member
 from cluster.patroni import config
 from cluster.patroni.config import Passwords
 from cluster.substrates.base import DiskEditable, Substrate
-from cluster.topology.model import HostRole
+from cluster.topology.model import HostRole, Topology
 
 StepReport = Callable[[str], None]
 """Called with the name of each step of a boot that is done: dcs, primary, replicas, protected."""
@@ -38,6 +38,17 @@ class Services(Protocol):
 
         Returns:
             The names of the units that were started; they may not be ready yet.
+        """
+        ...
+
+    def configure(self, topology: Topology) -> None:
+        """Make the configuration of every member anew, where the two clusters have changed roles.
+
+        Args:
+            topology: the same hosts, with the other one as the standby cluster.
+
+        Raises:
+            ClusterError: these services have no standby clusters.
         """
         ...
 
@@ -88,6 +99,10 @@ class UnitServices:
             await self._substrate.start_unit(host, unit)
         return tuple(unit.name for unit in units)
 
+    def configure(self, topology: Topology) -> None:
+        """Make the configuration of every member of Patroni anew."""
+        write_patroni_configs(self._substrate, self._binaries.pg_bindir, self._folder, topology)
+
     async def _leave_password(self, host: str) -> None:
         """Let the gate log in at etcd: it is a program of its own, which Patroni runs."""
         path = config.gate_password_file(self._substrate, host)
@@ -118,9 +133,16 @@ def write_configs(substrate: Substrate, pg_bindir: Path, folder: Path) -> None:
     for host in substrate.topology.hosts_with("etcd"):
         path = config_path(folder, member.UNIT, host.name)
         path.write_text(to_yaml(member.render_config(substrate, host.name)))
-    for host in substrate.topology.hosts_with("postgres"):
+    write_patroni_configs(substrate, pg_bindir, folder, substrate.topology)
+
+
+def write_patroni_configs(
+    substrate: Substrate, pg_bindir: Path, folder: Path, topology: Topology
+) -> None:
+    """Generate the configuration of every member of Patroni."""
+    for host in topology.hosts_with("postgres"):
         path = config_path(folder, config.UNIT, host.name)
-        path.write_text(to_yaml(config.render_config(substrate, host.name, pg_bindir)))
+        path.write_text(to_yaml(config.render_config(substrate, host.name, pg_bindir, topology)))
 
 
 def to_yaml(config: Mapping[str, object]) -> str:

@@ -54,7 +54,7 @@ class ClusterObserver:
     async def run(self) -> None:
         """Watch every member, and the DCS, until cancelled."""
         topology = self._cluster.substrate.topology
-        etcd_hosts = [host.name for host in topology.hosts_with("etcd")]
+        etcd_hosts = [host.name for host in topology.main.hosts_with("etcd")]
         async with anyio.create_task_group() as watchers:
             for node, rest in self._cluster.rest.items():
                 watchers.start_soon(self._watch_member, node, rest)
@@ -89,6 +89,8 @@ class ClusterObserver:
         self._recorder.say(f"{node} is {now.role}{timeline}", loud=became_primary)
 
     def _dcs_changed(self, change: DcsChange) -> None:
+        if self._cluster.is_promoted:
+            return  # a key of the cluster that was left behind, or stands by now
         if isinstance(change, LeaderKey):
             if change.holder == self._recorder.board.leader:
                 return  # the key was written again by its holder

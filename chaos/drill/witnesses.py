@@ -47,7 +47,7 @@ def config_text(cluster: RaisedCluster, host: str) -> str:
     substrate = cluster.substrate
     topology = substrate.topology
     own = topology.site_of(host).name
-    members = [member.name for member in topology.hosts_with("etcd")]
+    members = [member.name for member in topology.main.hosts_with("etcd")]
     members.sort(key=lambda member: topology.site_of(member).name != own)
     sites = [topology.site_of(one.name).name for one in topology.witness_hosts]
     endpoints = [f"http://{substrate.address(member)}:{CLIENT_PORT}" for member in members]

@@ -46,15 +46,16 @@ def peer_url(substrate: Substrate, host: str) -> str:
     return f"http://{substrate.address(host)}:{PEER_PORT}"
 
 
-def initial_cluster(substrate: Substrate) -> str:
-    """Every member and where it is, as etcd's option of that name has it."""
-    hosts = (host.name for host in substrate.topology.hosts_with("etcd"))
-    return ",".join(f"{host}={peer_url(substrate, host)}" for host in hosts)
+def initial_cluster(substrate: Substrate, host: str) -> str:
+    """Every member of the etcd that ``host`` belongs to and where it is, as etcd's option of that
+    name has it."""
+    hosts = (one.name for one in substrate.topology.cluster_of(host).hosts_with("etcd"))
+    return ",".join(f"{one}={peer_url(substrate, one)}" for one in hosts)
 
 
 def render_config(substrate: Substrate, host: str) -> dict[str, object]:
     """The configuration file of the member on ``host`` (etcd docs, configuration file)."""
-    topology = substrate.topology
+    topology = substrate.topology.cluster_of(host)
     address = substrate.address(host)
     timing = etcd_timing(topology.rtt_ms_max("etcd"), has_witnesses=topology.cluster.witness)
     return {
@@ -64,7 +65,7 @@ def render_config(substrate: Substrate, host: str) -> dict[str, object]:
         "initial-advertise-peer-urls": peer_url(substrate, host),
         "listen-client-urls": f"http://0.0.0.0:{CLIENT_PORT}",
         "advertise-client-urls": f"http://{address}:{CLIENT_PORT}",
-        "initial-cluster": initial_cluster(substrate),
+        "initial-cluster": initial_cluster(substrate, host),
         STATE_KEY: "new",
         "initial-cluster-token": topology.cluster.scope,
         "heartbeat-interval": timing.heartbeat_ms,

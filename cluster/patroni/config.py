@@ -40,6 +40,11 @@ HBA_RULES = (
 replicates the file, and a member's own list would go before this one (Patroni docs, dynamic
 configuration)."""
 
+STANDBY_SLOT = "standby_cluster"
+SLOTS_FOR_STANDBY = {STANDBY_SLOT: {"type": "physical"}}
+"""A permanent slot of the cluster that a standby cluster follows: every primary has it, also one
+that was just elected (Patroni docs, dynamic configuration, ``slots``)."""
+
 LOG_DIRECTORY = "../log"
 """From PGDATA, where PostgreSQL puts its logs if its ``logging_collector`` is on: on the same disk,
 and outside of PGDATA. Below PGDATA, which is PostgreSQL's default, ``pg_rewind`` replaces them by
@@ -95,9 +100,18 @@ def dynamic_settings(settings: ClusterSettings) -> dict[str, object]:
     }
 
 
-def render_config(substrate: Substrate, host: str, pg_bindir: Path) -> dict[str, object]:
-    """The configuration file of the member on ``host``."""
-    topology = substrate.topology
+def render_config(
+    substrate: Substrate, host: str, pg_bindir: Path, topology: Topology | None = None
+) -> dict[str, object]:
+    """The configuration file of the member on ``host``.
+
+    Args:
+        substrate: where it runs.
+        host: whose.
+        pg_bindir: PostgreSQL's programs, as the hosts see them.
+        topology: who leads and who stands by; None: the substrate's.
+    """
+    topology = substrate.topology if topology is None else topology
     address = substrate.address(host)
     disk = substrate.data_folder(host)
     own = topology.host(host)
@@ -111,7 +125,7 @@ def render_config(substrate: Substrate, host: str, pg_bindir: Path) -> dict[str,
         },
         "etcd3": _etcd(substrate, host),
         "tags": own.tags.given,
-        "bootstrap": _bootstrap(topology, own),
+        "bootstrap": _bootstrap(substrate, topology, own),
         "postgresql": {
             "listen": f"0.0.0.0:{POSTGRES_PORT}",
             "connect_address": f"{address}:{POSTGRES_PORT}",
@@ -149,7 +163,7 @@ def _etcd(substrate: Substrate, host: str) -> dict[str, object]:
 def etcd_addresses(substrate: Substrate, host: str) -> list[str]:
     """Each member of etcd as ``address:port``, in the order in which Patroni on ``host`` asks."""
     topology = substrate.topology
-    members = [member.name for member in topology.hosts_with("etcd")]
+    members = [member.name for member in topology.cluster_of(host).hosts_with("etcd")]
     if topology.cluster.witness:
         own = {member.name for member in topology.site_of(host).hosts}
         members.sort(key=lambda member: member not in own)
@@ -181,10 +195,30 @@ def _no_sync(host: Host) -> tuple[str, ...]:
     return ("no-sync",) if host.disk == "plain" else ()
 
 
-def _bootstrap(topology: Topology, host: Host) -> dict[str, object]:
+def standby_cluster(substrate: Substrate, main: Topology) -> dict[str, object]:
+    """The section by which a cluster follows the primary of another one.
+
+    It names every member of that one, and libpq finds the primary among them: Patroni adds
+    ``target_session_attrs`` where there are several, and a slot (patroni/postgresql/config.py,
+    ``build_recovery_params``; patroni issues 2189, 2348). Without a slot the standby leader would
+    stream from whoever answers first, a replica as well.
+    """
+    return {
+        "host": ",".join(substrate.address(node) for node in main.nodes),
+        "port": POSTGRES_PORT,
+        "primary_slot_name": STANDBY_SLOT,
+        "create_replica_methods": ["basebackup"],
+    }
+
+
+def _bootstrap(substrate: Substrate, topology: Topology, host: Host) -> dict[str, object]:
     """What the member that makes the cluster makes of it."""
     dcs = dynamic_settings(topology.cluster)
     dcs["loop_wait"] = BOOT_LOOP_WAIT_S
+    if topology.site_of(host.name).standby:
+        dcs["standby_cluster"] = standby_cluster(substrate, topology.main)
+    elif topology.standby is not None:
+        dcs["slots"] = SLOTS_FOR_STANDBY
     size = server_size(topology)
     dcs["postgresql"] = {
         "use_pg_rewind": topology.cluster.use_pg_rewind,

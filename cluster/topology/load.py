@@ -141,6 +141,7 @@ def to_toml(topology: Topology) -> str:
         lines += ["", "[[link]]", f"between = [{between}]", *lines_of_quality(link.quality)]
     for site in topology.sites:
         lines += ["", "[[site]]", f"name = {quote(site.name)}"]
+        lines += ["standby = true"] if site.standby else []
         for host in site.hosts:
             roles = ", ".join(quote(role) for role in host.roles)
             lines += ["[[site.host]]", f"name = {quote(host.name)}", f"roles = [{roles}]"]
@@ -235,6 +236,7 @@ def _read_quality(table: TomlTable, default: LinkQuality) -> LinkQuality:
 def _read_site(table: TomlTable) -> Site:
     return Site(
         name=table.name("name"),
+        standby=table.flag("standby", False),
         hosts=tuple(
             Host(
                 name=host.name("name"),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cluster.boot import raise_services
+from cluster.errors import ClusterError
 from cluster.patroni.config import Passwords
 from cluster.raised import RaisedCluster
 from cluster.services import StepReport
@@ -36,6 +37,10 @@ class ContainerServices:
         if "etcd" in roles:
             return (await self._sites.start_service(host, None),)
         return ()
+
+    def configure(self, topology: Topology) -> None:
+        """No topology with a standby cluster is raised in containers."""
+        raise ClusterError(f"containers have no standby cluster: {topology.name}")
 
 
 class ContainerRaiser:

@@ -34,6 +34,8 @@ class PatroniFile:
     """It gives a user of etcd; its password stays where it is."""
     tags: Mapping[str, Any]
     dynamic: Mapping[str, Any]
+    stands_by: bool
+    """Its cluster follows another one (``standby_cluster``)."""
     parameters: Mapping[str, Any]
     sections: Mapping[str, Any] = field(repr=False)
 
@@ -56,8 +58,10 @@ def read_all(files: Sequence[tuple[str, str]]) -> tuple[list[PatroniFile], Mappi
     if not members:
         words = "no file of a member is among them: expected patroni.yml of every member"
         raise TopologyError(SOURCE, (Problem(key="", words=words),))
-    _demand_one_cluster(members)
-    return members, members[0].dynamic if in_force is None else in_force
+    leading = [one for one in members if not one.stands_by] or members
+    _demand_one_cluster(leading)
+    _demand_one_cluster([one for one in members if one not in leading])
+    return members, leading[0].dynamic if in_force is None else in_force
 
 
 def _demand_one_cluster(members: Sequence[PatroniFile]) -> None:
@@ -116,6 +120,7 @@ def _member(source: str, sections: Mapping[str, Any]) -> PatroniFile:
         ),
         tags=table(source, sections, "tags"),
         dynamic=dynamic,
+        stands_by=bool(dynamic.get("standby_cluster")),
         parameters={**shared, **table(source, postgresql, "parameters")},
         sections=sections,
     )
