@@ -21,18 +21,21 @@ import anyio.lowlevel
 
 from cluster.binaries import Binaries
 from cluster.errors import BootError
+from cluster.etcd import users
 from cluster.logs import log_causes, log_tail
 from cluster.patroni import config
 from cluster.patroni.config import BOOT_LOOP_WAIT_S
 from cluster.raised import POLL_S, RaisedCluster
 from cluster.services import Services, StepReport, UnitServices
 from cluster.substrates.base import ProcessExit, Substrate
+from cluster.topology.model import Topology
 from cluster.topology.tags import streams_from
 from cluster.whole import (
     STREAMING,
     counted_by,
     find_primary,
     missing_of_members,
+    standby_leaders,
     standbys,
     standbys_needed,
 )
@@ -87,32 +90,45 @@ async def raise_services(
     timeout_s = max(STEP_TIMEOUT_S, STEP_TIMEOUT_S_OF_NODE * len(substrate.topology.nodes))
     step = partial(_step, logs, timeout_s)
     with step("the DCS has no quorum"):
-        # Patroni loads while etcd elects; it waits for etcd by itself.
+        # Patroni loads while etcd elects; it waits for etcd by itself. Users are there before it.
+        main, standby = cluster.leading, cluster.following
+        has_users = main.cluster.etcd_auth
+        if has_users:
+            await _start_etcd(cluster, main)
         async with anyio.create_task_group() as starts:
-            for host in substrate.topology.hosts_with("postgres"):
+            for host in main.hosts_with("postgres"):
                 starts.start_soon(cluster.start_services, host.name, "postgres")
-            await _start_etcd(cluster)
+            if not has_users:
+                await _start_etcd(cluster, main)
+            if standby is not None:
+                await _start_etcd(cluster, standby)
     done("dcs")
     with step("no primary came up"):
         primary = await _wait_primary(cluster)
     done("primary")
+    if standby is not None:  # it copies the primary while the replicas do
+        for host in standby.hosts_with("postgres"):
+            await cluster.start_services(host.name, "postgres")
     with step("the replicas do not stream"):
         await _nudge_until(cluster, primary, lambda: _streaming(cluster, primary))
     done("replicas")
     with step("the durability asked for is not in force"):
         await _nudge_until(cluster, primary, lambda: _counts_replicas(cluster, primary))
+        if standby is not None:
+            await _set_loop_wait_of_standby(cluster, standby)
         await _set_loop_wait(cluster, primary)
     done("protected")
     return cluster
 
 
-async def _start_etcd(cluster: RaisedCluster) -> None:
-    """Start etcd's members, and wait until each says that it is healthy (it knows a leader).
+async def _start_etcd(cluster: RaisedCluster, topology: Topology) -> None:
+    """Start the members of a cluster's etcd, wait until each says that it is healthy (it knows a
+    leader), and make its users, where it has some.
 
     The first one goes ahead: a new member asks its peers whether the cluster exists already, and
     one that is listening but not serving yet makes it wait for a second.
     """
-    first, *others = cluster.substrate.topology.hosts_with("etcd")
+    first, *others = topology.hosts_with("etcd")
     await cluster.start_services(first.name, only="etcd")
     while not await cluster.etcd.has_members(first.name):
         await anyio.sleep(POLL_S / 5)
@@ -122,6 +138,9 @@ async def _start_etcd(cluster: RaisedCluster) -> None:
     for host in (first, *others):
         while not await cluster.etcd.is_healthy(host.name):
             await anyio.sleep(POLL_S / 2)
+    if topology.cluster.etcd_auth:
+        accounts = users.users_of(topology.cluster, cluster.credentials)
+        await users.enable(cluster.etcd, first.name, accounts)
 
 
 async def _wait_primary(cluster: RaisedCluster) -> str:
@@ -129,7 +148,7 @@ async def _wait_primary(cluster: RaisedCluster) -> str:
 
     The others are still starting: an answer costs each of them a query, 20 times a second.
     """
-    topology = cluster.substrate.topology
+    topology = cluster.leading
     key = config.leader_key(topology.cluster.scope)
     witness = topology.hosts_with("etcd")[0].name
     while True:
@@ -143,15 +162,16 @@ async def _wait_primary(cluster: RaisedCluster) -> str:
 
 async def _streaming(cluster: RaisedCluster, primary: str) -> bool:
     """Every replica streams that should from the primary, says that; only then are all asked."""
-    tags = cluster.substrate.topology.tags
+    tags = cluster.leading.tags
     member = await cluster.rest[primary].member()
     rows = () if member is None else member.replication
     streaming = {row.application_name for row in rows if row.state == STREAMING}
-    nodes = cluster.rest.keys()
+    nodes = frozenset(cluster.leading.nodes)
     directly = {node for node in nodes if streams_from(tags, node, primary, nodes) == primary}
     if not streaming >= directly - {primary}:
         return False
-    return missing_of_members(await cluster.members(), tags) is None
+    members = await cluster.members()
+    return missing_of_members({node: members[node] for node in nodes}, tags) is None
 
 
 async def _counts_replicas(cluster: RaisedCluster, primary: str) -> bool:
@@ -160,7 +180,7 @@ async def _counts_replicas(cluster: RaisedCluster, primary: str) -> bool:
     Patroni begins to name them ``loop_wait`` seconds after a promotion (``patroni/ha.py``,
     ``process_sync_replication``): up to here that has to be the second of the boot.
     """
-    topology = cluster.substrate.topology
+    topology = cluster.leading
     nodes = frozenset(topology.nodes)
     counting = standbys(topology.cluster, topology.tags, primary, nodes)
     needed = standbys_needed(topology.cluster, topology.tags, primary, nodes)
@@ -201,6 +221,20 @@ async def _set_loop_wait(cluster: RaisedCluster, primary: str) -> None:
         return in_force and await cluster.missing_of_whole() is None
 
     await _nudge_until(cluster, primary, is_whole, wanted)
+
+
+async def _set_loop_wait_of_standby(cluster: RaisedCluster, standby: Topology) -> None:
+    """Put the topology's own settings in force in the standby cluster, once somebody leads it."""
+    wanted = config.dynamic_settings(standby.cluster)
+    while True:
+        members = await cluster.members()
+        leaders = standby_leaders({node: members[node] for node in standby.nodes})
+        if leaders:
+            await cluster.rest[leaders[0]].patch_configuration(wanted)
+            found = await cluster.rest[leaders[0]].configuration()
+            if found is not None and found.loop_wait == wanted["loop_wait"]:
+                return
+        await anyio.sleep(POLL_S)
 
 
 @contextmanager

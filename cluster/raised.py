@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import anyio
 
 from cluster.errors import ClusterError
 from cluster.etcd import admin
 from cluster.etcd.member import EtcdRest
+from cluster.etcd.users import root_login
 from cluster.patroni.config import Passwords
 from cluster.patroni.rest import HistoryEntry, MemberAnswer, PatroniRest
 from cluster.services import Services
 from cluster.substrates.base import Process, Substrate
-from cluster.topology.model import HostRole
-from cluster.whole import Look, behind_bytes_max, find_primary, missing_of_whole, nodes_behind
+from cluster.topology.model import HostRole, Topology
+from cluster.whole import (
+    Look,
+    behind_bytes_max,
+    find_primary,
+    missing_of_standby,
+    missing_of_whole,
+    nodes_behind,
+)
 
 POLL_S = 0.1
 DCS_ELECTION_S = 5.0
@@ -39,8 +47,16 @@ class RaisedCluster:
         self.rest: Mapping[str, PatroniRest] = {
             node: PatroniRest(node, substrate.console) for node in substrate.topology.nodes
         }
-        self.etcd = EtcdRest(substrate.console)
+        self.etcd_login = root_login(substrate.topology.cluster, services.credentials)
+        """Who an operator is to its etcd; None where that has no users."""
+        self.etcd = EtcdRest(substrate.console, self.etcd_login)
         self._companions: dict[str, Process] = {}
+        self.leading: Topology = substrate.topology.main
+        """The cluster that is to have the primary: another one once the standby cluster was
+        promoted."""
+        self.following: Topology | None = substrate.topology.standby
+        """The standby cluster of it; None: there is none, or it was left behind by a promotion."""
+        self._retired: frozenset[str] = frozenset()
 
     @property
     def credentials(self) -> Passwords:
@@ -66,8 +82,8 @@ class RaisedCluster:
 
     @property
     def dcs_hosts(self) -> tuple[str, ...]:
-        """The hosts with etcd."""
-        return tuple(host.name for host in self.substrate.topology.hosts_with("etcd"))
+        """The hosts with the etcd of the cluster that leads."""
+        return tuple(host.name for host in self.leading.hosts_with("etcd"))
 
     async def dcs_leader(self) -> str | None:
         """The host whose etcd leads; an election is waited for. None: there is none."""
@@ -87,6 +103,10 @@ class RaisedCluster:
         Returns:
             The names of the units that were started; they may not be ready yet.
         """
+        if host in self._retired:
+            if only == "postgres":
+                return ()
+            only = "etcd"
         started = await self._services.start(host, only)
         companion = self._companions.get(host)
         if only is not None or companion is None:
@@ -97,6 +117,29 @@ class RaisedCluster:
     def forget_etcd(self) -> None:
         """Every member of etcd has lost its data: they make a new cluster when they start again."""
         self._services.forget_etcd()
+
+    @property
+    def is_promoted(self) -> bool:
+        """The standby cluster was promoted: the other one's etcd says no more who leads."""
+        return self.leading.nodes != self.substrate.topology.main.nodes
+
+    def promoted(self) -> None:
+        """The standby cluster was promoted: it is the one that leads, and none follows it."""
+        standby = self.substrate.topology.standby
+        assert standby is not None
+        self.leading, self.following = standby, None
+
+    def retire(self, hosts: Collection[str]) -> None:
+        """From now on Patroni is not started on these hosts; none: on every host again."""
+        self._retired = frozenset(hosts)
+
+    def follow_promoted(self) -> None:
+        """The cluster that led before is made a standby cluster of the promoted one: members that
+        make it anew get their configuration for that."""
+        swapped = self.substrate.topology.swapped()
+        self._services.configure(swapped)
+        self.following = swapped.standby
+        self.retire(())
 
     async def start_companion(self, host: str, process: Process) -> None:
         """Start a process beside the cluster's on a host, now and whenever the host starts again.
@@ -116,10 +159,12 @@ class RaisedCluster:
         Args:
             members: what they have just said; None: they are asked.
         """
-        topology = self.substrate.topology
+        topology, standby = self.leading, self.following
         found = dict(await self.members() if members is None else members)
         sync_key: frozenset[str] | None = None
-        etcd = {host.name: False for host in topology.hosts_with("etcd")}
+        counting = (topology, *([standby] if standby else []))
+        etcd = {host.name: False for one in counting for host in one.hosts_with("etcd")}
+        allowed_bytes = behind_bytes_max(topology.cluster)
 
         async def ask_again(node: str) -> None:
             found[node] = await self.rest[node].member(timeout_s=LOOK_TIMEOUT_S)
@@ -132,15 +177,23 @@ class RaisedCluster:
             etcd[host] = await self.etcd.is_healthy(host, timeout_s=LOOK_TIMEOUT_S)
 
         async with anyio.create_task_group() as questions:
-            for node in nodes_behind(found, behind_bytes_max(topology.cluster)):
+            for node in nodes_behind(found, allowed_bytes):
                 questions.start_soon(ask_again, node)
             primary = find_primary(found)
             if primary is not None and topology.cluster.durability == "quorum":
                 questions.start_soon(ask_sync_key, primary)
             for host in etcd:
                 questions.start_soon(ask_etcd, host)
-        look = Look(members=found, sync_key=sync_key, etcd=etcd)
-        return missing_of_whole(look, topology.cluster, topology.tags)
+        look = Look(
+            members={node: found[node] for node in topology.nodes},
+            sync_key=sync_key,
+            etcd={host.name: etcd[host.name] for host in topology.hosts_with("etcd")},
+        )
+        missing = missing_of_whole(look, topology.cluster, topology.tags)
+        if missing is not None or standby is None:
+            return missing
+        own = {host.name: etcd[host.name] for host in standby.hosts_with("etcd")}
+        return missing_of_standby(found, standby.nodes, own, allowed_bytes)
 
     async def _sync_key(self, primary: str) -> frozenset[str] | None:
         """The standbys in the sync key: ``GET /cluster`` shows it as the members' roles."""

@@ -12,8 +12,8 @@ from cluster.binaries import Binaries
 from cluster.etcd import member
 from cluster.patroni import config
 from cluster.patroni.config import Passwords
-from cluster.substrates.base import Substrate
-from cluster.topology.model import HostRole
+from cluster.substrates.base import DiskEditable, Substrate
+from cluster.topology.model import HostRole, Topology
 
 StepReport = Callable[[str], None]
 """Called with the name of each step of a boot that is done: dcs, primary, replicas, protected."""
@@ -43,6 +43,17 @@ class Services(Protocol):
 
     def forget_etcd(self) -> None:
         """Every member of etcd has lost its data: they make a new cluster when they start again."""
+        ...
+
+    def configure(self, topology: Topology) -> None:
+        """Make the configuration of every member anew, where the two clusters have changed roles.
+
+        Args:
+            topology: the same hosts, with the other one as the standby cluster.
+
+        Raises:
+            ClusterError: these services have no standby clusters.
+        """
         ...
 
 
@@ -84,7 +95,10 @@ class UnitServices:
             self._began.add(host)
         if "postgres" in roles:
             path = config_path(self._folder, config.UNIT, host)
-            units.append(config.patroni_unit(path, self.credentials))
+            units.append(config.patroni_unit(path, self.credentials, self._etcd_login(host)))
+            settings = self._substrate.topology.cluster
+            if settings.etcd_auth and settings.witness and settings.witness_gate:
+                await self._leave_password(host)
         for unit in units:
             await self._substrate.start_unit(host, unit)
         return tuple(unit.name for unit in units)
@@ -92,6 +106,22 @@ class UnitServices:
     def forget_etcd(self) -> None:
         """The next start of each member is its first."""
         self._began.clear()
+
+    def configure(self, topology: Topology) -> None:
+        """Make the configuration of every member of Patroni anew."""
+        write_patroni_configs(self._substrate, self._binaries.pg_bindir, self._folder, topology)
+
+    async def _leave_password(self, host: str) -> None:
+        """Let the gate log in at etcd: it is a program of its own, which Patroni runs."""
+        path = config.gate_password_file(self._substrate, host)
+        argv = ("sh", "-c", 'umask 077 && cat >"$1"', "sh", path)
+        assert isinstance(self._substrate, DiskEditable)
+        await self._substrate.edit_disk(host, argv, stdin=f"{self.credentials.etcd_patroni}\n")
+
+    def _etcd_login(self, host: str) -> Mapping[str, str]:
+        if not self._substrate.topology.cluster.etcd_auth:
+            return {}
+        return config.etcd_login(config.etcd_addresses(self._substrate, host), self.credentials)
 
 
 def config_path(folder: Path, unit: str, host: str) -> Path:
@@ -111,9 +141,16 @@ def write_configs(substrate: Substrate, pg_bindir: Path, folder: Path) -> None:
     for host in substrate.topology.hosts_with("etcd"):
         path = config_path(folder, member.UNIT, host.name)
         path.write_text(to_yaml(member.render_config(substrate, host.name)))
-    for host in substrate.topology.hosts_with("postgres"):
+    write_patroni_configs(substrate, pg_bindir, folder, substrate.topology)
+
+
+def write_patroni_configs(
+    substrate: Substrate, pg_bindir: Path, folder: Path, topology: Topology
+) -> None:
+    """Generate the configuration of every member of Patroni."""
+    for host in topology.hosts_with("postgres"):
         path = config_path(folder, config.UNIT, host.name)
-        path.write_text(to_yaml(config.render_config(substrate, host.name, pg_bindir)))
+        path.write_text(to_yaml(config.render_config(substrate, host.name, pg_bindir, topology)))
 
 
 def to_yaml(config: Mapping[str, object]) -> str:

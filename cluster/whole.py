@@ -13,12 +13,16 @@ A cluster is whole when
   be;
 - every member of etcd is healthy.
 
+A standby cluster is whole when it has one standby leader, that one streams from the primary and the
+others from it, all on the primary's timeline and as near to it as the replicas, and its own etcd is
+healthy (``missing_of_standby``). Nothing counts it as synchronous.
+
 All code that reports whole, healthy, recovered or protected calls ``missing_of_whole``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from cluster.patroni.rest import MemberAnswer
@@ -32,6 +36,8 @@ from cluster.topology.tags import (
 )
 
 PRIMARY_ROLES = ("primary", "master", "leader")
+STANDBY_LEADER = "standby_leader"
+"""Who has the lead in a standby cluster: a replica, until the cluster is promoted."""
 STREAMING = "streaming"
 RUNNING_STATES = ("running", STREAMING)
 """Patroni says ``starting`` of a replica until it has seen that PostgreSQL takes connections
@@ -101,6 +107,69 @@ def _missing(look: Look, settings: ClusterSettings, tags: TagsOf) -> Iterator[st
     sick = [host for host, is_healthy in look.etcd.items() if not is_healthy]
     if sick:
         yield f"etcd is not healthy on {', '.join(sick)}"
+
+
+def missing_of_standby(
+    members: Mapping[str, MemberAnswer | None],
+    nodes: Collection[str],
+    etcd: Mapping[str, bool],
+    allowed_bytes: int,
+) -> str | None:
+    """What a standby cluster lacks to be whole, in words; None when nothing is missing.
+
+    Args:
+        members: what the members of both clusters say; there is one primary, of the other one.
+        nodes: those of the standby cluster.
+        etcd: whether each member of its etcd is healthy.
+        allowed_bytes: how much of the primary's WAL one of them may lack.
+    """
+    primary = find_primary(members)
+    mine = {node: members[node] for node in nodes}
+    silent = [node for node, member in mine.items() if member is None]
+    if silent:
+        return f"no answer from {', '.join(silent)}, of the standby cluster"
+    if primary is None:
+        return "there is no primary that the standby cluster could follow"
+    near = {primary: members[primary], **mine}
+    sick = [host for host, is_healthy in etcd.items() if not is_healthy]
+    lacking = [
+        *_missing_of_following(members, primary, mine),
+        *_behind_words(near, primary, allowed_bytes),
+        *([f"the standby cluster's etcd is not healthy on {', '.join(sick)}"] if sick else []),
+    ]
+    return next(iter(lacking), None)
+
+
+def _missing_of_following(
+    members: Mapping[str, MemberAnswer | None],
+    primary: str,
+    mine: Mapping[str, MemberAnswer | None],
+) -> Iterator[str]:
+    """What the members of a standby cluster lack to follow the primary, all of which answer."""
+    leaders = standby_leaders(mine)
+    if len(leaders) != 1:
+        several = f"{' and '.join(leaders)} say that they are the standby leader"
+        yield several if leaders else "the standby cluster has no standby leader"
+        return
+    leads = members[primary]
+    for node, member in mine.items():
+        source = primary if node in leaders else leaders[0]
+        if not _sends(members[source], node):
+            yield f"{node}, of the standby cluster, does not stream from {source}"
+        elif member and leads and member.timeline != leads.timeline:
+            yield (
+                f"{node}, of the standby cluster, is on timeline {member.timeline}, the primary on "
+                f"{leads.timeline}"
+            )
+
+
+def standby_leaders(members: Mapping[str, MemberAnswer | None]) -> list[str]:
+    """The members that run and lead a standby cluster."""
+    return [
+        node
+        for node, member in members.items()
+        if member is not None and member.role == STANDBY_LEADER and member.state in RUNNING_STATES
+    ]
 
 
 def standbys(

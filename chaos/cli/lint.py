@@ -59,6 +59,8 @@ def lines(found: Lint, *, is_all: bool = False) -> Iterator[str]:
             yield from (f"  {line}" for line in _summary(kind, claims))
     yield f"  {found.etcd}"
     yield f"  {found.copies}"
+    if found.standby:
+        yield f"  {found.standby}"
     shown = [one for one in found.traps if is_all or not one.is_note]
     for trap in shown:
         yield ""
@@ -127,6 +129,7 @@ def to_json(found: Lint) -> dict[str, object]:
         "good": found.is_good,
         "etcd": found.etcd,
         "copies": found.copies,
+        "standby": found.standby,
         "claims": [_claim_json(one) for one in found.claims],
         "traps": [
             {

@@ -294,6 +294,7 @@ def run_info(request: DrillRequest, place: Place) -> RunInfo:
                     HostInfo(name=host.name, roles=host.roles, tags=host.tags)
                     for host in site.hosts
                 ),
+                standby=site.standby,
             )
             for site in request.topology.sites
         ),

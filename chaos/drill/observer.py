@@ -54,13 +54,14 @@ class ClusterObserver:
     async def run(self) -> None:
         """Watch every member, and the DCS, until cancelled."""
         topology = self._cluster.substrate.topology
-        etcd_hosts = [host.name for host in topology.hosts_with("etcd")]
+        etcd_hosts = [host.name for host in topology.main.hosts_with("etcd")]
         async with anyio.create_task_group() as watchers:
             for node, rest in self._cluster.rest.items():
                 watchers.start_soon(self._watch_member, node, rest)
             report: Callable[[DcsChange], None] = self._dcs_changed
             console = self._cluster.substrate.console
-            watchers.start_soon(follow, console, etcd_hosts, topology.cluster.scope, report)
+            login = self._cluster.etcd_login
+            watchers.start_soon(follow, console, etcd_hosts, topology.cluster.scope, report, login)
 
     async def _watch_member(self, node: str, rest: PatroniRest) -> None:
         while True:
@@ -88,6 +89,8 @@ class ClusterObserver:
         self._recorder.say(f"{node} is {now.role}{timeline}", loud=became_primary)
 
     def _dcs_changed(self, change: DcsChange) -> None:
+        if self._cluster.is_promoted:
+            return  # a key of the cluster that was left behind, or stands by now
         if isinstance(change, LeaderKey):
             if change.holder == self._recorder.board.leader:
                 return  # the key was written again by its holder

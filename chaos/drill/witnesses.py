@@ -18,6 +18,7 @@ from chaos.errors import PreflightError
 from chaos.evidence.events import WitnessActed, WitnessStarted, WitnessVoted
 from cluster.etcd.keys import follow_prefix
 from cluster.etcd.member import CLIENT_PORT
+from cluster.etcd.users import WITNESS
 from cluster.patroni.config import NAMESPACE
 from cluster.raised import RaisedCluster
 from cluster.substrates.base import Process
@@ -31,6 +32,8 @@ LISTEN = "127.0.0.1:9188"
 START_TIMEOUT_S = 20.0
 """Python loads in a second; three at a time, and a busy machine."""
 POLL_S = 0.1
+PASSWORD_VARIABLE = "BASCULE_ETCD_PASSWORD"
+"""Of the environment of a witness, where etcd has users."""
 
 
 def key_names(topology: Topology, *, is_dry: bool = False) -> KeyNames:
@@ -44,7 +47,7 @@ def config_text(cluster: RaisedCluster, host: str) -> str:
     substrate = cluster.substrate
     topology = substrate.topology
     own = topology.site_of(host).name
-    members = [member.name for member in topology.hosts_with("etcd")]
+    members = [member.name for member in topology.main.hosts_with("etcd")]
     members.sort(key=lambda member: topology.site_of(member).name != own)
     sites = [topology.site_of(one.name).name for one in topology.witness_hosts]
     endpoints = [f"http://{substrate.address(member)}:{CLIENT_PORT}" for member in members]
@@ -58,9 +61,16 @@ def config_text(cluster: RaisedCluster, host: str) -> str:
             f"scope = {quote(topology.cluster.scope)}",
             f"namespace = {quote(NAMESPACE)}",
             f"endpoints = [{', '.join(map(quote, endpoints))}]",
+            *_login(topology),
             "",
         ]
     )
+
+
+def _login(topology: Topology) -> list[str]:
+    if not topology.cluster.etcd_auth:
+        return []
+    return [f"user = {quote(WITNESS)}", f"password_env = {quote(PASSWORD_VARIABLE)}"]
 
 
 async def start_witnesses(
@@ -87,7 +97,13 @@ async def start_witnesses(
         path = configs / f"{UNIT}-{host}.toml"
         path.write_text(config_text(cluster, host), encoding="utf-8")
         words = ("witness", "--config", str(path), "--listen", LISTEN, *options)
-        process = Process(name=UNIT, argv=(substrate.python, "-m", "chaos", *words))
+        process = Process(
+            name=UNIT,
+            argv=(substrate.python, "-m", "chaos", *words),
+            secrets={PASSWORD_VARIABLE: cluster.credentials.etcd_witness}
+            if topology.cluster.etcd_auth
+            else {},
+        )
         await cluster.start_companion(host, process)
     waiting = {host: topology.site_of(host).name for host in hosts}
     with anyio.move_on_after(START_TIMEOUT_S):
@@ -118,7 +134,11 @@ class WitnessObserver:
         """Follow their keys in every member of etcd."""
         substrate = self._cluster.substrate
         await follow_prefix(
-            substrate.console, self._cluster.dcs_hosts, self._names.own, self._changed
+            substrate.console,
+            self._cluster.dcs_hosts,
+            self._names.own,
+            self._changed,
+            self._cluster.etcd_login,
         )
 
     def _changed(self, key: str, value: bytes | None, revision: int) -> None:

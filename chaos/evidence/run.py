@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -35,6 +35,8 @@ class SiteInfo:
 
     name: str
     hosts: tuple[HostInfo, ...]
+    standby: bool = False
+    """Its PostgreSQL and etcd are those of the standby cluster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +56,27 @@ class RunInfo:
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        """The PostgreSQL members, in the order of the topology."""
-        return tuple(
-            host.name for site in self.sites for host in site.hosts if "postgres" in host.roles
-        )
+        """The PostgreSQL members of both clusters, in the order of the topology."""
+        return self._hosts_with("postgres", self.sites)
+
+    @property
+    def main_nodes(self) -> tuple[str, ...]:
+        """Those of the cluster that leads: without those of a standby cluster."""
+        return self._hosts_with("postgres", self.main_sites)
+
+    @property
+    def main_etcd(self) -> tuple[str, ...]:
+        """The hosts with its etcd."""
+        return self._hosts_with("etcd", self.main_sites)
+
+    @property
+    def main_sites(self) -> tuple[SiteInfo, ...]:
+        """The sites without those of a standby cluster."""
+        return tuple(site for site in self.sites if not site.standby)
+
+    @staticmethod
+    def _hosts_with(role: str, sites: Iterable[SiteInfo]) -> tuple[str, ...]:
+        return tuple(host.name for site in sites for host in site.hosts if role in host.roles)
 
     @property
     def tags(self) -> TagsOf:
@@ -69,9 +88,7 @@ class RunInfo:
     def layout(self) -> Layout:
         """Where the hosts are: what the targets of the faults chose from."""
         sites = {site.name: tuple(host.name for host in site.hosts) for site in self.sites}
-        hosts = [host for site in self.sites for host in site.hosts]
-        etcd = tuple(host.name for host in hosts if "etcd" in host.roles)
-        return Layout(nodes=self.nodes, sites=sites, etcd=etcd)
+        return Layout(nodes=self.main_nodes, sites=sites, etcd=self.main_etcd)
 
     @property
     def client_sites(self) -> tuple[SiteInfo, ...]:

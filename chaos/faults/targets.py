@@ -152,10 +152,11 @@ class Victim:
 
 
 def layout_of(topology: Topology) -> Layout:
-    """Where the hosts of a topology are."""
+    """Where the hosts of a topology are; the members are those of the cluster that leads."""
     sites = {site.name: tuple(host.name for host in site.hosts) for site in topology.sites}
-    etcd = tuple(host.name for host in topology.hosts_with("etcd"))
-    return Layout(nodes=topology.nodes, sites=sites, etcd=etcd)
+    main = topology.main
+    etcd = tuple(host.name for host in main.hosts_with("etcd"))
+    return Layout(nodes=main.nodes, sites=sites, etcd=etcd)
 
 
 def parse_target(text: str) -> Target | None:
@@ -292,7 +293,7 @@ def _names(
     found: Sequence[str]
     match target.selector:
         case "primary":
-            found = [node for node in nodes if node == primary]
+            found = [primary] if primary else []
         case "replica":
             found = [random.choice([node for node in nodes if node != primary])]
         case "replicas":

@@ -127,8 +127,12 @@ class ByHand:
             return self._down()
         reins = self._held()
         if request.op == "ready":
-            password = reins.cluster.credentials.superuser
-            return Ready(superuser=SUPERUSER, superuser_password=password)
+            ours = reins.cluster.credentials
+            return Ready(
+                superuser=SUPERUSER,
+                superuser_password=ours.superuser,
+                etcd_password=ours.etcd_patroni,
+            )
         async with self._changing:
             reins = self._held()
             match request.op:

@@ -82,10 +82,12 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """The cluster is up. Its repr leaves the password out."""
+    """The cluster is up. Its repr leaves the passwords out."""
 
     superuser: str
     superuser_password: str
+    etcd_password: str = ""
+    """Of Patroni's user, where etcd has users."""
 
     def __repr__(self) -> str:
         return f"Ready(superuser={self.superuser!r})"

@@ -124,8 +124,12 @@ class Supervisor:
         if self._failure is not None:
             raise NotRunningError(self._failure)
         if request.op == "ready":
-            password = self._caretaker.cluster.credentials.superuser
-            return Ready(superuser=SUPERUSER, superuser_password=password)
+            ours = self._caretaker.cluster.credentials
+            return Ready(
+                superuser=SUPERUSER,
+                superuser_password=ours.superuser,
+                etcd_password=ours.etcd_patroni,
+            )
         return await self._caretaker.do(request)
 
 

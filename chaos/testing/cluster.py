@@ -41,6 +41,7 @@ from chaos.gameday.handle import Backend
 from chaos.gameday.requests import HOST, Done, HostPlace, Mode, Ready, Request, State
 from chaos.gameday.role import lay_ground
 from chaos.testing import urls as where
+from cluster.patroni.config import ETCD_USER
 from cluster.topology.model import SyncMode, Topology
 from replication import Credentials, Dcs, Member, Storage, StorageSettings
 from replication.observability.events import Observer
@@ -213,10 +214,18 @@ class PatroniCluster:
 
     def dcs(self) -> Dcs:
         """Where etcd is, for ``replication.Storage``."""
-        self._need_running()
+        ready = self._need_running()
         ports = self._backend.etcd_ports.values()
         endpoints = tuple(f"http://{HOST}:{port}" for port in ports)
-        return Dcs(endpoints=endpoints, scope=self.topology.cluster.scope)
+        settings = self.topology.cluster
+        if not settings.etcd_auth:
+            return Dcs(endpoints=endpoints, scope=settings.scope)
+        return Dcs(
+            endpoints=endpoints,
+            scope=settings.scope,
+            user=ETCD_USER,
+            password=ready.etcd_password,
+        )
 
     @asynccontextmanager
     async def storage(

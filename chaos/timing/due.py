@@ -182,10 +182,10 @@ def _touches(left: Broken, host: str) -> bool:
 def leader_at(run: Run, at_s: float) -> str | None:
     """Who led at a moment, as the last who is known to have led; None if the record is silent."""
     held = [event.holder for event in run.events_of(LeaderSeen) if event.t_s <= at_s]
-    known = [holder for holder in held if holder in run.info.nodes]
+    known = [holder for holder in held if holder in run.info.main_nodes]
     if known:
         return known[-1]
     seen = [
         event.node for event in run.events_of(RoleSeen) if event.t_s <= at_s if event.is_primary
     ]
-    return seen[-1] if seen and seen[-1] in run.info.nodes else None
+    return seen[-1] if seen and seen[-1] in run.info.main_nodes else None

@@ -44,19 +44,16 @@ def has_witnesses(run: Run) -> bool:
 
 def shape_of_run(run: Run) -> Shape:
     """What counts of the run's cluster when hosts are lost."""
-    having = {
-        role: [
-            (host.name, site.name)
-            for site in run.info.sites
-            for host in site.hosts
-            if role in host.roles
-        ]
-        for role in ("etcd", "client")
+    clients = {
+        host.name: site.name
+        for site in run.info.sites
+        for host in site.hosts
+        if "client" in host.roles
     }
     return Shape(
-        nodes=run.info.nodes,
-        etcd=tuple(host for host, _ in having["etcd"]),
-        clients=dict(having["client"]),
+        nodes=run.info.main_nodes,
+        etcd=run.info.main_etcd,
+        clients=clients,
         waits_for_standby=commits_wait_for_standby(run),
         synchronous_node_count=int(number_in_force(run, "synchronous_node_count") or 1),
         named_standbys=run.info.settings.get("synchronous_mode") == "on",

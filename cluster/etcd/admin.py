@@ -6,7 +6,7 @@ of etcd is needed for it.
 
 from __future__ import annotations
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -133,6 +133,32 @@ async def _ask(
         if answer is not None:
             return answer
     return None
+
+
+async def delete_keys(etcd: EtcdRest, via: Sequence[str], prefix: str) -> None:
+    """Delete every key that begins with ``prefix``, once etcd has a majority.
+
+    Args:
+        etcd: how to ask.
+        via: the hosts whose members can be asked.
+        prefix: with a last character that has a next one.
+
+    Raises:
+        ClusterError: nobody did it in ``CHANGE_TIMEOUT_S``.
+    """
+    end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+    body: dict[str, object] = {"key": _coded(prefix), "range_end": _coded(end)}
+    with anyio.move_on_after(CHANGE_TIMEOUT_S):
+        while True:
+            for host in via:
+                if await etcd.call(host, "/v3/kv/deleterange", body) is not None:
+                    return
+            await anyio.sleep(POLL_S)
+    raise ClusterError(f"etcd did not delete the keys of {prefix}: asked {', '.join(via)}")
+
+
+def _coded(text: str) -> str:
+    return b64encode(text.encode()).decode()
 
 
 async def snapshot(etcd: EtcdRest, host: str) -> bytes:

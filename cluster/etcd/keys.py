@@ -20,7 +20,7 @@ import anyio
 import anyio.abc
 from httpcore import AsyncNetworkBackend
 
-from cluster.etcd.member import CLIENT_PORT
+from cluster.etcd.member import CLIENT_PORT, LOGIN_TIMEOUT_S, EtcdLogin
 from cluster.patroni.config import NAMESPACE
 from cluster.substrates.relay import relay
 
@@ -42,6 +42,7 @@ etcd.__path__.append(str(Path(_SPEC.origin).parent / "proto" / "etcd"))
 from etcd3aio.client import Etcd3Client  # noqa: E402
 from etcd3aio.errors import EtcdError  # noqa: E402
 from etcd3aio.kv import prefix_range_end  # noqa: E402
+from grpc.aio import AioRpcError  # noqa: E402
 
 RECONNECT_S = 0.25
 LEFT_OF_A_CALL = (
@@ -108,6 +109,7 @@ async def follow(
     hosts: Sequence[str],
     scope: str,
     report: Callable[[DcsChange], None],
+    login: EtcdLogin | None = None,
 ) -> None:
     """Report every change of the leader and sync keys, from the first on, until cancelled.
 
@@ -116,6 +118,7 @@ async def follow(
         hosts: etcd's members.
         scope: the cluster's name.
         report: called once a change, in the order of the revisions as they are seen.
+        login: who asks, where etcd has users.
     """
 
     def changed(key: str, value: bytes | None, revision: int) -> None:
@@ -123,7 +126,7 @@ async def follow(
         if change is not None:
             report(change)
 
-    await follow_prefix(console, hosts, f"{NAMESPACE}{scope}/", changed)
+    await follow_prefix(console, hosts, f"{NAMESPACE}{scope}/", changed, login)
 
 
 async def follow_prefix(
@@ -131,6 +134,7 @@ async def follow_prefix(
     hosts: Sequence[str],
     prefix: str,
     changed: Callable[[str, bytes | None, int], None],
+    login: EtcdLogin | None = None,
 ) -> None:
     """Report every change of the keys that begin with ``prefix``, from the first revision on, until
     cancelled.
@@ -140,6 +144,8 @@ async def follow_prefix(
         hosts: etcd's members.
         prefix: of the keys.
         changed: called once a change with key, value (None: deleted) and revision.
+        login: who asks, where etcd has users: each watch logs in when it begins, and outlives its
+            token.
     """
     # A watch that is cut logs its retries; here cuts are intended.
     logging.getLogger("etcd3aio").setLevel(logging.ERROR)
@@ -161,7 +167,7 @@ async def follow_prefix(
         ]
         async with anyio.create_task_group() as watchers:
             for port in ports:
-                watchers.start_soon(_watch, port, prefix, once)
+                watchers.start_soon(_watch, port, prefix, once, login)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -174,26 +180,39 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not any(left in words for left in LEFT_OF_A_CALL)
 
 
-async def _watch(port: int, prefix: str, once: Callable[[str, bytes | None, int], None]) -> None:
+async def _watch(
+    port: int,
+    prefix: str,
+    once: Callable[[str, bytes | None, int], None],
+    login: EtcdLogin | None,
+) -> None:
     """One member's watch, begun anew whenever it ends."""
     revision = 1
     while True:
         try:
-            async for key, value, revision in _changes(port, prefix, revision):  # noqa: B020
+            async for key, value, revision in _changes(port, prefix, revision, login):  # noqa: B020
                 once(key, value, revision)
-        except EtcdError:
+        except (EtcdError, AioRpcError):
             pass
         await anyio.sleep(RECONNECT_S)
 
 
 async def _changes(
-    port: int, prefix: str, revision: int
+    port: int, prefix: str, revision: int, login: EtcdLogin | None
 ) -> AsyncIterator[tuple[str, bytes | None, int]]:
     async with Etcd3Client([f"127.0.0.1:{port}"]) as client:
         assert client.watch is not None
+        assert client.auth is not None
+        if login is not None:
+            said = await client.auth.authenticate(
+                login.user, login.password, timeout=LOGIN_TIMEOUT_S
+            )
+            client.set_token(said.token)
         start = prefix.encode()
         responses = client.watch.watch(start, prefix_range_end(start), start_revision=revision)
         async for response in responses:
+            if response.canceled and login is not None:
+                raise EtcdError(f"etcd ended the watch: {response.cancel_reason}")
             for event in response.events:
                 deleted = event.type == event.DELETE
                 value = None if deleted else event.kv.value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,16 @@ CLIENT_PORT = 2379
 PEER_PORT = 2380
 ANSWER_TIMEOUT_S = 2.0
 """etcd gives a linearizable read 1 s before it says that it is not healthy."""
-
+LOGIN_TIMEOUT_S = 5.0
+"""etcd hashes passwords with bcrypt, which takes 0.1 s, and much more on a busy machine."""
+LOGIN_WANTED = (
+    b"user name is empty",
+    b"invalid auth token",
+    b"revision of auth store is old",
+    b"permission denied",
+)
+"""What etcd says to a question without a token, or with one that has expired or is older than the
+last change of a user (etcd, ``api/v3rpc/rpctypes/error.go``)."""
 
 STATE_KEY = "initial-cluster-state"
 """``new``: the member makes the cluster with the others; ``existing``: it joins one that is there.
@@ -36,15 +46,16 @@ def peer_url(substrate: Substrate, host: str) -> str:
     return f"http://{substrate.address(host)}:{PEER_PORT}"
 
 
-def initial_cluster(substrate: Substrate) -> str:
-    """Every member and where it is, as etcd's option of that name has it."""
-    hosts = (host.name for host in substrate.topology.hosts_with("etcd"))
-    return ",".join(f"{host}={peer_url(substrate, host)}" for host in hosts)
+def initial_cluster(substrate: Substrate, host: str) -> str:
+    """Every member of the etcd that ``host`` belongs to and where it is, as etcd's option of that
+    name has it."""
+    hosts = (one.name for one in substrate.topology.cluster_of(host).hosts_with("etcd"))
+    return ",".join(f"{one}={peer_url(substrate, one)}" for one in hosts)
 
 
 def render_config(substrate: Substrate, host: str) -> dict[str, object]:
     """The configuration file of the member on ``host`` (etcd docs, configuration file)."""
-    topology = substrate.topology
+    topology = substrate.topology.cluster_of(host)
     address = substrate.address(host)
     timing = etcd_timing(topology.rtt_ms_max("etcd"), has_witnesses=topology.cluster.witness)
     return {
@@ -54,7 +65,7 @@ def render_config(substrate: Substrate, host: str) -> dict[str, object]:
         "initial-advertise-peer-urls": peer_url(substrate, host),
         "listen-client-urls": f"http://0.0.0.0:{CLIENT_PORT}",
         "advertise-client-urls": f"http://{address}:{CLIENT_PORT}",
-        "initial-cluster": initial_cluster(substrate),
+        "initial-cluster": initial_cluster(substrate, host),
         STATE_KEY: "new",
         "initial-cluster-token": topology.cluster.scope,
         "heartbeat-interval": timing.heartbeat_ms,
@@ -75,14 +86,37 @@ def etcd_unit(program: Path, config: Path) -> Process:
     return Process(name=UNIT, argv=(str(program), "--config-file", str(config)), env=environment)
 
 
-class EtcdRest:
-    """etcd's HTTP interface, over the consoles of its hosts."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EtcdLogin:
+    """Who asks an etcd that has users."""
 
-    def __init__(self, console: httpcore.AsyncNetworkBackend) -> None:
+    user: str
+    password: str = field(repr=False)
+
+
+class EtcdRest:
+    """etcd's HTTP interface, over the consoles of its hosts.
+
+    Args:
+        console: reaches the hosts.
+        login: who asks: a member that refuses a question for want of a token is asked for one.
+            None: etcd has no users.
+    """
+
+    def __init__(
+        self, console: httpcore.AsyncNetworkBackend, login: EtcdLogin | None = None
+    ) -> None:
+        self._console = console
+        self._login = login
+        self._tokens: dict[str, str] = {}
         # None is kept, and there is no limit: a silent member delays only itself.
         self._pool = httpcore.AsyncConnectionPool(
             network_backend=console, max_connections=None, max_keepalive_connections=0
         )
+
+    def without_login(self) -> EtcdRest:
+        """The same members, asked by nobody in particular; to be closed by the caller."""
+        return EtcdRest(self._console)
 
     async def is_healthy(self, host: str, *, timeout_s: float = ANSWER_TIMEOUT_S) -> bool:
         """The member on ``host`` knows a leader: a linearizable read worked there."""
@@ -134,16 +168,43 @@ class EtcdRest:
     async def _content(
         self, host: str, port: int, path: str, timeout_s: float, body: bytes | None
     ) -> bytes | None:
-        method = "GET" if body is None else "POST"
         try:
             with anyio.fail_after(timeout_s):
-                answer = await self._pool.request(
-                    method, f"http://{host}:{port}{path}", content=body
-                )
+                answer = await self._request(host, port, path, body)
+            if self._login is not None and wants_login(answer.content):
+                with anyio.fail_after(LOGIN_TIMEOUT_S):
+                    await self._log_in(host, self._login)
+                with anyio.fail_after(timeout_s):
+                    answer = await self._request(host, port, path, body)
         except (TimeoutError, httpcore.NetworkError, httpcore.ProtocolError):
             return None
         return answer.content if answer.status == 200 else None
 
+    async def _request(
+        self, host: str, port: int, path: str, body: bytes | None
+    ) -> httpcore.Response:
+        method = "GET" if body is None else "POST"
+        token = self._tokens.get(host)
+        return await self._pool.request(
+            method,
+            f"http://{host}:{port}{path}",
+            headers=None if token is None else {"Authorization": token},
+            content=body,
+        )
+
+    async def _log_in(self, host: str, login: EtcdLogin) -> None:
+        """Get a token of the member on ``host``; without success there is none."""
+        self._tokens.pop(host, None)
+        said = json.dumps({"name": login.user, "password": login.password}).encode()
+        answer = await self._request(host, CLIENT_PORT, "/v3/auth/authenticate", said)
+        if answer.status == 200:
+            self._tokens[host] = json.loads(answer.content)["token"]
+
     async def aclose(self) -> None:
         """Close what is open."""
         await self._pool.aclose()
+
+
+def wants_login(content: bytes) -> bool:
+    """An answer of etcd's gateway refuses a question for want of a token that counts. Pure."""
+    return content.startswith(b"{") and any(words in content for words in LOGIN_WANTED)

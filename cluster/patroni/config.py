@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,8 @@ UNIT = "patroni"
 REST_PORT = 8008
 POSTGRES_PORT = 5432
 SUPERUSER = "postgres"
+ETCD_USER = "patroni"
+"""Who Patroni is to an etcd with users."""
 NAMESPACE = "/service/"
 """Before every key in the DCS; Patroni's default."""
 
@@ -36,6 +39,11 @@ HBA_RULES = (
 """``pg_hba.conf`` of every member. It is in the DCS, so that all have the same door: nothing
 replicates the file, and a member's own list would go before this one (Patroni docs, dynamic
 configuration)."""
+
+STANDBY_SLOT = "standby_cluster"
+SLOTS_FOR_STANDBY = {STANDBY_SLOT: {"type": "physical"}}
+"""A permanent slot of the cluster that a standby cluster follows: every primary has it, also one
+that was just elected (Patroni docs, dynamic configuration, ``slots``)."""
 
 LOG_DIRECTORY = "../log"
 """From PGDATA, where PostgreSQL puts its logs if its ``logging_collector`` is on: on the same disk,
@@ -61,6 +69,10 @@ class Passwords:
     superuser: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
     replication: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
     rewind: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
+    etcd_root: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
+    etcd_patroni: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
+    etcd_witness: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
+    """Those of etcd count only where it has users."""
 
 
 def leader_key(scope: str) -> str:
@@ -88,9 +100,18 @@ def dynamic_settings(settings: ClusterSettings) -> dict[str, object]:
     }
 
 
-def render_config(substrate: Substrate, host: str, pg_bindir: Path) -> dict[str, object]:
-    """The configuration file of the member on ``host``."""
-    topology = substrate.topology
+def render_config(
+    substrate: Substrate, host: str, pg_bindir: Path, topology: Topology | None = None
+) -> dict[str, object]:
+    """The configuration file of the member on ``host``.
+
+    Args:
+        substrate: where it runs.
+        host: whose.
+        pg_bindir: PostgreSQL's programs, as the hosts see them.
+        topology: who leads and who stands by; None: the substrate's.
+    """
+    topology = substrate.topology if topology is None else topology
     address = substrate.address(host)
     disk = substrate.data_folder(host)
     own = topology.host(host)
@@ -104,7 +125,7 @@ def render_config(substrate: Substrate, host: str, pg_bindir: Path) -> dict[str,
         },
         "etcd3": _etcd(substrate, host),
         "tags": own.tags.given,
-        "bootstrap": _bootstrap(topology, own),
+        "bootstrap": _bootstrap(substrate, topology, own),
         "postgresql": {
             "listen": f"0.0.0.0:{POSTGRES_PORT}",
             "connect_address": f"{address}:{POSTGRES_PORT}",
@@ -133,13 +154,16 @@ def _etcd(substrate: Substrate, host: str) -> dict[str, object]:
     (``patroni/dcs/etcd.py``, ``_refresh_machines_cache``).
     """
     witness = substrate.topology.cluster.witness
-    found: dict[str, object] = {"hosts": _etcd_addresses(substrate, host)}
+    found: dict[str, object] = {"hosts": etcd_addresses(substrate, host)}
+    if substrate.topology.cluster.etcd_auth:
+        found["username"] = ETCD_USER
     return {**found, "use_proxies": True} if witness else found
 
 
-def _etcd_addresses(substrate: Substrate, host: str) -> list[str]:
+def etcd_addresses(substrate: Substrate, host: str) -> list[str]:
+    """Each member of etcd as ``address:port``, in the order in which Patroni on ``host`` asks."""
     topology = substrate.topology
-    members = [member.name for member in topology.hosts_with("etcd")]
+    members = [member.name for member in topology.cluster_of(host).hosts_with("etcd")]
     if topology.cluster.witness:
         own = {member.name for member in topology.site_of(host).hosts}
         members.sort(key=lambda member: member not in own)
@@ -153,9 +177,17 @@ def _gate(substrate: Substrate, host: str) -> dict[str, object]:
         return {}
     words = [substrate.python, "-I", "-S", str(GATE), "--name", host, "--scope", settings.scope]
     words += ["--namespace", NAMESPACE, "--wait-s", str(settings.loop_wait_s + GATE_MARGIN_S)]
-    for address in _etcd_addresses(substrate, host):
+    for address in etcd_addresses(substrate, host):
         words += ["--etcd", f"http://{address}"]
+    if settings.etcd_auth:
+        words += ["--user", ETCD_USER, "--password-file", gate_password_file(substrate, host)]
     return {"pre_promote": shlex.join(words)}
+
+
+def gate_password_file(substrate: Substrate, host: str) -> str:
+    """Where the gate on ``host`` finds the password of ``ETCD_USER``: on the disk of the host,
+    beside the data, which nobody else reads. It is made by whoever starts the process."""
+    return str(substrate.data_folder(host) / "etcd-password")
 
 
 def _no_sync(host: Host) -> tuple[str, ...]:
@@ -163,10 +195,30 @@ def _no_sync(host: Host) -> tuple[str, ...]:
     return ("no-sync",) if host.disk == "plain" else ()
 
 
-def _bootstrap(topology: Topology, host: Host) -> dict[str, object]:
+def standby_cluster(substrate: Substrate, main: Topology) -> dict[str, object]:
+    """The section by which a cluster follows the primary of another one.
+
+    It names every member of that one, and libpq finds the primary among them: Patroni adds
+    ``target_session_attrs`` where there are several, and a slot (patroni/postgresql/config.py,
+    ``build_recovery_params``; patroni issues 2189, 2348). Without a slot the standby leader would
+    stream from whoever answers first, a replica as well.
+    """
+    return {
+        "host": ",".join(substrate.address(node) for node in main.nodes),
+        "port": POSTGRES_PORT,
+        "primary_slot_name": STANDBY_SLOT,
+        "create_replica_methods": ["basebackup"],
+    }
+
+
+def _bootstrap(substrate: Substrate, topology: Topology, host: Host) -> dict[str, object]:
     """What the member that makes the cluster makes of it."""
     dcs = dynamic_settings(topology.cluster)
     dcs["loop_wait"] = BOOT_LOOP_WAIT_S
+    if topology.site_of(host.name).standby:
+        dcs["standby_cluster"] = standby_cluster(substrate, topology.main)
+    elif topology.standby is not None:
+        dcs["slots"] = SLOTS_FOR_STANDBY
     size = server_size(topology)
     dcs["postgresql"] = {
         "use_pg_rewind": topology.cluster.use_pg_rewind,
@@ -205,8 +257,16 @@ def server_parameters(size: ServerSize) -> dict[str, object]:
     }
 
 
-def patroni_unit(config: Path, credentials: Passwords) -> Process:
-    """The process of a member."""
+def patroni_unit(
+    config: Path, credentials: Passwords, etcd: Mapping[str, str] | None = None
+) -> Process:
+    """The process of a member.
+
+    Args:
+        config: its configuration file.
+        credentials: the cluster's passwords.
+        etcd: what it needs to log in at an etcd with users (``etcd_login``).
+    """
     return Process(
         name=UNIT,
         argv=(sys.executable, "-m", "cluster.patroni.daemon", str(config)),
@@ -214,5 +274,19 @@ def patroni_unit(config: Path, credentials: Passwords) -> Process:
             "PATRONI_SUPERUSER_PASSWORD": credentials.superuser,
             "PATRONI_REPLICATION_PASSWORD": credentials.replication,
             "PATRONI_REWIND_PASSWORD": credentials.rewind,
+            **(etcd or {}),
         },
     )
+
+
+def etcd_login(addresses: Sequence[str], credentials: Passwords) -> dict[str, str]:
+    """Variables by which Patroni and ``patronictl`` log in at etcd.
+
+    Patroni heeds its password only beside the addresses (patroni/config.py,
+    ``_build_environment_configuration``).
+    """
+    return {
+        "PATRONI_ETCD3_HOSTS": ",".join(addresses),
+        "PATRONI_ETCD3_USERNAME": ETCD_USER,
+        "PATRONI_ETCD3_PASSWORD": credentials.etcd_patroni,
+    }

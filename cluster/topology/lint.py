@@ -89,6 +89,8 @@ class Lint:
     """How many members of etcd may be lost, as a sentence."""
     copies: str
     """Where the copies of an acknowledged commit sit, as a sentence."""
+    standby: str
+    """What becomes of the standby cluster, as a sentence; empty where there is none."""
     traps: tuple[Trap, ...]
 
     def of(self, kind: LossKind) -> tuple[Claim, ...]:
@@ -111,7 +113,8 @@ def lint(topology: Topology) -> Lint:
         topology=topology,
         claims=tuple(claim_of(shape, loss) for loss in losses(topology)),
         etcd=_etcd(topology, shape),
-        copies=_copies(topology, shape),
+        copies=_copies(topology.main, shape),
+        standby=_standby(topology),
         traps=traps(topology),
     )
 
@@ -209,6 +212,18 @@ def _copies(topology: Topology, shape: Shape) -> str:
     if together:
         return f"{begin}, which can all be in site {_listed(together, 'or')}"
     return f"{begin}, and never all in one site"
+
+
+def _standby(topology: Topology) -> str:
+    standby = topology.standby
+    if standby is None:
+        return ""
+    where = _listed([site.name for site in standby.sites])
+    return (
+        f"standby cluster: {where} follows with {len(standby.nodes)} PostgreSQL and an etcd of its "
+        "own; it serves no writes until an operator promotes it, and lacks then what it had not "
+        "received"
+    )
 
 
 def _listed(names: Iterable[str], word: str = "and") -> str:

@@ -20,6 +20,7 @@ from cluster.topology.model import (
 )
 from cluster.topology.rules import problems_of_topology
 from cluster.topology.settings import (
+    ETCD_AUTH,
     FAILSAFE_MODE,
     MAXIMUM_LAG_ON_FAILOVER_BYTES,
     MAXIMUM_LAG_ON_SYNCNODE_BYTES,
@@ -127,6 +128,7 @@ def to_toml(topology: Topology) -> str:
         f"use_pg_rewind = {_shown(settings.use_pg_rewind)}",
         f"use_slots = {_shown(settings.use_slots)}",
         f"member_slots_ttl_s = {settings.member_slots_ttl_s}",
+        f"etcd_auth = {_shown(settings.etcd_auth)}",
         f"witness = {_shown(settings.witness)}",
         f"witness_gate = {_shown(settings.witness_gate)}",
     ]
@@ -139,6 +141,7 @@ def to_toml(topology: Topology) -> str:
         lines += ["", "[[link]]", f"between = [{between}]", *lines_of_quality(link.quality)]
     for site in topology.sites:
         lines += ["", "[[site]]", f"name = {quote(site.name)}"]
+        lines += ["standby = true"] if site.standby else []
         for host in site.hosts:
             roles = ", ".join(quote(role) for role in host.roles)
             lines += ["[[site.host]]", f"name = {quote(host.name)}", f"roles = [{roles}]"]
@@ -195,6 +198,7 @@ def _read_settings(table: TomlTable) -> ClusterSettings:
         use_pg_rewind=table.flag("use_pg_rewind", USE_PG_REWIND),
         use_slots=table.flag("use_slots", USE_SLOTS),
         member_slots_ttl_s=table.integer("member_slots_ttl_s", MEMBER_SLOTS_TTL_S),
+        etcd_auth=table.flag("etcd_auth", ETCD_AUTH),
         witness=table.flag("witness", WITNESS),
         witness_gate=table.flag("witness_gate", WITNESS_GATE),
         postgresql=table.parameters("postgresql") if table.has("postgresql") else {},
@@ -232,6 +236,7 @@ def _read_quality(table: TomlTable, default: LinkQuality) -> LinkQuality:
 def _read_site(table: TomlTable) -> Site:
     return Site(
         name=table.name("name"),
+        standby=table.flag("standby", False),
         hosts=tuple(
             Host(
                 name=host.name("name"),

@@ -56,11 +56,14 @@ class Site:
 
     name: str
     hosts: tuple[Host, ...]
+    standby: bool = False
+    """Its PostgreSQL are a standby cluster, with an etcd of its own: Patroni's ``standby_cluster``.
+    It follows the primary of the other sites, and is promoted by hand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topology:
-    """Sites and the cluster on them."""
+    """Sites and the cluster on them; or two clusters, one that leads and one that stands by."""
 
     name: str
     title: str
@@ -78,6 +81,35 @@ class Topology:
     def nodes(self) -> tuple[str, ...]:
         """The names of the hosts that run PostgreSQL."""
         return tuple(host.name for host in self.hosts_with("postgres"))
+
+    @property
+    def main(self) -> Topology:
+        """The cluster that leads, alone: without the sites of the standby cluster."""
+        return self._only(is_standby=False) if self.standby else self
+
+    @property
+    def standby(self) -> Topology | None:
+        """The standby cluster alone; None where there is none. It has the name of the main one in
+        an etcd of its own, so that applications which know its members follow its promotion."""
+        has_one = any(site.standby for site in self.sites)
+        return self._only(is_standby=True) if has_one else None
+
+    def _only(self, *, is_standby: bool) -> Topology:
+        sites = tuple(
+            replace(site, standby=False) for site in self.sites if site.standby == is_standby
+        )
+        return replace(self, sites=sites)
+
+    def cluster_of(self, host: str) -> Topology:
+        """The cluster that a host belongs to, alone."""
+        standby = self.standby
+        return standby if standby is not None and self.site_of(host).standby else self.main
+
+    def swapped(self) -> Topology:
+        """A copy in which the standby cluster leads, and the other one stands by."""
+        return replace(
+            self, sites=tuple(replace(site, standby=not site.standby) for site in self.sites)
+        )
 
     @property
     def tags(self) -> TagsOf:
@@ -105,7 +137,8 @@ class Topology:
     @property
     def witness_hosts(self) -> tuple[Host, ...]:
         """Where witnesses stand, if there are any: one in each site that has etcd, beside it."""
-        etcd = ([host for host in site.hosts if "etcd" in host.roles] for site in self.sites)
+        sites = self.main.sites
+        etcd = ([host for host in site.hosts if "etcd" in host.roles] for site in sites)
         return tuple(hosts[0] for hosts in etcd if hosts)
 
     @property
@@ -185,7 +218,7 @@ class Topology:
             witness=own.witness if witness is None else witness,
         )
         problems = [
-            *problems_of_settings(settings, node_count=len(self.nodes)),
+            *problems_of_settings(settings, node_count=len(self.main.nodes)),
             *problems_of_witness(settings, sites=len(self.witness_hosts)),
             *(problems_of_idle_witness(settings) if witness else ()),
         ]

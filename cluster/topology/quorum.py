@@ -50,10 +50,12 @@ class Shape:
 
 
 def shape_of(topology: Topology) -> Shape:
-    """The relevant facts of a topology."""
+    """The relevant facts of a topology: of the cluster that leads, and of every client. A standby
+    cluster is nobody's promise, as it serves nothing until somebody promotes it."""
+    main = topology.main
     return Shape(
-        nodes=topology.nodes,
-        etcd=tuple(host.name for host in topology.hosts_with("etcd")),
+        nodes=main.nodes,
+        etcd=tuple(host.name for host in main.hosts_with("etcd")),
         clients={
             host.name: topology.site_of(host.name).name for host in topology.hosts_with("client")
         },
@@ -62,7 +64,7 @@ def shape_of(topology: Topology) -> Shape:
         named_standbys=topology.cluster.durability == "quorum"
         and topology.cluster.synchronous_mode == "on",
         failsafe_mode=topology.cluster.failsafe_mode,
-        tags=topology.tags,
+        tags=main.tags,
     )
 
 

@@ -33,7 +33,8 @@ def problems_of_topology(topology: Topology) -> Iterator[Problem]:
     yield from _problems_of_roles(topology)
     yield from problems_of_wan(topology.wan, (site.name for site in topology.sites))
     yield from _problems_of_tags(topology)
-    nodes = len(topology.nodes)
+    yield from _problems_of_standby(topology)
+    nodes = len(topology.main.nodes)
     if nodes > 0:
         yield from problems_of_settings(topology.cluster, node_count=nodes)
         yield from problems_of_witness(topology.cluster, sites=len(topology.witness_hosts))
@@ -87,11 +88,42 @@ def _problems_of_tags(topology: Topology) -> Iterator[Problem]:
 
 def _problems_of_roles(topology: Topology) -> Iterator[Problem]:
     for role, why in _NEEDED.items():
-        if not topology.hosts_with(role):
+        if not topology.main.hosts_with(role):
             yield Problem(key="site", words=f"no host has the role {role}: {why}")
-    if len(topology.hosts_with("etcd")) == 2:
+    if len(topology.main.hosts_with("etcd")) == 2:
         yield Problem(
             key="site",
             words="2 hosts have the role etcd: a majority of 2 is both, so the loss of either "
             "stops the cluster, which is worse than having 1; expected 1, 3 or more",
         )
+
+
+def _problems_of_standby(topology: Topology) -> Iterator[Problem]:
+    """What a standby cluster lacks to be one."""
+    standby = topology.standby
+    if standby is None:
+        return
+    places = [f"site[{number}]" for number, site in enumerate(topology.sites) if site.standby]
+    key = f"{places[0]}.standby"
+    if not topology.main.sites:
+        words = "every site is of the standby cluster, and there is no cluster that it could follow"
+        yield Problem(key=key, words=words)
+        return
+    members = len(standby.hosts_with("etcd"))
+    if members in {0, 2}:
+        words = f"expected an etcd of its own, with 1, 3 or more members; found {members}"
+        yield Problem(key=key, words=words)
+    needed = 2 if topology.cluster.durability == "quorum" else 1
+    if len(standby.nodes) < needed:
+        words = (
+            f"expected {needed} PostgreSQL or more in the standby cluster, which must acknowledge "
+            f"commits with durability {topology.cluster.durability} once it is promoted; found "
+            f"{len(standby.nodes)}"
+        )
+        yield Problem(key=key, words=words)
+    for host in topology.hosts:
+        source = host.tags.replicatefrom
+        own = topology.cluster_of(host.name).nodes
+        if source is not None and source in topology.nodes and source not in own:
+            words = f"{host.name} replicates from {source}, which belongs to the other cluster"
+            yield Problem(key=key, words=words)

@@ -34,6 +34,8 @@ USE_SLOTS = True
 SYNCHRONOUS_MODE_STRICT = True
 """Patroni's default is false, with which quorum holds only while there is a replica."""
 
+ETCD_AUTH = False
+"""etcd's own default: whoever reaches it may do everything."""
 WITNESS = False
 WITNESS_GATE = True
 WITNESS_SITES_MIN = 3
@@ -80,6 +82,9 @@ class ClusterSettings:
     """A slot keeps the WAL that a replica lacks; else ``wal_keep_size`` alone does."""
     member_slots_ttl_s: int = MEMBER_SLOTS_TTL_S
     """How long the slot of a member that is gone keeps WAL; 0: it is dropped at once."""
+    etcd_auth: bool = ETCD_AUTH
+    """etcd has users: Patroni and everybody else log in with a name and a password (etcd docs,
+    role-based access control)."""
     witness: bool = WITNESS
     """Beside every etcd stands a witness: together they replace a dead primary before its ttl
     (docs/operate/witness.md). No setting of Patroni's."""

@@ -29,7 +29,8 @@ ETCD_ELECTION_S = 3
 
 def traps(topology: Topology) -> tuple[Trap, ...]:
     """Every trap that is known, the most important first."""
-    shape = shape_of(topology)
+    standby = topology.standby
+    topology, shape = topology.main, shape_of(topology)
     return (
         *_etcd(topology, shape),
         *_postgres(topology, shape),
@@ -40,6 +41,8 @@ def traps(topology: Topology) -> tuple[Trap, ...]:
         *replica_traps(topology, shape),
         *_timing(topology),
         *failsafe(shape),
+        *_tokens(topology),
+        *_standby(standby),
     )
 
 
@@ -186,6 +189,33 @@ def failsafe(shape: Shape) -> Iterator[Trap]:
         source="Patroni documentation, DCS Failsafe Mode; patroni issues 3403 and 3572",
         is_note=True,
     )
+
+
+def _tokens(topology: Topology) -> Iterator[Trap]:
+    if topology.cluster.etcd_auth:
+        yield Trap(
+            key="etcd-tokens-in-memory",
+            words="a member of etcd keeps the tokens of its users in its memory: after its restart "
+            "every client must log in again, in the middle of a failover too, and etcd hashes each "
+            "password slowly (bcrypt, some 0.1 s)",
+            remedy="see that whatever asks etcd logs in again by itself, as Patroni does; signed "
+            "tokens (auth-token jwt) outlast a restart",
+            source="etcd documentation, Role-based access control; auth-token",
+            is_note=True,
+        )
+
+
+def _standby(standby: Topology | None) -> Iterator[Trap]:
+    if standby is not None:
+        yield Trap(
+            key="nobody-fences-for-a-standby-cluster",
+            words="the etcd of a standby cluster knows nothing of the primary that it follows: who "
+            "promotes it while that one lives has two primaries, and no Patroni objects",
+            remedy="write down how the old primary is kept down, before and after its power is "
+            "back, and drill it (scenarios standby-cluster-promoted, standby-cluster-split)",
+            source="Patroni documentation, Standby cluster; patroni issue 2460",
+            is_note=True,
+        )
 
 
 def _timing(topology: Topology) -> Iterator[Trap]:

@@ -8,6 +8,7 @@ gateway").
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 import time
@@ -179,15 +180,18 @@ class _EtcdEndpoint:
         )
         self._gateway = Gateway(self._pool, endpoint)
         self._token: str | None = None
+        self._login: asyncio.Task[None] | None = None
 
     async def ask(self, path: str, body: Json) -> dict[str, Any]:
         """The answer; a token that is missing or has expired is asked for first."""
         try:
             if self._dcs.user is not None and self._token is None:
-                await self._authenticate(self._dcs.user)
+                await self._log_in(self._dcs.user)
+            token = self._token
             status, answer = await self._post(path, body)
             if _wants_new_token(answer) and self._dcs.user is not None:
-                await self._authenticate(self._dcs.user)
+                if self._token == token:  # else another question has brought a new one
+                    await self._log_in(self._dcs.user)
                 status, answer = await self._post(path, body)
         except (*UNANSWERED, httpcore.TimeoutException, EtcdRefused, CredentialsError) as error:
             raise EtcdUnanswered(str(error) or type(error).__name__) from error
@@ -195,6 +199,15 @@ class _EtcdEndpoint:
             words = str(answer.get("message") or answer.get("error") or "")
             raise EtcdUnanswered(f"answered with {status}: {words[:SHOWN_CHARACTERS_MAX]}")
         return answer
+
+    async def _log_in(self, user: str) -> None:
+        """Wait for a token. One that was asked for comes also when the question that wanted it has
+        given up: etcd hashes passwords with bcrypt, which on a busy machine takes longer than the
+        patience for an answer, and the next question needs the token all the same."""
+        if self._login is None or self._login.done():
+            self._login = asyncio.create_task(self._authenticate(user))
+            self._login.add_done_callback(_take_note)
+        await asyncio.shield(self._login)
 
     async def _authenticate(self, user: str) -> None:
         password = await anyio.to_thread.run_sync(self._dcs.resolve, abandon_on_cancel=True)
@@ -214,7 +227,16 @@ class _EtcdEndpoint:
         return response.status, answer if isinstance(answer, dict) else {"error": "not JSON"}
 
     async def aclose(self) -> None:
+        if self._login is not None:
+            self._login.cancel()
+            await asyncio.wait([self._login])
         await self._pool.aclose()
+
+
+def _take_note(login: asyncio.Task[None]) -> None:
+    """A login that failed when nobody waited for it any more is no news: the next one is asked."""
+    if not login.cancelled():
+        login.exception()
 
 
 def _wants_new_token(answer: Mapping[str, Any]) -> bool:

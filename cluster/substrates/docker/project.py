@@ -47,6 +47,17 @@ def problems_of_containers(topology: Topology) -> Iterator[Problem]:
             words="the hosts of etcd have no witness in containers yet: use --no-witness, or "
             "--substrate lab",
         )
+    if topology.standby is not None:
+        yield Problem(
+            key="site.standby",
+            words="a standby cluster cannot be raised with containers yet: use --substrate lab",
+        )
+    if topology.cluster.etcd_auth:
+        yield Problem(
+            key="cluster.etcd_auth",
+            words="the containers are handed the passwords of PostgreSQL alone, and none of etcd: "
+            "use etcd_auth = false, or --substrate lab",
+        )
     for site_number, site in enumerate(topology.sites):
         for index, host in enumerate(site.hosts):
             if len(host.roles) != 1:

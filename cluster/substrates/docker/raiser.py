@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cluster.boot import raise_services
+from cluster.errors import ClusterError
 from cluster.patroni.config import Passwords
 from cluster.raised import RaisedCluster
 from cluster.services import StepReport
@@ -39,6 +40,10 @@ class ContainerServices:
 
     def forget_etcd(self) -> None:
         """No effect: the configuration of a member without data says ``new`` here at all times."""
+
+    def configure(self, topology: Topology) -> None:
+        """No topology with a standby cluster is raised in containers."""
+        raise ClusterError(f"containers have no standby cluster: {topology.name}")
 
 
 class ContainerRaiser:

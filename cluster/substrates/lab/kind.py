@@ -65,7 +65,7 @@ def make_raiser(folder: Path, options: Sequence[str]) -> LabRaiser:
 
 def show_in(cluster: RaisedCluster, folder: Path) -> list[str]:
     """Let ``psql`` in, and say how to get there."""
-    leave_passwords(cluster.credentials)
+    leave_passwords(cluster.credentials, cluster.substrate.topology)
     return how_to_look(folder, cluster.substrate.topology)
 
 

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cluster.etcd.member import CLIENT_PORT
-from cluster.patroni.config import SUPERUSER, Passwords
+from cluster.etcd.users import ROOT
+from cluster.patroni.config import SUPERUSER, Passwords, etcd_login
 from cluster.substrates.lab import lab_init
 from cluster.substrates.lab.network import addresses
 from cluster.substrates.lab.state import STATE, disk_of
 from cluster.topology.model import Topology, socket_folder
 
 PGPASS = STATE / "pgpass"
-"""In the lab's own memory: it goes with the lab."""
+ETCD_LOGIN = STATE / "etcd-login.env"
+"""In the lab's own memory: they go with the lab."""
+WITH_LOGIN = f'if [ -r {ETCD_LOGIN} ]; then . {ETCD_LOGIN}; fi; exec "$@"'
 
 
-def leave_passwords(credentials: Passwords) -> None:
-    """Let ``psql`` in: a password file for the superuser (PostgreSQL manual, 32.16)."""
+def leave_passwords(credentials: Passwords, topology: Topology) -> None:
+    """Let ``psql`` in, by a password file for the superuser (PostgreSQL manual, 32.16); and, where
+    etcd has users, ``patronictl`` as Patroni and ``etcdctl`` as root, by their variables."""
     PGPASS.touch(mode=0o600)
     PGPASS.write_text(f"*:*:*:{SUPERUSER}:{credentials.superuser}\n", encoding="ascii")
+    if not topology.cluster.etcd_auth:
+        return
+    variables = {
+        **etcd_login(_etcd_addresses(topology), credentials),
+        "ETCDCTL_USER": f"{ROOT}:{credentials.etcd_root}",
+    }
+    lines = (f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+    ETCD_LOGIN.touch(mode=0o600)
+    ETCD_LOGIN.write_text("".join(lines), encoding="ascii")
 
 
 def is_lab(init_pid: int) -> bool:
@@ -45,7 +59,7 @@ def look_command(init_pid: int, host: str, command: Sequence[str]) -> list[str]:
     """
     enter = ["nsenter", "--target", str(init_pid), "--user", "--preserve-credentials"]
     enter += ["--net", "--mount", "--ipc", "--pid", "--"]
-    return [*enter, "ip", "netns", "exec", host, *command]
+    return [*enter, "ip", "netns", "exec", host, "sh", "-c", WITH_LOGIN, "sh", *command]
 
 
 def look_environment(
@@ -53,8 +67,6 @@ def look_environment(
 ) -> Mapping[str, str]:
     """What makes ``psql``, ``patronictl`` and ``etcdctl`` work there without an option."""
     node = host if host in topology.nodes else topology.nodes[0]
-    address = addresses(topology)
-    etcd = [f"{address[one.name]}:{CLIENT_PORT}" for one in topology.hosts_with("etcd")]
     return {
         "PATH": f"{bin_folder}:{pg_bindir}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "PGHOST": str(socket_folder(disk_of(node), topology.host(node))),
@@ -63,8 +75,13 @@ def look_environment(
         "PGPASSFILE": str(PGPASS),
         "PATRONICTL_CONFIG_FILE": str(config_folder / f"patroni-{node}.yml"),
         "ETCDCTL_API": "3",
-        "ETCDCTL_ENDPOINTS": ",".join(etcd),
+        "ETCDCTL_ENDPOINTS": ",".join(_etcd_addresses(topology)),
     }
+
+
+def _etcd_addresses(topology: Topology) -> list[str]:
+    address = addresses(topology)
+    return [f"{address[one.name]}:{CLIENT_PORT}" for one in topology.hosts_with("etcd")]
 
 
 def how_to_look(folder: Path, topology: Topology) -> list[str]:

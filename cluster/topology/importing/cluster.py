@@ -6,17 +6,25 @@ cluster without it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cluster.errors import TopologyError
-from cluster.topology.importing.files import ETCD_SECTIONS, SOURCE, PatroniFile, read_all, table
+from cluster.topology.importing.files import (
+    ETCD_SECTIONS,
+    SOURCE,
+    PatroniFile,
+    read_all,
+    refused,
+    table,
+)
 from cluster.topology.importing.hosts import SITE_TAGS, hosts_of, placed
 from cluster.topology.importing.settings import read_parameters, read_settings
 from cluster.topology.importing.tags import OWN
 from cluster.topology.model import Host, Site, Topology
 from cluster.topology.rules import problems_of_topology
 
+STANDBY_SITE = "standby"
 OTHER_DCS = ("consul", "zookeeper", "exhibitor", "kubernetes", "raft")
 OURS = frozenset(
     {"scope", "name", "namespace", "restapi", "bootstrap", "postgresql", "log", "ctl", "tags"}
@@ -61,24 +69,48 @@ def import_topology(
     """
     members, dynamic = read_all(files)
     left_out: dict[str, None] = {}
-    own = table(members[0].source, members[0].sections, "postgresql")
-    settings, said = read_settings(members[0].scope, dynamic, own)
+    standing = [one for one in members if one.stands_by]
+    leading = [one for one in members if not one.stands_by]
+    if not leading:
+        leading, standing = members, []
+    first = leading[0]
+    own = table(first.source, first.sections, "postgresql")
+    settings, said = read_settings(
+        first.scope,
+        dynamic,
+        own,
+        etcd_auth=any(one.logs_in_at_etcd for one in members),
+    )
     left_out |= dict.fromkeys(said)
-    parameters, said = read_parameters(members)
+    parameters, said = read_parameters(leading)
     left_out |= dict.fromkeys(said)
     settings = replace(settings, postgresql=parameters)
-    hosts, said = hosts_of(members)
+    hosts, said = hosts_of(leading)
     left_out |= dict.fromkeys(said)
+    behind, said = hosts_of(standing, "standby-dcs") if standing else ({}, [])
+    left_out |= dict.fromkeys([*said, *_other_scope(first, standing)])
     for member in members:
         left_out |= dict.fromkeys(_left_out_of(member))
-    sites_of, said = placed(members, hosts, sites or {})
+    if sites:
+        sites_of, said = placed(members, {**hosts, **behind}, sites)
+    else:
+        sites_of, said = placed(leading, hosts, {})
+        if standing:
+            others, more = placed(standing, behind, {}, STANDBY_SITE)
+            sites_of, said = _together(sites_of, others), [*said, *more]
     left_out |= dict.fromkeys(said)
+    following = {host.name for host in behind.values()}
+    _demand_whole_sites(sites_of, following)
     scope = settings.scope
     topology = Topology(
         name=name or scope,
         title=f"Imported from the configuration of the members of {scope}",
         sites=tuple(
-            Site(name=site, hosts=(*sites_of[site], Host(name=f"app-{site}", roles=("client",))))
+            Site(
+                name=site,
+                hosts=(*sites_of[site], Host(name=f"app-{site}", roles=("client",))),
+                standby=any(host.name in following for host in sites_of[site]),
+            )
             for site in sites_of
         ),
         cluster=settings,
@@ -87,6 +119,37 @@ def import_topology(
     if problems:
         raise TopologyError(SOURCE, problems)
     return Imported(topology=topology, left_out=tuple(left_out))
+
+
+def _other_scope(first: PatroniFile, standing: Sequence[PatroniFile]) -> Iterator[str]:
+    if standing and standing[0].scope != first.scope:
+        yield (
+            f"scope {standing[0].scope} of the standby cluster: here it has the name of the other "
+            f"one, {first.scope}, in an etcd of its own; applications that know {first.scope} "
+            "alone do not follow its promotion"
+        )
+
+
+def _together(
+    sites: Mapping[str, list[Host]], others: Mapping[str, list[Host]]
+) -> dict[str, list[Host]]:
+    """The sites of both clusters."""
+    found = {site: list(hosts) for site, hosts in sites.items()}
+    for site, hosts in others.items():
+        found.setdefault(site, []).extend(hosts)
+    return found
+
+
+def _demand_whole_sites(sites: Mapping[str, Sequence[Host]], following: Collection[str]) -> None:
+    """A site is of one cluster."""
+    for site, hosts in sites.items():
+        mine = [host.name for host in hosts if host.name in following]
+        if mine and len(mine) < len(hosts):
+            words = (
+                f"{', '.join(mine)} of the standby cluster and hosts of the other one are in one "
+                "site; give the standby cluster sites of its own with --site NAME=MEMBER,MEMBER"
+            )
+            raise refused("--site", site, words)
 
 
 def _left_out_of(member: PatroniFile) -> Iterator[str]:

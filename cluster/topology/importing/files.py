@@ -30,8 +30,12 @@ class PatroniFile:
     address: str
     scope: str
     etcd: tuple[str, ...]
+    logs_in_at_etcd: bool
+    """It gives a user of etcd; its password stays where it is."""
     tags: Mapping[str, Any]
     dynamic: Mapping[str, Any]
+    stands_by: bool
+    """Its cluster follows another one (``standby_cluster``)."""
     parameters: Mapping[str, Any]
     sections: Mapping[str, Any] = field(repr=False)
 
@@ -54,8 +58,10 @@ def read_all(files: Sequence[tuple[str, str]]) -> tuple[list[PatroniFile], Mappi
     if not members:
         words = "no file of a member is among them: expected patroni.yml of every member"
         raise TopologyError(SOURCE, (Problem(key="", words=words),))
-    _demand_one_cluster(members)
-    return members, members[0].dynamic if in_force is None else in_force
+    leading = [one for one in members if not one.stands_by] or members
+    _demand_one_cluster(leading)
+    _demand_one_cluster([one for one in members if one not in leading])
+    return members, leading[0].dynamic if in_force is None else in_force
 
 
 def _demand_one_cluster(members: Sequence[PatroniFile]) -> None:
@@ -109,8 +115,12 @@ def _member(source: str, sections: Mapping[str, Any]) -> PatroniFile:
         address=_host_of(connect),
         scope=scope,
         etcd=tuple(_etcd_of(source, sections)),
+        logs_in_at_etcd=any(
+            "username" in table(source, sections, section) for section in ETCD_SECTIONS
+        ),
         tags=table(source, sections, "tags"),
         dynamic=dynamic,
+        stands_by=bool(dynamic.get("standby_cluster")),
         parameters={**shared, **table(source, postgresql, "parameters")},
         sections=sections,
     )

@@ -16,9 +16,9 @@ NO_ETCD = "etcd"
 """Stands for the one etcd of a cluster whose files name none."""
 
 
-def hosts_of(members: Sequence[PatroniFile]) -> tuple[dict[str, Host], list[str]]:
+def hosts_of(members: Sequence[PatroniFile], dcs: str = "dcs") -> tuple[dict[str, Host], list[str]]:
     """Every host by its address, and what of its tags was left out. etcd that shares the address of
-    one member is on its host."""
+    one member is on its host; else its host is called ``dcs`` with a number."""
     names = [one.name for one in members]
     said: list[str] = []
     addresses = [one.address for one in members]
@@ -32,16 +32,21 @@ def hosts_of(members: Sequence[PatroniFile]) -> tuple[dict[str, Host], list[str]
         tags, left_out = import_tags(member.name, member.tags, members=names)
         said += left_out
         hosts[key] = Host(name=name_of(member.name), roles=roles, tags=tags)
-    elsewhere = [address for address in etcd if address not in hosts] if etcd else [NO_ETCD]
+    unknown = NO_ETCD if dcs == "dcs" else f"{NO_ETCD} of {dcs}"
+    elsewhere = [address for address in etcd if address not in hosts] if etcd else [unknown]
     for number, address in enumerate(elsewhere, start=1):
-        hosts[address] = Host(name=f"dcs-{number}", roles=("etcd",))
+        hosts[address] = Host(name=f"{dcs}-{number}", roles=("etcd",))
     return hosts, said
 
 
 def placed(
-    members: Sequence[PatroniFile], hosts: Mapping[str, Host], sites: Mapping[str, Sequence[str]]
+    members: Sequence[PatroniFile],
+    hosts: Mapping[str, Host],
+    sites: Mapping[str, Sequence[str]],
+    alone_in: str = DEFAULT_SITE,
 ) -> tuple[dict[str, list[Host]], list[str]]:
-    """The hosts of every site, and what had to be guessed."""
+    """The hosts of every site, and what had to be guessed; ``alone_in``: the site of all where
+    nothing says another."""
     if sites:
         return _as_asked(hosts, sites), []
     tag = next((tag for tag in SITE_TAGS if all(one.tags.get(tag) for one in members)), None)
@@ -50,7 +55,7 @@ def placed(
             "which site a member is in stands in no file: all are in one; say it with "
             "--site NAME=MEMBER,MEMBER"
         )
-        return {DEFAULT_SITE: list(hosts.values())}, [words]
+        return {alone_in: list(hosts.values())}, [words]
     of = {name_of(one.name): name_of(str(one.tags[tag])) for one in members}
     placed: dict[str, list[Host]] = {site: [] for site in of.values()}
     first = next(iter(placed))

@@ -43,7 +43,7 @@ TAKEN_PARAMETERS = (
 
 
 def read_settings(
-    scope: str, dynamic: Mapping[str, Any], own: Mapping[str, Any]
+    scope: str, dynamic: Mapping[str, Any], own: Mapping[str, Any], *, etcd_auth: bool = False
 ) -> tuple[ClusterSettings, list[str]]:
     """The settings, as Patroni would have them in force, and what they cannot say.
 
@@ -51,6 +51,7 @@ def read_settings(
         scope: of the cluster.
         dynamic: the dynamic configuration.
         own: the section ``postgresql`` of a member's own file, which goes before it.
+        etcd_auth: the members log in at etcd.
     """
     postgresql = {**table(SOURCE, dynamic, "postgresql"), **own}
     asked = {OLD_NAMES.get(key, key): value for key, value in dynamic.items()}
@@ -84,6 +85,7 @@ def read_settings(
         use_pg_rewind=is_on(postgresql.get("use_pg_rewind", False)),
         use_slots=is_on(postgresql.get("use_slots", True)),
         member_slots_ttl_s=_seconds(asked, "member_slots_ttl", MEMBER_SLOTS_TTL_S),
+        etcd_auth=etcd_auth,
     )
     said += _left_out_of_dynamic(asked)
     return settings, said

@@ -14,6 +14,7 @@ from cluster.whole import (
     BEHIND_BYTES_MAX,
     Look,
     furthest_behind_bytes,
+    missing_of_standby,
     missing_of_whole,
     nodes_behind,
 )
@@ -171,3 +172,57 @@ def test_a_replica_without_a_vote_streams_and_is_never_counted() -> None:
     assert missing_of_whole(one, SETTINGS) is not None
     two = replace(SETTINGS, synchronous_node_count=2)
     assert missing_of_whole(one, two, {B: Tags(nofailover=True)}) is not None  # then it has to be
+
+
+L1, L2 = "db-lyon-1", "db-lyon-2"
+LED: dict[str, MemberAnswer | None] = {
+    P: primary(streams=(A, B, L1)),
+    A: replica(),
+    B: replica(),
+    L1: replica().model_copy(
+        update={
+            "role": "standby_leader",
+            "replication": (
+                Replication(application_name=L2, state="streaming", sync_state="async"),
+            ),
+        }
+    ),
+    L2: replica(),
+}
+STANDBY_LACKS: list[tuple[dict[str, MemberAnswer | None], bool, str]] = [
+    ({L2: None}, True, "no answer from db-lyon-2, of the standby cluster"),
+    ({P: None}, True, "there is no primary that the standby cluster could follow"),
+    ({L1: replica()}, True, "the standby cluster has no standby leader"),
+    ({L2: LED[L1]}, True, "db-lyon-1 and db-lyon-2 say that they are the standby leader"),
+    (
+        {P: primary(streams=(A, B))},  # it streams from a replica, which answered first
+        True,
+        "db-lyon-1, of the standby cluster, does not stream from db-paris",
+    ),
+    (
+        {L2: replica(timeline=1)},
+        True,
+        "db-lyon-2, of the standby cluster, is on timeline 1, the primary on 2",
+    ),
+    ({L2: replica(received=LAGS, replayed=LAGS)}, True, "db-lyon-2 has not received 4.0 MiB"),
+    ({}, False, "the standby cluster's etcd is not healthy on dcs-lyon"),
+]
+
+
+def missing_behind(other: dict[str, MemberAnswer | None], *, etcd: bool = True) -> str | None:
+    return missing_of_standby({**LED, **other}, (L1, L2), {"dcs-lyon": etcd}, BEHIND_BYTES_MAX)
+
+
+def test_a_standby_cluster_that_follows_is_whole_and_its_leader_is_no_second_primary() -> None:
+    assert missing_behind({}) is None
+    leads = {node: LED[node] for node in (P, A, B)}
+    assert missing_of_whole(replace(look(), members=leads), SETTINGS) is None
+
+
+@pytest.mark.parametrize(("other", "etcd", "words"), STANDBY_LACKS)
+def test_what_a_standby_cluster_lacks_is_told(
+    other: dict[str, MemberAnswer | None], etcd: bool, words: str
+) -> None:
+    found = missing_behind(other, etcd=etcd)
+    assert found is not None
+    assert found.startswith(words)

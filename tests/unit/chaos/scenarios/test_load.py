@@ -102,6 +102,13 @@ class TestBuiltIn:
             ("sync-standby-in-lost-site", "not-while-broken", ["site-power-cut"] * 2),
             ("dcs-majority-loss", "not-while-broken", ["host-power-cut"] * 2),
             ("host-freeze", "must", ["host-freeze"]),
+            ("standby-cluster-follows", "must", ["host-power-cut"]),
+            ("standby-cluster-split", "must", ["site-cut", "promote-standby"]),
+            (
+                "standby-cluster-promoted",
+                "must",
+                ["site-cut", *["site-power-cut"] * 3, "promote-standby"],
+            ),
             ("host-wiped", "must", ["host-wiped"]),
             ("patroni-killed", "must", ["process-kill"]),
             ("patroni-killed-async", "must", ["process-kill"]),

@@ -326,3 +326,55 @@ def test_every_host_needs_a_site_when_sites_are_said() -> None:
 def test_what_no_drill_could_raise_is_refused() -> None:
     two = AUTOBASE.replace("    - 10.128.64.143:2379\n", "")
     assert "2 hosts have the role etcd" in refused(two, "ab")
+
+
+STANDBY = """
+scope: {scope}
+name: lyon-{n}
+etcd3: {{username: patroni, hosts: ["10.9.0.9:2379"]}}
+bootstrap:
+  dcs:
+    ttl: 30
+    standby_cluster: {{host: "10.0.0.1,10.0.0.2", port: 5432, primary_slot_name: lyon}}
+postgresql: {{connect_address: "10.9.0.{n}:5432"}}
+"""
+
+
+def test_a_standby_cluster_is_taken_over_beside_the_one_that_it_follows() -> None:
+    main = [(f"{n}.yml", TAGGED.format(n=n, tags="{}")) for n in (1, 2)]
+    behind = [(f"lyon-{n}.yml", STANDBY.format(n=n, scope="tagged-dr")) for n in (1, 2)]
+    found = import_topology([*behind, *main])
+    topology = found.topology
+    assert {site.name: site.standby for site in topology.sites} == {
+        "site-1": False,
+        "standby": True,
+    }
+    assert topology.main.nodes == ("pg-1", "pg-2")
+    assert topology.standby is not None
+    assert topology.standby.nodes == ("lyon-1", "lyon-2")
+    assert [one.name for one in topology.standby.hosts_with("etcd")] == ["standby-dcs-1"]
+    assert topology.cluster.scope == "tagged"
+    assert topology.cluster.etcd_auth
+    assert any(words.startswith("scope tagged-dr of the standby") for words in found.left_out)
+    sites = {"paris": ["pg_1", "pg_2", "10.0.0.9"], "lyon": ["lyon-1", "lyon-2", "10.9.0.9"]}
+    asked = import_topology([*behind, *main], sites=sites).topology
+    assert [site.name for site in asked.sites if site.standby] == ["lyon"]
+
+
+def test_a_standby_cluster_needs_sites_of_its_own() -> None:
+    main = [(f"{n}.yml", TAGGED.format(n=n, tags="{}")) for n in (1, 2)]
+    behind = [(f"lyon-{n}.yml", STANDBY.format(n=n, scope="tagged")) for n in (1, 2)]
+    sites = {"paris": ["pg_1", "pg_2", "10.0.0.9", "lyon-1", "lyon-2", "10.9.0.9"]}
+    with pytest.raises(TopologyError, match="lyon-1, lyon-2, standby-dcs-1 of the standby cluster"):
+        import_topology([*main, *behind], sites=sites)
+
+
+def test_a_standby_cluster_alone_is_taken_over_as_one_that_leads() -> None:
+    found = import_topology([(f"{n}.yml", STANDBY.format(n=n, scope="dr")) for n in (1, 2)])
+    assert found.topology.standby is None
+    assert any(words.startswith("standby_cluster: the real cluster") for words in found.left_out)
+
+
+def test_a_user_of_etcd_is_taken_over_without_its_password() -> None:
+    assert imported(FERLAB).topology.cluster.etcd_auth
+    assert not imported(PIGSTY).topology.cluster.etcd_auth
