@@ -16,7 +16,7 @@ from chaos.faults.base import Stage
 from chaos.faults.book import Book, Stroke, Undoing
 from chaos.faults.broken import sites_due
 from chaos.faults.registry import FAULTS
-from chaos.faults.targets import Victim, chance, layout_of, resolve
+from chaos.faults.targets import Victim, chance, hosts_of, layout_of, resolve
 from chaos.live.board import FaultBoard
 from chaos.scenarios.agenda import Agenda, Task
 from chaos.scenarios.model import FaultStep, Scenario
@@ -137,9 +137,10 @@ class Schedule:
         if victims is None:
             victims = await self.victims(step)
         details: dict[str, str] = {}
+        stage = replace(self._stage, struck=hosts_of(victims))
 
         async def strike_one(victim: Victim) -> None:
-            details[victim.name] = await self._strike_one(step, victim)
+            details[victim.name] = await self._strike_one(stage, step, victim)
 
         self.last_begun_s = time.monotonic()
         async with anyio.create_task_group() as strikes:
@@ -148,7 +149,7 @@ class Schedule:
         self.last_strike_s = time.monotonic()
         return details
 
-    async def _strike_one(self, step: FaultStep, victim: Victim) -> str:
+    async def _strike_one(self, stage: Stage, step: FaultStep, victim: Victim) -> str:
         stroke = Stroke(kind=FAULTS[step.fault], victim=victim, params=step.params)
         host = victim.name
         self._recorder.say(f"FAULT {stroke}", loud=True)
@@ -162,7 +163,7 @@ class Schedule:
         )
         self._recorder.board.faults.append(shown)
         self._told[stroke] = (step, shown)
-        detail = await self._book.strike(self._stage, stroke)
+        detail = await self._book.strike(stage, stroke)
         self._recorder.event(
             FaultStruck(t_s=begin_s, fault=step.fault, target=host, node=host, detail=detail)
         )

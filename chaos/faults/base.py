@@ -66,6 +66,9 @@ class Stage:
     cluster: RaisedCluster
     led_first: str | None = None
     """Who led when the first fault of a drill struck; None: none has, or it is no drill."""
+    struck: frozenset[str] = frozenset()
+    """Other hosts that something strikes in the same moment, or has struck: what they hear and say
+    proves nothing of this fault."""
     folder: Path | None = None
     """The run folder, for what a fault finds that is evidence; None: nobody keeps any."""
 

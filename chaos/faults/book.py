@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chaos.errors import ChaosError
@@ -101,10 +101,17 @@ class Book:
     async def strike(self, stage: Stage, stroke: Stroke) -> str:
         """Strike; what was done, in words.
 
+        Args:
+            stage: where. Its ``struck`` are the hosts that are struck in the same moment; those in
+                the book join them.
+            stroke: what strikes whom.
+
         Raises:
             ClusterError, ChaosError: it could not be brought about; what lasts is in the book.
         """
         self.note(stroke)
+        others = (stage.struck | self.hosts) - frozenset(stroke.victim.hosts)
+        stage = replace(stage, struck=others)
         return await stroke.kind.strike(stage, stroke.victim, stroke.params)
 
     async def undo(self, stage: Stage, stroke: Stroke) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from chaos.errors import FormatError
 from chaos.faults.base import Chances, FaultKind, FaultParams, FaultWords
 from chaos.faults.packets import NEEDS, Cut, both_ways, dropping, lifting
-from chaos.faults.targets import HOSTS, ONE_HOST, Victim
+from chaos.faults.targets import HOSTS, Victim
 from chaos.wording import links_of
 from cluster.toml.reader import TomlTable
 from cluster.topology.model import Topology
@@ -63,7 +63,6 @@ LINK_LOSS = FaultKind(
     effect=lambda params: "unpredicted",
     strike=dropping(cut_of),
     undo=lifting(cut_of),
-    # Between two hosts that are struck at once more would vanish than each expects.
-    chances=Chances(family="links", targets=ONE_HOST),
+    chances=Chances(family="links"),
     draw=lambda random: LinkLossParams(loss_percent=float(random.randint(5, 40))),
 )

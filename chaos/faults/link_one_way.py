@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from chaos.faults.base import Chances, FaultKind, FaultParams, FaultWords
 from chaos.faults.packets import NEEDS, Cut, Way, both_ways, dropping, lifting
-from chaos.faults.targets import HOSTS, ONE_HOST, Victim
+from chaos.faults.targets import HOSTS, Victim
 from chaos.wording import links_of
 from cluster.substrates.base import DropRule
 from cluster.toml.reader import TomlTable
@@ -69,7 +69,6 @@ LINK_CUT_ONE_WAY = FaultKind(
     effect=lambda params: "unpredicted",
     strike=dropping(cut_of),
     undo=lifting(cut_of),
-    # Of two hosts that are struck at once neither can show that its other way goes on.
-    chances=Chances(family="links", targets=ONE_HOST),
+    chances=Chances(family="links"),
     draw=lambda random: OneWayParams(direction=random.choice(DIRECTIONS)),
 )

@@ -3,13 +3,18 @@
 A fault says which packets vanish (``DropRule``) and which must not. Test packets go the same ways
 before and after: what arrived before and does not now is the proof. Where nothing arrived before,
 another fault keeps it away already, and the words say so.
+
+Test packets go to and from hosts that nothing else strikes (``Stage.struck``): between two hosts
+that are struck at once, more vanishes than each fault says. Where all hosts are struck there are no
+such hosts: then what vanishes is proved between the struck, and nothing is left to show what
+passes.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -63,11 +68,14 @@ async def drop(stage: Stage, cut: Cut) -> str:
     Raises:
         ClusterError: test packets did not vanish as they should, or others vanished too.
     """
-    topology = stage.cluster.substrate.topology
-    ways = [_probes(way.rule, topology) for way in cut.ways]
+    topology, struck = stage.cluster.substrate.topology, stage.struck
+    apart = [_probes(way.rule, topology, struck) for way in cut.ways]
+    ways = [
+        probes or _probes(way.rule, topology) for way, probes in zip(cut.ways, apart, strict=True)
+    ]
     spared = [
         replace(probe, packets=FOR_ANY)
-        for probe in chain.from_iterable(_probes(rule, topology) for rule in cut.spared)
+        for probe in chain.from_iterable(_probes(rule, topology, struck) for rule in cut.spared)
     ]
     begin_s = time.monotonic()
     *before, passed = await _count(stage, [*ways, spared], timeout_s=ARRIVAL_TIMEOUT_S)
@@ -77,8 +85,14 @@ async def drop(stage: Stage, cut: Cut) -> str:
     await stage.able(Filterable).drop_packets(cut.name, [way.rule for way in cut.ways])
     after = await _count(stage, ways, timeout_s=silence_s)
     proofs = [
-        proof(way, sent=sum(one.packets for one in probes), before=sum(was), after=sum(now))
-        for way, probes, was, now in zip(cut.ways, ways, before, after, strict=True)
+        proof(
+            way,
+            sent=sum(one.packets for one in probes),
+            before=sum(was),
+            after=sum(now),
+            is_apart=bool(alone),
+        )
+        for way, probes, was, now, alone in zip(cut.ways, ways, before, after, apart, strict=True)
     ]
     wanted = [probe for probe, was in zip(spared, passed, strict=True) if was]
     [passes] = await _count(stage, [wanted], timeout_s=ARRIVAL_TIMEOUT_S)
@@ -86,7 +100,10 @@ async def drop(stage: Stage, cut: Cut) -> str:
         one = lost[0]
         words = f"from {one.source} to {one.target} nothing arrives either, and it should go on"
         raise ClusterError(f"{cut.name}: {words}")
-    return "; ".join(proofs) + ("; the rest passes" if wanted else "")
+    if wanted:
+        return "; ".join((*proofs, "the rest passes"))
+    no_peer = cut.spared and not spared
+    return "; ".join((*proofs, *(["every other host is struck too"] if no_peer else [])))
 
 
 async def lift(stage: Stage, cut: Cut) -> str:
@@ -134,13 +151,14 @@ async def seen_silent(stage: Stage, ways: Sequence[Way]) -> str:
     return f"of {packets} test packets {' and '.join(way.words for way in ways)} none arrives"
 
 
-def proof(way: Way, *, sent: int, before: int, after: int) -> str:
+def proof(way: Way, *, sent: int, before: int, after: int, is_apart: bool = True) -> str:
     """What test packets prove about a way, in words. Pure.
 
     Args:
         way: which.
         sent: how many were sent before, and again after.
         before, after: how many of them arrived.
+        is_apart: nothing else struck their other ends meanwhile; else more may vanish.
 
     Raises:
         ClusterError: they prove that the fault does not bite.
@@ -155,7 +173,9 @@ def proof(way: Way, *, sent: int, before: int, after: int) -> str:
         return f"of {sent} test packets {way.words} none arrives ({before} before)"
     share = percent / 100
     off = SIGMAS * math.sqrt(before * share * (1 - share))
-    if lost < 1 or abs(lost - before * share) > off + (sent - before):
+    expected = before * share
+    too_many = is_apart and lost > expected + off + (sent - before)
+    if lost < 1 or lost < expected - off - (sent - before) or too_many:
         raise ClusterError(
             f"of {before} test packets {way.words} {lost} vanish, where {percent:g} % should"
         )
@@ -192,10 +212,17 @@ def others(topology: Topology, hosts: Iterable[str]) -> tuple[str, ...]:
     return tuple(host.name for host in topology.hosts if host.name not in named)
 
 
-def _probes(rule: DropRule, topology: Topology) -> list[PacketProbe]:
-    """Test packets that a rule concerns: every source and every target has a part in them."""
-    sources = rule.sources or others(topology, rule.targets)
-    targets = rule.targets or others(topology, rule.sources)
+def _probes(rule: DropRule, topology: Topology, struck: Collection[str] = ()) -> list[PacketProbe]:
+    """Test packets that a rule concerns: every source and every target has a part in them, but for
+    those that are struck. Empty where these are all of its sources or targets."""
+
+    def able(hosts: Sequence[str]) -> list[str]:
+        return [host for host in hosts if host not in struck]
+
+    sources = able(rule.sources or others(topology, rule.targets))
+    targets = able(rule.targets or others(topology, rule.sources))
+    if not sources or not targets:
+        return []
     pairs = [
         (sources[index % len(sources)], targets[index % len(targets)])
         for index in range(max(len(sources), len(targets)))

@@ -8,7 +8,7 @@ the moment of the strike. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Literal
@@ -76,10 +76,6 @@ DCS_HOSTS: tuple[Selector, ...] = ("dcs-leader", "dcs-member", "dcs-majority", "
 """The selectors that give hosts with etcd, the distributed configuration store (DCS)."""
 HOSTS: tuple[Selector, ...] = (*MEMBERS[:-1], *DCS_HOSTS, "host")
 """The selectors that give hosts."""
-ONE_HOST: tuple[Selector, ...] = tuple(
-    one for one in HOSTS if one in {"primary", "replica", "any", "host", *DCS_HOSTS[:2]}
-)
-"""Those of them that give a single one."""
 SITES: tuple[Selector, ...] = ("site", "site-of", "replica-site")
 """The selectors that give sites."""
 LINKS: tuple[Selector, ...] = ("link", "link-of")
@@ -149,6 +145,11 @@ class Victim:
     """As events and reports call it."""
     hosts: tuple[str, ...]
     """The hosts that feel it."""
+
+
+def hosts_of(victims: Iterable[Victim]) -> frozenset[str]:
+    """The hosts that feel it, of all victims."""
+    return frozenset(host for victim in victims for host in victim.hosts)
 
 
 def layout_of(topology: Topology) -> Layout:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from random import Random
 from typing import Any
 
@@ -19,7 +19,7 @@ from chaos.errors import ChaosError, FormatError, ScheduleError
 from chaos.faults.base import FaultKind, FaultParams, Stage
 from chaos.faults.book import Book, Stroke
 from chaos.faults.registry import FAULTS
-from chaos.faults.targets import Target, Victim, layout_of, parse_target, resolve
+from chaos.faults.targets import Target, Victim, hosts_of, layout_of, parse_target, resolve
 from chaos.gameday.errors import FaultError, NotHealthyError, words_of
 from chaos.gameday.requests import Done, MemberState, Request, State
 from cluster.errors import ClusterError
@@ -124,9 +124,10 @@ class Caretaker:
                 already = kind.broken_already(victim.name, there[0].params)
                 raise FaultError(already, node=victim.name)
         words = []
+        stage = replace(self._stage, struck=hosts_of(victims))
         for victim in victims:
             stroke = Stroke(kind=kind, victim=victim, params=params)
-            words.append(await self._book.strike(self._stage, stroke))
+            words.append(await self._book.strike(stage, stroke))
             if stroke.effect == "power-off":
                 for host in victim.hosts:
                     self._lost(host)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import resource
 import sys
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from signal import SIGKILL
 from types import TracebackType
@@ -96,6 +97,7 @@ class Lab(HostFaults):
         self._pulled: set[str] = set()
         """Hosts whose cable is pulled."""
         self._filter = PacketFilter(topology)
+        self._named_ports = anyio.Lock()
         self._flaps = Flaps(self._silence, lambda host: self.pass_packets(_flap_of(host)))
         self._wan = LabWan(topology, logs=logs, on_exit=on_exit)
         self._tasks: anyio.abc.TaskGroup = anyio.create_task_group()
@@ -216,8 +218,13 @@ class Lab(HostFaults):
     async def count_arrivals(
         self, sent: Sequence[PacketProbe], *, timeout_s: float
     ) -> tuple[int, ...]:
-        """Send test packets; how many of each arrived."""
-        return await anyio.to_thread.run_sync(probes.count_arrivals, sent, self.address, timeout_s)
+        """Send test packets; how many of each arrived. Those to named ports take turns: a port
+        has one receiver."""
+        count = partial(probes.count_arrivals, sent, self.address, timeout_s)
+        if not any(probe.port for probe in sent):
+            return await anyio.to_thread.run_sync(count)
+        async with self._named_ports:
+            return await anyio.to_thread.run_sync(count)
 
     async def flap_link(self, host: str, *, down_s: float, up_s: float) -> None:
         """Let a host's link flap. Its router drops what would pass: the port stays up, so that the

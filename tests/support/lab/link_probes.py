@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -36,7 +37,15 @@ from chaos.decode import decode
 from chaos.faults.base import Stage
 from chaos.faults.book import Book, Stroke
 from chaos.faults.registry import FAULTS
-from chaos.faults.targets import chance, layout_of, parse_target, resolve
+from chaos.faults.targets import (
+    Victim,
+    chance,
+    find_victim,
+    hosts_of,
+    layout_of,
+    parse_target,
+    resolve,
+)
 from cluster.substrates.base import PacketProbe, Process
 from cluster.substrates.lab.console import open_console
 from cluster.substrates.lab.lab import Lab
@@ -66,6 +75,22 @@ class Strikes:
         kind = FAULTS[key]
         stroke = Stroke(kind=kind, victim=victim, params=decode(kind.params, params))
         return await self.book.strike(self._stage, stroke)
+
+    async def strike_at_once(self, key: str, *hosts: str, **params: object) -> dict[str, str]:
+        """Several hosts in the same moment; by host, the words of the fault."""
+        kind = FAULTS[key]
+        victims = [find_victim(host, self._layout) for host in hosts]
+        stage = replace(self._stage, struck=hosts_of(victims))
+        words: dict[str, str] = {}
+
+        async def one(victim: Victim) -> None:
+            stroke = Stroke(kind=kind, victim=victim, params=decode(kind.params, params))
+            words[victim.name] = await self.book.strike(stage, stroke)
+
+        async with anyio.create_task_group() as strikes:
+            for victim in victims:
+                strikes.start_soon(one, victim)
+        return words
 
     async def heal(self) -> list[str]:
         """The words of every undoing, the newest first."""
@@ -127,6 +152,43 @@ async def loss(lab: Lab, faults: Strikes) -> None:
     await faults.heal()
     for one, other in both_ways(A, B, NEIGHBOUR):
         assert await arrivals(lab, one, other, MANY) == MANY
+
+
+async def two_hosts_one_way(lab: Lab, faults: Strikes) -> None:
+    """Two hosts at once hear nobody, nor each other; a third one hears both."""
+    words = await faults.strike_at_once("link-cut-one-way", A, B, direction="in")
+    for said in words.values():
+        assert said.endswith("none arrives (7 before); the rest passes"), words
+    for one, other in both_ways(A, B, C):
+        assert await arrivals(lab, one, other) == (other == C), (one, other)
+    assert await arrivals(lab, C, NEIGHBOUR) == 1
+    await faults.heal()
+    for one, other in both_ways(A, B, C):
+        assert await arrivals(lab, one, other) == 1
+
+
+async def two_hosts_lossy(lab: Lab, faults: Strikes) -> None:
+    """Two hosts at once lose a share of what they send and are sent; between them both do."""
+    await faults.strike_at_once("link-loss", A, B, loss_percent=30)
+    for one, other in both_ways(A, C):
+        assert 600 <= await arrivals(lab, one, other, MANY) <= 800, (one, other)
+    assert 390 <= await arrivals(lab, A, B, MANY) <= 590
+    await faults.heal()
+
+
+async def whole_site_by_hosts(lab: Lab, faults: Strikes) -> None:
+    """Every host of a site at once: nothing leaves any of them; then one service of them all."""
+    site = layout_of(lab.topology).sites["paris"]
+    words = await faults.strike_at_once("link-cut-one-way", *site, direction="out")
+    assert all(said.endswith("(6 before); the rest passes") for said in words.values()), words
+    for inside in site:
+        assert await arrivals(lab, inside, B) == 0
+        assert await arrivals(lab, B, inside) == 1
+    await faults.heal()
+    words = await faults.strike_at_once("port-cut", *site, port=OTHER_PORT)
+    assert all(said.endswith("; the rest passes") for said in words.values()), words
+    await faults.heal()
+    assert await arrivals(lab, A, B) == 1
 
 
 async def flap(lab: Lab, faults: Strikes) -> None:
@@ -271,6 +333,9 @@ PROBES: Mapping[str, Callable[[Lab, Strikes], Awaitable[None]]] = {
         one_way_in,
         one_way_out,
         loss,
+        two_hosts_one_way,
+        two_hosts_lossy,
+        whole_site_by_hosts,
         flap,
         port,
         site_one_way,

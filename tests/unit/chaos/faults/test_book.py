@@ -8,13 +8,13 @@ from typing import Any, cast
 import anyio
 import pytest
 
-from chaos.faults.base import FaultKind, FaultParams
+from chaos.faults.base import FaultKind, FaultParams, Stage
 from chaos.faults.book import Book, Stroke, Undoing
 from chaos.faults.registry import FAULTS
 from chaos.faults.targets import Victim
 from cluster.errors import ClusterError
 
-STAGE = cast(Any, None)
+STAGE = Stage(cluster=cast(Any, None))
 
 
 class Machine:

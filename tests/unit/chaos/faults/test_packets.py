@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from chaos.decode import decode
 from chaos.errors import AbilityError, FormatError
 from chaos.faults.base import Stage
+from chaos.faults.book import Book, Stroke
 from chaos.faults.packets import Way, proof
 from chaos.faults.port_cut import PortCutParams
 from chaos.faults.registry import FAULTS
-from chaos.faults.targets import chance, layout_of, parse_target, resolve
+from chaos.faults.targets import (
+    Victim,
+    chance,
+    find_victim,
+    hosts_of,
+    layout_of,
+    parse_target,
+    resolve,
+)
 from cluster.errors import ClusterError
 from cluster.substrates.base import DropRule, PacketProbe
 from cluster.topology.load import find_topology
@@ -55,21 +67,21 @@ class Paper:
     async def count_arrivals(
         self, probes: Sequence[PacketProbe], *, timeout_s: float
     ) -> tuple[int, ...]:
-        return tuple(round(probe.packets * self._passing(probe)) for probe in probes)
+        await anyio.lowlevel.checkpoint()  # others strike meanwhile
+        found = tuple(round(probe.packets * self._passing(probe)) for probe in probes)
+        await anyio.lowlevel.checkpoint()
+        return found
 
     def _passing(self, probe: PacketProbe) -> float:
         if {probe.source, probe.target} & set(self._dark) or (self._spill and self.rules):
             return 0.0
-        return 1 - self._bites * max(
-            (
-                rule.percent / 100
-                for rules in self.rules.values()
-                for rule in rules
-                if probe.source in (rule.sources or (probe.source,))
-                and probe.target in (rule.targets or (probe.target,))
-                and probe.port in (rule.ports or (probe.port,))
-            ),
-            default=0.0,
+        return math.prod(
+            1 - self._bites * rule.percent / 100
+            for rules in self.rules.values()
+            for rule in rules
+            if probe.source in (rule.sources or (probe.source,))
+            and probe.target in (rule.targets or (probe.target,))
+            and probe.port in (rule.ports or (probe.port,))
         )
 
 
@@ -83,6 +95,26 @@ def strike(machine: Paper, key: str, target: str, params: Mapping[str, object]) 
     assert asked is not None
     [victim] = resolve(asked, layout_of(THREE), primary="db-paris", random=chance(1))
     return anyio.run(kind.strike, stage(machine), victim, decode(kind.params, params))
+
+
+def strike_all(machine: Paper, key: str, names: Sequence[str]) -> dict[str, str]:
+    """Strike several hosts in the same moment, as a drill does; by host, the words."""
+    kind, layout, book = FAULTS[key], layout_of(THREE), Book()
+    victims = [find_victim(name, layout) for name in names]
+    words: dict[str, str] = {}
+
+    async def one(victim: Victim) -> None:
+        stroke = Stroke(kind=kind, victim=victim, params=kind.params())
+        at_once = replace(stage(machine), struck=hosts_of(victims))
+        words[victim.name] = await book.strike(at_once, stroke)
+
+    async def every() -> None:
+        async with anyio.create_task_group() as strikes:
+            for victim in victims:
+                strikes.start_soon(one, victim)
+
+    anyio.run(every)
+    return words
 
 
 def undo(machine: object, key: str, target: str, params: Mapping[str, object]) -> str:
@@ -180,6 +212,53 @@ def test_each_fails_where_more_vanishes_than_it_says(
 ) -> None:
     with pytest.raises(ClusterError, match=r"nothing arrives either|vanish, where"):
         strike(Paper(spill=True), key, target, params)
+
+
+SEVERAL = [("db-paris", "db-orsay"), PARIS, (*PARIS, *ORSAY, "db-saint-cloud")]
+FILTERING = ["link-cut-one-way", "link-loss", "port-cut"]
+
+
+@pytest.mark.parametrize("names", SEVERAL)
+@pytest.mark.parametrize("key", FILTERING)
+def test_several_at_once_are_proved_by_hosts_that_nothing_strikes(
+    key: str, names: Sequence[str]
+) -> None:
+    words = strike_all(Paper(), key, names)
+    assert set(words) == set(names)
+    for said in words.values():
+        assert "none did before" not in said
+        assert ("the rest passes" in said) == (key != "link-loss")
+
+
+@pytest.mark.parametrize("names", SEVERAL)
+@pytest.mark.parametrize("key", FILTERING)
+def test_several_at_once_that_do_not_bite_or_spill_are_found(
+    key: str, names: Sequence[str]
+) -> None:
+    for machine in (Paper(bites=0.0), Paper(spill=True)):
+        with pytest.raises(ExceptionGroup) as found:
+            strike_all(machine, key, names)
+        assert found.group_contains(ClusterError)
+
+
+@pytest.mark.parametrize("key", FILTERING)
+def test_where_every_host_is_struck_nothing_is_left_to_show_what_passes(key: str) -> None:
+    for said in strike_all(Paper(), key, layout_of(THREE).hosts).values():
+        assert "the rest passes" not in said
+        assert said.endswith("every other host is struck too") == (key != "link-loss")
+    with pytest.raises(ExceptionGroup):
+        strike_all(Paper(bites=0.0), key, layout_of(THREE).hosts)
+
+
+def test_one_after_the_other_is_proved_by_hosts_that_nothing_struck_before() -> None:
+    machine, book, layout = Paper(), Book(), layout_of(THREE)
+    kind = FAULTS["link-loss"]
+    for name in PARIS:
+        victim = find_victim(name, layout)
+        stroke = Stroke(kind=kind, victim=victim, params=kind.params())
+        words = anyio.run(book.strike, stage(machine), stroke)
+        lost = [int(said.split()[-2]) for said in words.split("; ")]
+        assert all(190 <= one <= 210 for one in lost), words  # a fifth, and not the share of two
 
 
 def test_what_was_silent_before_is_said_to_have_been() -> None:
