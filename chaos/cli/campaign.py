@@ -23,7 +23,7 @@ from chaos.campaigns.figures import totals
 from chaos.campaigns.journal import CampaignJournal, read_journal
 from chaos.campaigns.limits import Limits, load_limits
 from chaos.campaigns.report import CAMPAIGN_REPORT, campaign_sentence, write_campaign_reports
-from chaos.cli.drill import RATE_MAX
+from chaos.cli.shared_options import PG_BINDIR, QUIET, out_option, rate_option, seed_option
 from chaos.cli.verdict_text import shown
 from chaos.drill.launch import say_on_stderr
 from chaos.judge.exit_codes import FINDINGS, INTERRUPTED, PASSED, of_verdict
@@ -52,12 +52,7 @@ TOPOLOGIES = (
     metavar="M",
     help="Begin no run after so many minutes.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="What is drawn follows from it. [default: random, and reported]",
-)
+@seed_option("What is drawn follows from it. [default: random, and reported]")
 @click.option(
     "--topology",
     "topology_names",
@@ -72,20 +67,8 @@ TOPOLOGIES = (
     metavar="FILE",
     help="What may be drawn, and what never is (docs/use/campaigns.md).",
 )
-@click.option(
-    "--rate",
-    "rate_per_s",
-    type=click.FloatRange(0, RATE_MAX, min_open=True),
-    metavar="N",
-    help="Operations a second and site of the ledger; others in proportion, 4 at least. [default: "
-    "100]",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="The campaign folder, new or empty. [default: campaigns/<time>]",
-)
+@rate_option(" of the ledger; others in proportion, 4 at least. [default: 100]")
+@out_option("campaign", "campaigns/<time>")
 @click.option(
     "--resume",
     type=click.Path(path_type=Path, file_okay=False),
@@ -98,14 +81,9 @@ TOPOLOGIES = (
     show_default=True,
     help="Replay each kind of failure five times, and make its schedule as small as can be.",
 )
-@click.option(
-    "--pg-bindir",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="PostgreSQL's programs. [default: the newest found]",
-)
+@PG_BINDIR
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@QUIET
 @click.pass_context
 def campaign(  # noqa: PLR0913 (one argument an option)
     context: click.Context,

@@ -11,29 +11,35 @@ from typing import get_args
 
 import click
 
-from chaos.cli.patroni_options import patroni_options
 from chaos.cli.replay import replay_command
+from chaos.cli.shared_options import (
+    PG_BINDIR,
+    QUIET,
+    READS,
+    SUBSTRATE,
+    durability_option,
+    out_option,
+    patroni_options,
+    rate_option,
+    seed_option,
+)
 from chaos.cli.verdict_text import print_verdict
 from chaos.drill.launch import DrillEnd, DrillRequest, default_folder, run_drill
 from chaos.errors import ScenarioError
 from chaos.judge.exit_codes import COULD_NOT_RUN, INTERRUPTED, of_verdict
 from chaos.live.listeners import ListenPlace, parse_place
-from chaos.load.reads import READS_PER_S
 from chaos.scenarios.fitting import fitted
 from chaos.scenarios.load import builtin_scenarios, load_scenario, with_options
 from chaos.scenarios.model import WorkloadSpec
 from chaos.scenarios.rules import problems_of_pair
 from chaos.workloads.kind import ClientName
 from chaos.workloads.registry import WORKLOADS
-from cluster.substrates.registry import DEFAULT, SUBSTRATES
+from cluster.substrates.registry import SUBSTRATES
 from cluster.topology.load import DEFAULT as DEFAULT_TOPOLOGY
 from cluster.topology.load import builtin_topologies, find_topology
 from cluster.topology.model import SyncMode
 
 SEED_BITS = 31
-RATE_MAX = 5000.0
-READS_PER_S_MAX = 100.0
-"""More than a few a second measure the load process and not the cluster's promises."""
 WORKERS_MAX = 200
 
 
@@ -46,19 +52,8 @@ WORKERS_MAX = 200
     help="A built-in topology (bascule topologies) or a TOML file. [default: the one that the "
     f"scenario is made for, else {DEFAULT_TOPOLOGY}]",
 )
-@click.option(
-    "--substrate",
-    type=click.Choice(list(SUBSTRATES)),
-    default=DEFAULT,
-    show_default=True,
-    help=f"What the sites are made of: {', or '.join(kind.sites for kind in SUBSTRATES.values())}.",
-)
-@click.option(
-    "--durability",
-    type=click.Choice(["quorum", "async"]),
-    help="When a commit is acknowledged: quorum waits for a replica. [default: the scenario's, "
-    "else the topology's]",
-)
+@SUBSTRATE
+@durability_option("[default: the scenario's, else the topology's]")
 @click.option(
     "--workload",
     type=click.Choice(tuple(WORKLOADS)),
@@ -81,22 +76,11 @@ WORKERS_MAX = 200
     "see the difference (docs/use/scenarios.md).",
 )
 @patroni_options
-@click.option(
-    "--rate",
-    "rate_per_s",
-    type=click.FloatRange(0, RATE_MAX, min_open=True),
-    metavar="N",
-    help="Operations a second and site. [default: the workload's: "
-    f"{', '.join(f'{kind.key} {kind.rate_per_s:g}' for kind in WORKLOADS.values())}]",
+@rate_option(
+    ". [default: the workload's: "
+    f"{', '.join(f'{kind.key} {kind.rate_per_s:g}' for kind in WORKLOADS.values())}]"
 )
-@click.option(
-    "--reads-per-s",
-    type=click.FloatRange(0, READS_PER_S_MAX),
-    default=READS_PER_S,
-    show_default=True,
-    metavar="N",
-    help="Reads a second and site beside the operations, on the primary and on replicas; 0: none.",
-)
+@READS
 @click.option(
     "--workers",
     type=click.IntRange(1, WORKERS_MAX),
@@ -114,24 +98,9 @@ WORKERS_MAX = 200
     metavar="S",
     help="Time limit of one operation, all its attempts included.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Varies the load's timing. [default: random, and reported]",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="The run folder, new or empty. [default: runs/<time>-<scenario>]",
-)
-@click.option(
-    "--pg-bindir",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="PostgreSQL's programs. [default: the newest found]",
-)
+@seed_option("Varies the load's timing. [default: random, and reported]")
+@out_option("run", "runs/<time>-<scenario>")
+@PG_BINDIR
 @click.option(
     "--metrics",
     metavar="[HOST:]PORT",
@@ -147,7 +116,7 @@ WORKERS_MAX = 200
     is_flag=True,
     help="Print verdict.json to standard output instead of text.",
 )
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@QUIET
 @click.pass_context
 def drill(  # noqa: PLR0913 (one argument an option)
     context: click.Context,

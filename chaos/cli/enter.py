@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
+from chaos.cli.labs import LAB, lab_of
 from chaos.drill.launch import LAB_PID
 from chaos.errors import RunFolderError
 from chaos.evidence.events import EVENTS, FaultHealed, FaultStruck, RunEvent, read_events
 from chaos.evidence.folder import read_run_json
 from chaos.faults.registry import lasts
 from chaos.faults.targets import find_victim, layout_of
-from chaos.gameday.labs import find
+from chaos.gameday.errors import NotHealthyError
+from chaos.gameday.labs import LOOK_TIMEOUT_S, LivingLab, find
 from chaos.gameday.labs import names as lab_names
-from cluster.binaries import find_binaries
-from cluster.substrates.lab.look import is_lab, look_command, look_environment
+from chaos.gameday.raising import DBNAME
+from chaos.gameday.requests import Ready, Request
+from cluster.substrates.kind import SubstrateKind, Visit
 from cluster.substrates.registry import SUBSTRATES
 from cluster.topology.load import load_topology
 from cluster.topology.model import Topology
@@ -34,24 +36,25 @@ SHELL = ("sh",)
     metavar="HOST",
     help="Use the network of this host. [default: the first PostgreSQL host within reach]",
 )
-@click.argument("run", type=click.Path(path_type=Path), metavar="LAB")
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
-def enter(*, run: Path, host: str | None, command: tuple[str, ...]) -> None:
+@LAB
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[LAB] [COMMAND]...")
+def enter(*, host: str | None, name: str | None, words: tuple[str, ...]) -> None:
     """Run a command, or a shell, inside a lab that is up, in the network of one of its hosts.
 
     \b
-    bascule enter LAB                           a shell
+    bascule enter                               a shell in the only lab that is up
     bascule enter LAB patronictl list
-    bascule enter --on db-orsay LAB psql        on a host that you choose
+    bascule enter --on db-orsay psql            on a host that you choose
 
     LAB is the name of a lab that is up (bascule up), or the run folder of a drill that is running,
     or was kept with --keep (psql needs that).
     """
-    if not run.exists() and str(run) in lab_names():
-        run = find(str(run)).run
+    place, command = where(name, words)
+    run = place if isinstance(place, Path) else place.run
     pid = lab_pid(run)
     if pid is None:
-        raise RunFolderError(f"{run}: {why_no_lab(run)}", folder=run)
+        words_of_end = "no lab is up there; bascule drill --keep leaves one up after its verdict"
+        raise RunFolderError(f"{run}: {words_of_end}", folder=run)
     topology = load_topology(run / "topology.toml")
     names = [one.name for one in topology.hosts]
     if host is not None and host not in names:
@@ -59,33 +62,61 @@ def enter(*, run: Path, host: str | None, command: tuple[str, ...]) -> None:
     if host is None:
         host = choose_host(topology, read_events(run / EVENTS, []))
         print(f"bascule: on {host} (--on HOST for another one)", file=sys.stderr, flush=True)
-    environment = look_environment(
-        topology,
-        run.resolve() / "config",
-        find_binaries().pg_bindir,
-        Path(sys.executable).parent,
-        host,
+    visit = Visit(
+        pid=pid,
+        folder=run,
+        topology=topology,
+        host=host,
+        command=command or SHELL,
+        access={} if isinstance(place, Path) else access_of(place),
     )
-    argv = look_command(pid, host, command or SHELL)
-    os.execvpe(argv[0], argv, {**os.environ, **environment})
+    way = kind_of(run).way_in(visit)
+    os.execvpe(way.argv[0], way.argv, {**os.environ, **way.environment})
+
+
+def where(name: str | None, words: tuple[str, ...]) -> tuple[LivingLab | Path, tuple[str, ...]]:
+    """The lab or the run folder that is meant, and the command to run there.
+
+    Args:
+        name: of ``--lab``.
+        words: as they were typed; the first may be the name of a lab, or a run folder.
+
+    Raises:
+        LabNameError: no lab is up, or several are.
+    """
+    if name is None and words:
+        if words[0] in lab_names():
+            return find(words[0]), words[1:]
+        if Path(words[0]).is_dir():
+            return Path(words[0]), words[1:]
+    return lab_of(name), words
+
+
+def access_of(lab: LivingLab) -> Mapping[str, str]:
+    """The variables that let ``psql`` in (PostgreSQL manual, 32.15); none while it is raised."""
+    try:
+        ready = lab.ask(Request(op="ready"), Ready, timeout_s=LOOK_TIMEOUT_S)
+    except NotHealthyError:
+        return {}
+    return {
+        "PGUSER": ready.superuser,
+        "PGPASSWORD": ready.superuser_password,
+        "PGDATABASE": DBNAME,
+    }
 
 
 def lab_pid(run: Path) -> int | None:
-    """The pid of the init of the lab that is up in a run folder; None if there is none."""
+    """The pid of the process that has the sites of a run folder; None if they are not up."""
     try:
         pid = int((run / LAB_PID).read_text(encoding="ascii"))
     except (OSError, ValueError):
         return None
-    return pid if is_lab(pid) else None
+    return pid if any(kind.has_sites(pid) for kind in SUBSTRATES.values()) else None
 
 
-def why_no_lab(run: Path) -> str:
-    """Why the run folder has no lab to enter, and what to do instead."""
-    with suppress(RunFolderError):
-        kind = SUBSTRATES.get(read_run_json(run).substrate.get("name", ""))
-        if kind is not None and kind.no_lab:
-            return kind.no_lab
-    return "no lab is up there; bascule drill --keep leaves one up after its verdict"
+def kind_of(run: Path) -> SubstrateKind:
+    """What the sites of a run folder are."""
+    return SUBSTRATES[read_run_json(run).substrate["name"]]
 
 
 def choose_host(topology: Topology, events: Sequence[RunEvent]) -> str:

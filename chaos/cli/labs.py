@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import click
+from click.core import ParameterSource
 
 from chaos.gameday.labs import LivingLab, the_one
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+
 WHICH = "Which lab. [default: the only one that is up]"
 
-NAME = click.argument("name", required=False, metavar="[NAME]", envvar="BASCULE_LAB")
 LAB = click.option("--lab", "name", metavar="NAME", envvar="BASCULE_LAB", help=WHICH)
+
+
+def NAMED(command: Command) -> Command:
+    """Give a command ``[NAME]`` beside ``--lab NAME``; it gets whichever was given as ``name``."""
+
+    @functools.wraps(command)
+    def with_name(*args: object, given: str | None, name: str | None, **options: object) -> object:
+        typed = click.get_current_context().get_parameter_source("name")
+        if given and name != given and typed == ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"two labs are named: {given}, and --lab {name}; name one")
+        return command(*args, name=given or name, **options)
+
+    argument = click.argument("given", required=False, metavar="[NAME]")
+    return cast(Command, argument(LAB(with_name)))
 
 
 def say(text: str) -> None:

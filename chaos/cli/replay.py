@@ -48,8 +48,8 @@ def replay_command(
             options += _option(parameter.opts[-1], text)
     options += ["--seed", str(seed)]
     # A name that begins with a dash would be taken for an option.
-    first = [] if any(text.startswith("-") for text in arguments) else arguments
-    last = [] if first else ["--", *arguments]
+    is_taken = any(text.startswith("-") for text in arguments)
+    first, last = ([], ["--", *arguments]) if is_taken else (arguments, [])
     return shlex.join(["bascule", command.name or "", *first, *options, *last])
 
 

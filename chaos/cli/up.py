@@ -14,10 +14,20 @@ from types import FrameType
 
 import click
 
-from chaos.cli.drill import RATE_MAX, SEED_BITS, refuse_postgres
-from chaos.cli.labs import NAME, lab_of, say
-from chaos.cli.patroni_options import patroni_options
+from chaos.cli.drill import SEED_BITS, refuse_postgres
+from chaos.cli.labs import NAMED, lab_of, say
 from chaos.cli.replay import replay_command
+from chaos.cli.shared_options import (
+    PG_BINDIR,
+    QUIET,
+    READS,
+    SUBSTRATE,
+    durability_option,
+    out_option,
+    patroni_options,
+    rate_option,
+    seed_option,
+)
 from chaos.cli.verdict_text import print_verdict
 from chaos.decode import encode
 from chaos.drill.launch import default_folder
@@ -35,7 +45,7 @@ from chaos.report import write_reports
 from chaos.workloads.registry import DEFAULT as DEFAULT_WORKLOAD
 from chaos.workloads.registry import WORKLOADS
 from cluster.substrates.lab.enter import handled
-from cluster.substrates.registry import DEFAULT, SUBSTRATES
+from cluster.substrates.registry import SUBSTRATES
 from cluster.topology.load import builtin_topologies, find_topology
 from cluster.topology.model import SyncMode
 
@@ -52,7 +62,7 @@ class _StoppedError(Exception):
 
 
 @click.command()
-@click.argument("name", default=DEFAULT_NAME, metavar="[NAME]")
+@NAMED
 @click.option(
     "--topology",
     "topology_name",
@@ -61,18 +71,8 @@ class _StoppedError(Exception):
     metavar="NAME|FILE",
     help="A built-in topology (bascule topologies) or a TOML file.",
 )
-@click.option(
-    "--substrate",
-    type=click.Choice(list(SUBSTRATES)),
-    default=DEFAULT,
-    show_default=True,
-    help=f"What the sites are made of: {', or '.join(kind.sites for kind in SUBSTRATES.values())}.",
-)
-@click.option(
-    "--durability",
-    type=click.Choice(["quorum", "async"]),
-    help="When a commit is acknowledged. [default: the topology's]",
-)
+@SUBSTRATE
+@durability_option("[default: the topology's]")
 @patroni_options
 @click.option(
     "--workload",
@@ -81,15 +81,8 @@ class _StoppedError(Exception):
     show_default=True,
     help="What the load does (docs/use/scenarios.md).",
 )
-@click.option(
-    "--rate",
-    "rate_per_s",
-    type=click.FloatRange(0, RATE_MAX, min_open=True),
-    default=RATE_PER_S,
-    show_default=True,
-    metavar="N",
-    help="Operations a second and site.",
-)
+@rate_option(".", default=RATE_PER_S)
+@READS
 @click.option(
     "--no-load",
     is_flag=True,
@@ -112,26 +105,16 @@ class _StoppedError(Exception):
     help="Ports of 127.0.0.1, beginning with this one: the primary, the replicas, metrics, then "
     "every node. [default: free ones]",
 )
-@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="[default: random]")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="The run folder, new or empty. [default: runs/<time>-by-hand-<name>]",
-)
-@click.option(
-    "--pg-bindir",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="PostgreSQL's programs. [default: the newest found]",
-)
+@seed_option("[default: random]")
+@out_option("run", "runs/<time>-by-hand-<name>")
+@PG_BINDIR
 @click.option("--json", "as_json", is_flag=True, help="Print where the lab is reached as JSON.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@QUIET
 @click.pass_context
 def up(  # noqa: PLR0913 (one argument an option)
     context: click.Context,
     *,
-    name: str,
+    name: str | None,
     topology_name: str,
     substrate: str,
     durability: SyncMode | None,
@@ -141,6 +124,7 @@ def up(  # noqa: PLR0913 (one argument an option)
     witness: bool | None,
     workload: str,
     rate_per_s: float,
+    reads_per_s: float,
     no_load: bool,
     rto_s_max: float,
     first_port: int | None,
@@ -164,6 +148,7 @@ def up(  # noqa: PLR0913 (one argument an option)
     The lab outlives this terminal. It is a drill without a schedule: load runs, everything that is
     done to it is recorded, and bascule down judges it and writes its report.
     """
+    name = name or DEFAULT_NAME
     topology = find_topology(topology_name).with_settings(
         durability=durability,
         ttl_s=ttl_s,
@@ -172,12 +157,6 @@ def up(  # noqa: PLR0913 (one argument an option)
         witness=witness,
     )
     refuse_postgres(substrate, pg_bindir)
-    if SUBSTRATES[substrate].no_lab:
-        raise click.UsageError(
-            f"--substrate {substrate}: sites that stay are raised as a lab so far; containers that"
-            " stay are in docs/operate/compose.md, and drills run in them (bascule drill"
-            f" --substrate {substrate})"
-        )
     SUBSTRATES[substrate].check_topology(topology)
     drawn = seed if seed is not None else random.SystemRandom().getrandbits(SEED_BITS)
     request = LabRequest(
@@ -187,6 +166,7 @@ def up(  # noqa: PLR0913 (one argument an option)
         seed=drawn,
         workload=workload,
         rate_per_s=rate_per_s,
+        reads_per_s=reads_per_s,
         workers=WORKERS,
         deadline_s=DEADLINE_S,
         rto_s_max=rto_s_max,
@@ -279,14 +259,14 @@ def _built_in() -> dict[str, list[str]]:
 
 
 @click.command()
-@NAME
+@NAMED
 @click.option(
     "--now",
     is_flag=True,
     help="Do not wait until the cluster is whole again: no final read, and so no verdict.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print verdict.json instead of text.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@QUIET
 def down(*, name: str | None, now: bool, as_json: bool, quiet: bool) -> None:
     """End a lab: heal what is broken, judge the game day, and remove everything but its evidence.
 
@@ -327,13 +307,7 @@ def _ask_for_the_end(lab: LivingLab, *, now: bool) -> None:
 
 def _is_there(lab: LivingLab) -> bool:
     """Its supervisor has not removed its folder yet, and lives."""
-    if not lab.folder.exists():
-        return False
-    try:
-        os.kill(lab.pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    return lab.folder.exists() and not lab.is_ending
 
 
 def _has_died(lab: LivingLab) -> bool:

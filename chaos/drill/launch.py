@@ -36,7 +36,8 @@ from cluster.topology.load import to_toml
 from cluster.topology.model import Topology
 
 LAB_PID = "lab.pid"
-"""While the lab lives, the run folder has the pid of its init, for ``nsenter``."""
+"""While the sites are up, the run folder has the pid of the process that has them: of a lab its
+init, for ``nsenter``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,10 @@ from chaos.errors import ChaosError
 from chaos.gameday import channel
 from chaos.gameday.plan import LabPlan, read_plan
 from chaos.gameday.requests import Request
+from cluster.errors import ClusterError
 from cluster.substrates.kind import Say
+from cluster.substrates.owner import read_start
+from cluster.substrates.registry import SUBSTRATES
 from cluster.toml.reader import NAME, NAME_RULE
 
 T = TypeVar("T")
@@ -91,6 +94,11 @@ class LivingLab:
         """Its run folder."""
         return Path(self.plan.run)
 
+    @property
+    def is_ending(self) -> bool:
+        """Its supervisor has ended, and with that the lab ends."""
+        return not read_start(self.pid)
+
     def ask(self, request: Request, answer: type[T], *, timeout_s: float = ACT_TIMEOUT_S) -> T:
         """Ask the process that has its sites.
 
@@ -155,6 +163,10 @@ def claim(name: str, say: Say) -> LabFolder:
             except LabNameError:
                 pass  # it has gone meanwhile
             else:
+                if found.is_ending:
+                    say(f"the supervisor of lab {name} has died: waiting until its sites have gone")
+                    found.wait_over()
+                    continue
                 raise LabNameError(
                     f"lab {name} is up already, since {found.plan.started_at}: bascule status "
                     f"{name} shows it, bascule down {name} ends it; or choose another name for "
@@ -264,6 +276,9 @@ def _remove(folder: Path, plan: LabPlan | None) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     if plan is not None:
         (Path(plan.run) / LAB_PID).unlink(missing_ok=True)
+        if plan.substrate in SUBSTRATES:
+            with suppress(ClusterError):  # the engine does not answer: the next drill there does it
+                SUBSTRATES[plan.substrate].remove_left(lambda words: None)
 
 
 def _read_pid(folder: Path) -> int | None:

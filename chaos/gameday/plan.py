@@ -52,6 +52,7 @@ class LabPlan:
     seed: int
     workload: str
     rate_per_s: float
+    reads_per_s: float
     workers: int
     deadline_s: float
     rto_s_max: float

@@ -48,6 +48,7 @@ class LabRequest:
     seed: int
     workload: str
     rate_per_s: float
+    reads_per_s: float
     workers: int
     deadline_s: float
     rto_s_max: float
@@ -175,6 +176,7 @@ def _start(request: LabRequest, claimed: LabFolder, listeners: ExitStack) -> Rai
         seed=request.seed,
         workload=request.workload,
         rate_per_s=request.rate_per_s,
+        reads_per_s=request.reads_per_s,
         workers=request.workers,
         deadline_s=request.deadline_s,
         rto_s_max=request.rto_s_max,

@@ -76,6 +76,7 @@ def request_of(folder: Path, plan: LabPlan) -> DrillRequest:
         topology=load_topology(folder / TOPOLOGY),
         seed=plan.seed,
         rate_per_s=plan.rate_per_s,
+        reads_per_s=plan.reads_per_s,
         workers=plan.workers,
         deadline_s=plan.deadline_s,
         out=Path(plan.run),

@@ -26,6 +26,31 @@ the signal that stopped it. A command may be given ``--lifeline FD`` at its end.
 Say = Callable[[str], object]
 HowToLook = Callable[[RaisedCluster, Path], list[str]]
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """What somebody wants to run inside of sites that are up."""
+
+    pid: int
+    """Of the process that has the sites."""
+    folder: Path
+    """The run folder."""
+    topology: Topology
+    host: str
+    command: tuple[str, ...]
+    access: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Variables that let ``psql`` in, where they are known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WayIn:
+    """The command that does it."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Joins the caller's."""
+
+
 ONE_MACHINE = (
     "All sites ran on one machine. They share its processors and one clock: times of different "
     "sites can be compared, but rates say little about real hardware."
@@ -70,8 +95,14 @@ class SubstrateKind:
     """What to tell a user whose cluster stays up; given the run folder."""
     wan: Callable[[Topology], str] = lambda topology: "no delay"
     """What ``run.json`` says of the links between its sites."""
-    no_lab: str = ""
-    """What to tell ``bascule enter``; empty where it leads in."""
+    has_sites: Callable[[int], bool]
+    """Whether the process of this pid has sites of this kind, and is not one that got the pid
+    later."""
+    way_in: Callable[[Visit], WayIn]
+    """Leads into them. Raises ClusterError where the host cannot be entered; says why."""
+    remove_left: Callable[[Say], object] = lambda say: None
+    """Removes what is left where every process of a drill was killed; empty where the kernel does.
+    Raises ClusterError."""
     limits: tuple[str, ...] = ()
     """What no run on it can prove, in sentences for the report."""
 

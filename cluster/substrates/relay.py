@@ -14,8 +14,8 @@ import httpcore
 from httpcore import AsyncNetworkBackend, AsyncNetworkStream
 
 CHUNK = 65536
-CONNECT_TIMEOUT_S = 1.0
-"""A console answers or refuses at once."""
+CONNECT_TIMEOUT_S = 10.0
+"""A console answers or refuses at once, but for a machine that is busy."""
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 
 import anyio
@@ -23,6 +24,7 @@ from cluster.errors import EngineError, LeftoverError
 from cluster.substrates.docker.leftovers import PAUSE_S, SETTLE_S, remove_run
 from cluster.substrates.lab.enter import handled
 
+LIFELINE = "--lifeline"
 POLL_S = 0.02
 END_TIMEOUT_S = 10.0
 """The kernel ends a killed process in milliseconds, unless its disk does not answer."""
@@ -62,7 +64,7 @@ def run_beside(
         asked.append(signal.Signals(number))
 
     process = subprocess.Popen(
-        [*command, "--lifeline", str(lifeline)],
+        [*command, LIFELINE, str(lifeline)],
         pass_fds=(lifeline, *pass_fds),
         start_new_session=True,  # Ctrl-C reaches us alone; we pass it on, once
     )
@@ -84,6 +86,15 @@ def run_beside(
             except EngineError as error:
                 raise LeftoverError(str(error), code=code, stopped_by=stopped_by) from error
     return code, stopped_by
+
+
+def is_beside(pid: int) -> bool:
+    """Whether a command that keeps a project runs under this pid, and not one that got it later."""
+    try:
+        argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return LIFELINE.encode() in argv
 
 
 def end_session(leader: int) -> bool:

@@ -8,13 +8,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from cluster.errors import TopologyError
-from cluster.raised import RaisedCluster
-from cluster.substrates.docker.beside import run_beside
-from cluster.substrates.docker.hosts import ContainerHosts
+from cluster.substrates.docker.beside import is_beside, run_beside
 from cluster.substrates.docker.images import prepare_images
 from cluster.substrates.docker.leftovers import sweep
+from cluster.substrates.docker.look import how_to_look, way_in
 from cluster.substrates.docker.prerequisites import check_engine
-from cluster.substrates.docker.project import container_name, problems_of_containers, unit_of
+from cluster.substrates.docker.project import problems_of_containers
 from cluster.substrates.docker.raiser import ContainerRaiser
 from cluster.substrates.kind import ONE_MACHINE, Place, Say, SubstrateKind, versions_here
 from cluster.topology.model import Topology
@@ -41,16 +40,16 @@ def prepare(pg_bindir: Path | None, say: Say) -> Place:
         PrerequisiteError: there is no engine, or none that is fit, or an image is missing.
     """
     engine = check_engine()
-    if left := len(sweep(say)):
-        leftovers = "1 leftover" if left == 1 else f"{left} leftovers"
-        say(f"removed {leftovers} (containers, networks, volumes) of a drill that was killed")
+    remove_left(say)
     say("building the images; quick when nothing has changed")
     images = prepare_images()
     run = f"drill-{secrets.token_hex(4)}"
     # The source may change while the drill runs: it keeps to the images that it began with.
     these = ["env", *(f"{name}={tag}" for name, tag in images.variables.items())]
     return Place(
-        enter=lambda command, _, fds: run_beside([*these, *command], run=run, pass_fds=fds),
+        enter=lambda command, started, fds: run_beside(
+            [*these, *command], run=run, started=started, pass_fds=fds
+        ),
         options=(run,),
         substrate={
             "data": engine.storage,
@@ -62,24 +61,21 @@ def prepare(pg_bindir: Path | None, say: Say) -> Place:
     )
 
 
+def remove_left(say: Say) -> None:
+    """Remove what drills have left whose processes were killed.
+
+    Raises:
+        EngineError: the engine does not answer.
+    """
+    if left := len(sweep(say)):
+        leftovers = "1 leftover" if left == 1 else f"{left} leftovers"
+        say(f"removed {leftovers} (containers, networks, volumes) of a drill that was killed")
+
+
 def make_raiser(folder: Path, options: Sequence[str]) -> ContainerRaiser:
     """Raises the sites; ``options``: the id of the drill."""
     [run] = options
     return ContainerRaiser(folder, run)
-
-
-def how_to_look(cluster: RaisedCluster, folder: Path) -> list[str]:
-    """Commands that work from another terminal."""
-    sites = cluster.substrate
-    assert isinstance(sites, ContainerHosts)
-    host = sites.topology.host(sites.topology.nodes[0])
-    name = container_name(sites.run, host.name, unit_of(host))
-    return [
-        "the containers stay up until Ctrl-C; from another terminal:",
-        f"  docker exec {name} patronictl list",
-        f"  docker exec -it {name} bash",
-        f"  docker ps --filter label=org.bascule.run={sites.run}",
-    ]
 
 
 COMPOSE = SubstrateKind(
@@ -90,10 +86,9 @@ COMPOSE = SubstrateKind(
     prepare=prepare,
     raiser=make_raiser,
     how_to_look=how_to_look,
-    no_lab=(
-        "its sites are containers, not a lab: docker exec leads into them, and "
-        "docker ps --filter label=org.bascule.owner=drill lists those that are up"
-    ),
+    has_sites=is_beside,
+    way_in=way_in,
+    remove_left=remove_left,
     limits=(
         "The hosts were containers of one engine on one kernel. A cut link took the host's "
         "interfaces away: a client that opened a connection to it was told after about 3 s that "

@@ -13,7 +13,7 @@ from cluster.substrates.lab.clocks import check_clocks
 from cluster.substrates.lab.disk.prerequisites import check_disks
 from cluster.substrates.lab.enter import run_sealed
 from cluster.substrates.lab.lab import check_visible
-from cluster.substrates.lab.look import how_to_look, leave_passwords
+from cluster.substrates.lab.look import how_to_look, is_lab, leave_passwords, way_in
 from cluster.substrates.lab.prerequisites import check_prerequisites
 from cluster.substrates.lab.raiser import LabRaiser
 from cluster.topology.model import Topology
@@ -77,6 +77,8 @@ LAB = SubstrateKind(
     prepare=prepare,
     raiser=make_raiser,
     how_to_look=show_in,
+    has_sites=is_lab,
+    way_in=way_in,
     wan=lambda topology: topology.wan.in_words(site.name for site in topology.sites),
     limits=(ONE_MACHINE,),
 )

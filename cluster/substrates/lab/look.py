@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from cluster.binaries import find_binaries
 from cluster.etcd.member import CLIENT_PORT
 from cluster.etcd.users import ROOT
 from cluster.patroni.config import SUPERUSER, Passwords, etcd_login
+from cluster.substrates.kind import Visit, WayIn
 from cluster.substrates.lab import lab_init
 from cluster.substrates.lab.network import addresses
 from cluster.substrates.lab.state import STATE, disk_of
@@ -47,6 +50,19 @@ def is_lab(init_pid: int) -> bool:
     except OSError:
         return False
     return Path(lab_init.__file__).name in {Path(os.fsdecode(one)).name for one in argv}
+
+
+def way_in(visit: Visit) -> WayIn:
+    """Into the network of a host, with the programs of this machine."""
+    environment = look_environment(
+        visit.topology,
+        visit.folder.resolve() / "config",
+        find_binaries().pg_bindir,
+        Path(sys.executable).parent,
+        visit.host,
+    )
+    argv = look_command(visit.pid, visit.host, visit.command)
+    return WayIn(argv=tuple(argv), environment=environment)
 
 
 def look_command(init_pid: int, host: str, command: Sequence[str]) -> list[str]:

@@ -22,7 +22,7 @@ has the default."""
 LOW_LOAD = ("--rate", "20")
 """Likewise, of drills in containers: they share the cores with two more tests."""
 PHASE_TIMEOUT_S = 120.0
-GONE_TIMEOUT_S = 15.0
+GONE_TIMEOUT_S = 60.0
 POLL_S = 0.05
 
 
@@ -73,11 +73,17 @@ def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def wait_until(condition: Callable[[], bool], *, timeout_s: float, what: str) -> None:
-    """Wait for a condition; AssertionError when the time is up."""
+def wait_until(
+    condition: Callable[[], bool],
+    *,
+    timeout_s: float,
+    what: str,
+    seen: Callable[[], object] = lambda: "",
+) -> None:
+    """Wait for a condition; AssertionError, with what is ``seen`` then, when the time is up."""
     end_s = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < end_s, f"{what}: not within {timeout_s:g} s"
+        assert time.monotonic() < end_s, f"{what}: not within {timeout_s:g} s {seen()}"
         time.sleep(POLL_S)
 
 
@@ -128,7 +134,16 @@ def descendants(pid: int) -> list[psutil.Process]:
 def wait_gone(processes: Sequence[psutil.Process], *, timeout_s: float = GONE_TIMEOUT_S) -> None:
     """Wait until none of them runs any more."""
     wait_until(
-        lambda: not any(process.is_running() for process in processes),
+        lambda: not any(_runs(process) for process in processes),
         timeout_s=timeout_s,
         what="the end of every process",
+        seen=lambda: ", ".join(str(process) for process in processes if _runs(process)),
     )
+
+
+def _runs(process: psutil.Process) -> bool:
+    """It has not ended; one that has, and whose parent was not told yet, has."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

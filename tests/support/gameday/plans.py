@@ -16,6 +16,7 @@ def plan_of(name: str = "lab", run: str = "/runs/1") -> LabPlan:
         seed=7,
         workload="ledger",
         rate_per_s=10.0,
+        reads_per_s=5.0,
         workers=2,
         deadline_s=90.0,
         rto_s_max=60.0,

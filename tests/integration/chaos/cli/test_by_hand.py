@@ -22,13 +22,11 @@ from support.commands.commands import (
     wait_phase,
     wait_until,
 )
+from support.gameday.hands import look, said, wait_whole
 from support.lab.own_machine import OwnMachine
 
-from chaos.gameday.lab_view import LabView
 from chaos.gameday.labs import LivingLab, find, names
-from chaos.gameday.requests import Request
 
-WHOLE_TIMEOUT_S = 90.0
 SILENT = ("--quiet", "--json")
 
 
@@ -54,23 +52,6 @@ def up(tmp_path: Path) -> Iterator[Callable[..., LivingLab]]:
     for pid in pids:
         if psutil.pid_exists(pid):
             os.kill(pid, signal.SIGKILL)
-
-
-def look(lab: LivingLab) -> LabView:
-    return lab.ask(Request(op="look"), LabView)
-
-
-def wait_whole(lab: LivingLab) -> None:
-    wait_until(
-        lambda: look(lab).missing is None, timeout_s=WHOLE_TIMEOUT_S, what="the lab is whole"
-    )
-
-
-def said(*command: str, code: int = 0) -> str:
-    """What a command prints, and on standard error, when it ends with ``code``."""
-    done = bascule(*command)
-    assert done.returncode == code, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
-    return done.stdout + done.stderr
 
 
 @pytest.mark.slow

@@ -21,7 +21,6 @@ TWIN = replace(
     key="twin",
     sites="a lab under another name",
     own_postgres="a twin brings its own",
-    no_lab="nobody enters a twin",
     limits=("A twin proves what a lab proves.",),
 )
 """
@@ -51,7 +50,7 @@ def test_it_is_drilled_on_and_says_what_it_cannot_prove(copy: HouseCopy) -> None
     report = (run / "report.html").read_text()
     assert "A twin proves what a lab proves." in report
     assert "share its processors" not in report  # the lab's own words
-    assert "nobody enters a twin" in bascule_of(copy, "enter", str(run)).stderr
+    assert "no lab is up there" in bascule_of(copy, "enter", str(run)).stderr
 
 
 def test_the_command_line_knows_it(copy: HouseCopy) -> None:

@@ -12,7 +12,6 @@ from chaos.cli.replay import replay_command
 from chaos.cli.up import _built_in, up
 from chaos.faults.registry import FAULTS
 from chaos.gameday.labs import LabNameError
-from cluster.substrates.registry import SUBSTRATES
 
 
 @pytest.fixture(autouse=True)
@@ -51,11 +50,28 @@ def test_without_a_lab_every_command_says_so(command: list[str]) -> None:
     assert str(done.exception).startswith("no lab mine is up")
 
 
-@pytest.mark.parametrize("key", [key for key, kind in SUBSTRATES.items() if kind.no_lab])
-def test_containers_that_stay_are_refused(key: str) -> None:
-    done = CliRunner().invoke(bascule, ["up", "--substrate", key])
+COMMANDS = (
+    *(["up"], ["status"], ["watch"], ["psql"], ["strike", "link-cut"], ["heal"]),
+    *(["switchover"], ["load", "stop"], ["logs"], ["enter"], ["down"]),
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=[words[0] for words in COMMANDS])
+def test_every_command_takes_the_lab_in_the_same_option(command: list[str]) -> None:
+    """Right behind its own name, before anything else."""
+    words = [command[0], "--lab", "No Name", *command[1:]]
+    done = CliRunner().invoke(bascule, words)
+    assert isinstance(done.exception, LabNameError), done.output
+    assert "'No Name' is no name for a lab" in str(done.exception)
+
+
+@pytest.mark.parametrize("command", ["up", "status", "watch", "down"])
+def test_a_lab_is_named_once(command: str) -> None:
+    done = CliRunner().invoke(bascule, [command, "a", "--lab", "b"])
     assert done.exit_code == 2
-    assert f"--substrate {key}: sites that stay are raised as a lab so far" in done.output
+    assert "two labs are named: a, and --lab b; name one" in done.output
+    done = CliRunner().invoke(bascule, [command, "No Name"], env={"BASCULE_LAB": "b"})
+    assert "'No Name' is no name for a lab" in str(done.exception)  # what is typed counts
 
 
 def test_a_fault_that_nobody_knows_cannot_be_healed() -> None:
@@ -67,9 +83,10 @@ def test_a_fault_that_nobody_knows_cannot_be_healed() -> None:
 @pytest.mark.parametrize(
     ("words", "command"),
     [
-        ([], "bascule up lab --seed 7"),
+        ([], "bascule up --seed 7"),
         (["mine", "--no-load", "--json"], "bascule up mine --no-load --seed 7"),
-        (["--ports", "15432", "--rate", "5"], "bascule up lab --rate 5 --ports 15432 --seed 7"),
+        (["--lab", "mine", "--reads-per-s", "0"], "bascule up --lab mine --reads-per-s 0 --seed 7"),
+        (["--ports", "15432", "--rate", "5"], "bascule up --rate 5 --ports 15432 --seed 7"),
     ],
 )
 def test_the_command_that_raises_it_again(words: list[str], command: str) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from support.evidence.tiny import event
-from support.evidence.tiny import run as tiny_run
 
-from chaos.cli.enter import choose_host, lab_pid, why_no_lab
-from chaos.evidence.folder import write_run_json
+from chaos.cli.enter import choose_host, lab_pid, where
+from chaos.gameday.labs import LabNameError
 from cluster.substrates.lab import lab_init
 from cluster.topology.load import find_topology
 
@@ -48,9 +47,27 @@ def test_a_pid_that_somebody_else_got_is_no_lab(tmp_path: Path) -> None:
     assert lab_pid(tmp_path) is None
 
 
-def test_the_containers_of_a_drill_are_no_lab_that_was_left_down(tmp_path: Path) -> None:
-    assert why_no_lab(tmp_path).startswith("no lab is up there")
-    info = tiny_run().info
-    for substrate, words in (("lab", "no lab is up there"), ("compose", "its sites are container")):
-        write_run_json(tmp_path, replace(info, substrate={"name": substrate}))
-        assert why_no_lab(tmp_path).startswith(words)
+def test_what_keeps_containers_is_known_by_its_lifeline(tmp_path: Path) -> None:
+    note = tmp_path / "lab.pid"
+    lifeline, hold = os.pipe()
+    command = [sys.executable, "-c", f"import os; os.read({lifeline}, 1)", "--lifeline", "9"]
+    with subprocess.Popen(command, pass_fds=(lifeline,)) as keeper:
+        note.write_text(f"{keeper.pid}\n")
+        os.close(lifeline)
+        assert lab_pid(tmp_path) == keeper.pid
+        os.close(hold)
+    assert lab_pid(tmp_path) is None
+
+
+def test_the_first_word_is_a_lab_or_a_run_folder_or_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "run"
+    run.mkdir()
+    assert where(None, (str(run), "patronictl", "list")) == (run, ("patronictl", "list"))
+    assert where(None, ("run",)) == (Path("run"), ())
+    for name, words in ((None, ("psql", "-c", "TABLE x")), ("mine", ("run",))):
+        with pytest.raises(LabNameError):  # none is up, and the words are a command
+            where(name, words)
