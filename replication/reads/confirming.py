@@ -64,9 +64,11 @@ class Confirmer:
 
     @property
     def age_s(self) -> float | None:
-        """Seconds since the last acknowledged commit was sent, this process's units included."""
-        newest_s = max(self._router.watch.proven.values(), default=None)
-        return None if newest_s is None else self._clock() - newest_s
+        """Seconds since the last commit was sent that was acknowledged on the newest timeline, this
+        process's units included; None: none was. Those of an earlier one say nothing of it."""
+        watch = self._router.watch
+        sent_s = watch.proven.get(watch.timeline_min)
+        return None if sent_s is None else self._clock() - sent_s
 
     def ask(self) -> None:
         """Have one made; do not wait for it."""
