@@ -46,6 +46,10 @@ class PrerequisiteError(ClusterError):
     """This machine lacks something; the message has the remedy."""
 
 
+class BackupError(ClusterError):
+    """A backup could not be taken, is not what its manifest says, or is not there."""
+
+
 class LabError(ClusterError):
     """A command that builds or breaks the lab failed."""
 

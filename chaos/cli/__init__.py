@@ -13,8 +13,9 @@ from chaos.errors import ChaosError
 from chaos.gameday.errors import ClusterInTestsError
 from chaos.gameday.labs import LabDiedError
 from chaos.judge.exit_codes import COULD_NOT_RUN, INTERRUPTED, USAGE
-from cluster.errors import ClusterError, EngineError, PrerequisiteError
+from cluster.errors import BackupError, ClusterError, EngineError, PrerequisiteError
 
+COULD_NOT = (PrerequisiteError, BackupError, EngineError, ClusterInTestsError, LabDiedError)
 NO_SPACE = (
     "\n  remedy: free some space there, or choose another place (--out); what a run has written can"
     " be judged afterwards (bascule check RUN)"
@@ -31,7 +32,7 @@ def main() -> None:
     except click.Abort:  # Ctrl-C: click's own code for it is that of findings
         print("bascule: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
-    except (PrerequisiteError, EngineError, ClusterInTestsError, LabDiedError) as error:
+    except COULD_NOT as error:
         fail(error, COULD_NOT_RUN)
     except (ChaosError, ClusterError) as error:
         fail(error, USAGE)

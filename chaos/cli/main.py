@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 import click
 
+from chaos.cli.backup import backup
 from chaos.cli.campaign import campaign
 from chaos.cli.check import check, report
 from chaos.cli.compose import compose
@@ -72,6 +73,7 @@ for command in (
     down,
     exporter,
     witness,
+    backup,
     monitoring,
     compose,
     doctor,

@@ -1,7 +1,8 @@
 """Backups of a real cluster, and the test of a restore, on a host that is none of the primary's.
 
-A backup is a full copy (``pg_basebackup``, verified) and, from then on, the WAL as it is written
-(``pg_receivewal``), on the disk of the host. The test of a restore names an entry of the ledger,
+A backup is a full copy, and incremental ones on it where asked, verified, as ``bascule backup``
+takes them; and, from then on, the WAL as it is written (``pg_receivewal``), on the disk of the
+host. The test of a restore names an entry of the ledger,
 restores copy and WAL up to the transaction that wrote it (PostgreSQL manual, 25.3.5 and
 ``recovery_target_xid``) beside the cluster, on a port of the host's loopback, reads what is there,
 and removes it. The cluster goes on meanwhile and notices nothing.
@@ -26,7 +27,7 @@ from chaos.evidence.final_reads import FinalReadFile
 from chaos.evidence.restores import RestoreRecord, new_test, write_restore
 from chaos.load.admin import superuser, superuser_session
 from chaos.scenarios.model import WorkloadSpec
-from chaos.wording import joined
+from chaos.wording import counted, joined
 from chaos.workloads.base import load_workload
 from cluster.errors import ClusterError
 from cluster.patroni.config import POSTGRES_PORT
@@ -56,23 +57,15 @@ STOP_TIMEOUT_S = 10.0
 
 BACK_UP = """
 set -e
-umask 077
 read -r PGPASSWORD
 export PGPASSWORD
-rm -rf "$2/base"
-"$1/pg_basebackup" --pgdata="$2/base" --host="$3" --port="$4" --username="$5" --no-password \\
-    --label="copy of $6" --checkpoint=fast --wal-method=stream
-"$1/pg_verifybackup" --quiet "$2/base"
+"$1" -m cluster.backups take "$2" "$3" "$4" "$5"
 """
-"""A verified full copy of the primary."""
+"""A verified copy of the primary, as ``bascule backup take`` takes it."""
 MAKE_READY = """
 set -e
-umask 077
-test -f "$2/base/backup_manifest" || { echo "no backup is there"; exit 1; }
-"$1/pg_verifybackup" --quiet "$2/base"
 rm -rf "$2/restored"
-cp -a "$2/base" "$2/restored"
-: >"$2/restored/recovery.signal"
+"$1" -m cluster.backups restore "$2" "$3" "$2/restored"
 """
 RESTORE_COMMAND = 'cp "{wal}/%f" "%p" || cp "{wal}/%f.partial" "%p"'
 """A segment that is not full yet ends in ``.partial`` (manual, pg_receivewal)."""
@@ -100,8 +93,13 @@ class NamedEntry:
     """What an archive must have before it is restored: its commit, and what came later."""
 
 
-async def back_up(cluster: RaisedCluster, host: str) -> str:
+async def back_up(cluster: RaisedCluster, host: str, incrementals: int = 0) -> str:
     """Begin to archive the WAL on ``host``, and take a full copy there; in words.
+
+    Args:
+        cluster: is copied.
+        host: where.
+        incrementals: how many incremental backups are taken after it, each on the one before.
 
     Raises:
         ClusterError: there is no primary, or it is on ``host``; the archive does not follow; the
@@ -120,16 +118,14 @@ async def back_up(cluster: RaisedCluster, host: str) -> str:
         begin_s = time.monotonic()
         await wait_archived(session, host, "0/0")
         archive_s = time.monotonic() - begin_s
-        words = (bindir, str(folder), cluster.substrate.address(primary), str(POSTGRES_PORT))
-        await edit(
-            cluster,
-            host,
-            BACK_UP,
-            *(*words, REPLICATOR, primary),
-            stdin=f"{cluster.credentials.replication}\n",
-        )
+        where = f"host={cluster.substrate.address(primary)} port={POSTGRES_PORT} user={REPLICATOR}"
+        words = (cluster.substrate.python, str(folder), bindir, where)
+        secret = f"{cluster.credentials.replication}\n"
+        for kind in ("never", *["always"] * incrementals):
+            await edit(cluster, host, BACK_UP, *words, kind, stdin=secret)
     took_s = time.monotonic() - begin_s - archive_s
-    return f"a copy of {primary}, verified, taken in {took_s:.1f} s; its WAL is archived"
+    more = f" and {counted(incrementals, 'incremental one')} on it" if incrementals else ""
+    return f"a copy of {primary}{more}, verified, taken in {took_s:.1f} s; its WAL is archived"
 
 
 async def end_archive(cluster: RaisedCluster, host: str) -> str:
@@ -208,7 +204,7 @@ async def _restore_aside(
     """Restore the backup, and read it; the record, whole."""
     host = found.host
     folder = backup_folder(cluster, host)
-    await edit(cluster, host, MAKE_READY, bindir, str(folder))
+    await make_ready(cluster, host, bindir)
     await cluster.substrate.start_unit(host, restored_server(folder, bindir, found.xid))
     try:
         async with restored_session(cluster, host) as session:
@@ -238,6 +234,16 @@ def backed_up_hosts(cluster: RaisedCluster) -> tuple[str, ...]:
     if not hosts:
         raise ClusterError("there is no backup that could be restored: let backup strike first")
     return hosts
+
+
+async def make_ready(cluster: RaisedCluster, host: str, bindir: str) -> None:
+    """Make ``restored`` in the backup's folder of the newest backup and all that it stands on.
+
+    Raises:
+        ClusterError: there is none, or one is not what its manifest says.
+    """
+    python, folder = cluster.substrate.python, str(backup_folder(cluster, host))
+    await edit(cluster, host, MAKE_READY, python, folder, bindir)
 
 
 def backup_folder(cluster: RaisedCluster, host: str) -> Path:

@@ -38,13 +38,13 @@ from chaos.load.backups import (
     APPLICATION,
     FLUSHED,
     LABEL,
-    MAKE_READY,
     RESTORED_UNIT,
     STOP_TIMEOUT_S,
     backed_up_hosts,
     backup_folder,
     bindir_of,
     edit,
+    make_ready,
     primary_session,
     restored_server,
     restored_session,
@@ -226,7 +226,7 @@ async def _recover(cluster: RaisedCluster, found: Rebuild, again: Sequence[Withd
     """
     host = str(found.host)
     folder = backup_folder(cluster, host)
-    await edit(cluster, host, MAKE_READY, found.bindir, str(folder))
+    await make_ready(cluster, host, found.bindir)
     await cluster.substrate.start_unit(host, restored_server(folder, found.bindir, found.xid))
     try:
         async with restored_session(cluster, host) as session:

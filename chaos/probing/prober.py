@@ -44,6 +44,8 @@ CATCH_UP_S = 5.0
 """For a replica to replay what the primary had written when a round began; one that streams needs
 milliseconds. One that does not is asked as it is."""
 CATCH_UP_POLL_S = 0.05
+PRIMARY_TIMEOUT_S = 10.0
+"""For a primary to say that it is one: on a busy machine it misses the deadline of one question."""
 LOOK_TIMEOUT_S = 10.0
 """For the fingerprint of a node, and for a look through its logs."""
 
@@ -98,7 +100,7 @@ class AccessProber:
     async def round(self, moment: Moment) -> None:
         """Ask every node every probe once, and take its fingerprint."""
         self._say(f"probes: every node is asked ({moment})")
-        primary = await self._cluster.primary()
+        primary = await self._primary()
         target = None if primary is None else await self._flushed(primary)
         async with anyio.create_task_group() as nodes:
             for node in self._cluster.rest:
@@ -130,6 +132,14 @@ class AccessProber:
     def close(self) -> None:
         """All was asked that was to be asked."""
         self._out.close(time.monotonic())
+
+    async def _primary(self) -> str | None:
+        """Who leads, as soon as it says so; None where nobody does in time."""
+        with anyio.move_on_after(PRIMARY_TIMEOUT_S):
+            while (primary := await self._cluster.primary()) is None:
+                await anyio.sleep(CATCH_UP_POLL_S)
+            return primary
+        return None
 
     @asynccontextmanager
     async def _superuser(self, node: str) -> AsyncIterator[Session]:
@@ -250,13 +260,13 @@ class AccessProber:
         for one in withdrawals:
             await anyio.sleep(max(0.0, begin_s + one.at_s - time.monotonic()))
             await self._withdraw(one)
-        primary = await self._cluster.primary() if withdrawals else None
+        primary = await self._primary() if withdrawals else None
         if primary is not None:
             await self._fingerprint(primary, "withdrawn", None, is_primary=True)
 
     async def _withdraw(self, one: WithdrawalSpec) -> None:
         begin_s = time.monotonic()
-        primary = await self._cluster.primary()
+        primary = await self._primary()
         error: str | None = "there is no primary" if primary is None else None
         if primary is not None:
             try:

@@ -35,6 +35,7 @@ from chaos.checkers.duplicates import DUPLICATE
 from chaos.checkers.lost import LOST_WRITE
 from chaos.checkers.registry import CHECKERS, FINDINGS, checkers_of
 from chaos.evidence.events import Phase, RoleSeen, RunEvent, SettingsFound
+from chaos.evidence.rebuilds import Rebuild
 from chaos.evidence.records import FinalRead, LedgerRow, Scalar, Stall
 from chaos.evidence.restores import Restore, RestoreRecord
 from chaos.evidence.run import Run
@@ -46,7 +47,7 @@ from chaos.workloads.bulk import BulkOptions
 from chaos.workloads.registry import WORKLOADS
 from chaos.workloads.transfers import TransfersOptions
 
-SPECIAL = {"shared-units", "stale-reads", "read-service", "restore"} | {
+SPECIAL = {"shared-units", "stale-reads", "read-service", "restore", "restored"} | {
     "seals",
     "doors",
     "withdrawal",
@@ -260,6 +261,20 @@ def _bad_runs() -> Iterator[Run]:
     lacking = Restore(record=record, read=read(B, [], primary=True))
     failed = Restore(record=replace(record, error="a gap"), read=None)
     yield replace(run([op("x", 1.0)]), restores=(lacking, failed))
+    rebuild = Rebuild(
+        entry="x",
+        xid="7",
+        age_s=1.0,
+        named_s=2.0,
+        named_timeline=1,
+        dead_s=3.0,
+        host=B,
+        begin_s=4.0,
+        primary_s=5.0,
+        timeline=2,
+    )
+    gone = [op("x", 1.0), op("y", 2.5)]
+    yield replace(run(gone, reads=[read(A, "x", primary=True)]), rebuilds=(rebuild,))
     torn = LedgerRow(id="c", content='{"rows": 1, "distinct": 1, "first": 0, "last": 0}')
     yield run(
         [op("c", 1.0, work={"op": "chunk", "rows": 2, "first": 0})],

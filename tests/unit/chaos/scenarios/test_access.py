@@ -120,6 +120,7 @@ def test_the_built_in_ones_ask_what_they_are_for() -> None:
         "withdrawal-during-cut",
         "trail-survives-rewind",
         "trail-lost-by-rewind",
+        "restore",
     }
     assert sum(probe.is_escape for probe in asking["host-loss-sealed"].probes) == 7
     assert len(asking["withdrawal-during-cut"].withdrawals) == 2

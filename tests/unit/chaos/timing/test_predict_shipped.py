@@ -35,6 +35,7 @@ BUILTIN: dict[str, Want | None] = {
     "slow-wan": "goes-on",
     "slow-disk": "goes-on",
     "restore-test": "goes-on",
+    "restore-incremental": "goes-on",
     "power-loss-unsynced": "none-until-healed",
     "fsync-off": "none-until-healed",
     "paused-crash": None,
