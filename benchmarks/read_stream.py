@@ -238,9 +238,7 @@ async def compare(ground: Ground, rows: int, runs: int, ways: Sequence[str]) -> 
             if said is not None:
                 assert said["rows"] == rows, said
                 found.setdefault(way, []).append(said)
-    print(
-        f"\n{rows} rows, {runs} runs in turns; medians (and ranges), load average {os.getloadavg()[0]:.1f}:"
-    )
+    print(f"\nload average {os.getloadavg()[0]:.1f}; {rows} rows, {runs} runs in turns; medians:")
     whole = statistics.median(one["grown_mib"] for one in found["fetchall"])
     for way in ways:
         if way not in found:

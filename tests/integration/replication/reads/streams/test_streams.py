@@ -251,20 +251,23 @@ async def test_every_value_is_the_same_in_arrow_as_in_postgresql(servers: Server
 
 
 def written(value: object) -> str:
-    """A value as PostgreSQL writes it, or ``COMPARED`` asks for it."""
-    if isinstance(value, bool):
-        return "t" if value else "f"
-    if isinstance(value, bytes):
-        return "\\x" + value.hex()
-    if isinstance(value, float):
-        return struct.pack(">d", value).hex()
-    if isinstance(value, datetime):
-        return value.replace(tzinfo=None).isoformat(" ", "microseconds")
-    if isinstance(value, time):
-        return value.isoformat("microseconds")
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    return str(value)
+    """A value as PostgreSQL writes it, or as ``COMPARED`` asks for it."""
+    match value:
+        case bool():
+            text = "t" if value else "f"
+        case bytes():
+            text = "\\x" + value.hex()
+        case float():
+            text = struct.pack(">d", value).hex()
+        case Decimal():
+            text = format(value, "f")
+        case datetime():
+            text = value.replace(tzinfo=None).isoformat(" ", "microseconds")
+        case time():
+            text = value.isoformat("microseconds")
+        case _:
+            text = str(value)
+    return text
 
 
 async def test_a_key_of_any_type_is_gone_on_from_exactly(servers: Servers) -> None:

@@ -130,7 +130,7 @@ def test_jsonb_is_its_text(drawn: list[Any]) -> None:
 
 
 def test_nan_stays_nan() -> None:
-    for one, value in ((column(701), float("nan")), (column(700), Float4("nan"))):
+    for one, value in ((column(701), float("nan")), (column(700), Float4(float("nan")))):
         found, nothing = read(one, [encoded(value), None])
         assert math.isnan(found)
         assert nothing is None
