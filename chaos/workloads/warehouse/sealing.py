@@ -172,6 +172,9 @@ async def _copy(project: Project, key: bytes, transaction: Transaction) -> None:
         await transaction.execute(_copy_table(project, table, columns))
         at = sql.Identifier(project.schema, name)
         await transaction.execute(sql.SQL("CREATE INDEX ON {} (person_id)").format(at))
+        if table.key in columns:  # large reads go along it
+            unique = sql.SQL("CREATE UNIQUE INDEX ON {} ({})")
+            await transaction.execute(unique.format(at, sql.Identifier(table.key)))
         await transaction.execute(
             sql.SQL("GRANT SELECT ON {} TO {}").format(at, sql.Identifier(project.role))
         )
