@@ -20,11 +20,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -185,7 +186,7 @@ class Ground:
         return json.loads(lines[-1]) if lines else None
 
 
-async def main(rows: int, runs: int, others: str, batch_rows: int) -> None:
+async def main(rows: int, runs: int, others: str, batch_rows: int, ways: Sequence[str]) -> None:
     """Raise the servers, fill the table, run every way."""
     import figures  # noqa: PLC0415
     from support.postgres.local_postgres import local_postgres, replica_of  # noqa: PLC0415
@@ -225,21 +226,21 @@ async def main(rows: int, runs: int, others: str, batch_rows: int) -> None:
             )
             ground = Ground(replica, told, others, batch_rows)
             await ground.run("arrow")  # so that every way finds the table in memory
-            await compare(ground, rows, runs)
+            await compare(ground, rows, runs, ways)
 
 
-async def compare(ground: Ground, rows: int, runs: int) -> None:
+async def compare(ground: Ground, rows: int, runs: int, ways: Sequence[str]) -> None:
     """Print both tables."""
     found: dict[str, list[dict[str, Any]]] = {}
     for _ in range(runs):  # in turns, so that a slow minute hits all
-        for way in (*OTHERS, *OURS):
+        for way in ways:
             said = await ground.run(way)
             if said is not None:
                 assert said["rows"] == rows, said
                 found.setdefault(way, []).append(said)
-    print(f"\n{rows} rows, {runs} runs in turns; medians (and ranges):")
+    print(f"\nload average {os.getloadavg()[0]:.1f}; {rows} rows, {runs} runs in turns; medians:")
     whole = statistics.median(one["grown_mib"] for one in found["fetchall"])
-    for way in (*OTHERS, *OURS):
+    for way in ways:
         if way not in found:
             print(f"  {way:12s} is not installed in the interpreter of --others")
             continue
@@ -265,6 +266,7 @@ if __name__ == "__main__":
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--batch-rows", type=int, default=20_000, help="of our ways")
     parser.add_argument("--others", default=sys.executable, metavar="PYTHON")
+    parser.add_argument("--ways", nargs="+", choices=(*OTHERS, *OURS), default=(*OTHERS, *OURS))
     parser.add_argument("--way", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.way is not None and options.way[0] in OTHERS:
@@ -277,4 +279,5 @@ if __name__ == "__main__":
         way, members = options.way
         anyio.run(work_ours, way, members, options.batch_rows)
     else:
-        anyio.run(main, options.rows, options.runs, options.others, options.batch_rows)
+        ways = list(dict.fromkeys(("fetchall", *options.ways)))
+        anyio.run(main, options.rows, options.runs, options.others, options.batch_rows, ways)

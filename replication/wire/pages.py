@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -54,7 +55,7 @@ class BinaryRows(NamedTuple):
 
     data: bytearray
     begin: int
-    sizes: list[int]
+    sizes: array[int]
 
     def last(self) -> list[bytes | None]:
         """The fields of the last row, None where they are NULL; empty if there is no row."""
@@ -118,7 +119,7 @@ async def _receive(connection: Connection, statement: bytes) -> tuple[BinaryRows
     """The rows, and the result that ends them: whether they are all."""
     pgconn = connection.pgconn
     data = bytearray()
-    sizes: list[int] = []
+    sizes = array("q")
     pgconn.send_query(statement)
     await connection.flush()
     result = await _next_result(connection)
@@ -139,7 +140,7 @@ async def _receive(connection: Connection, statement: bytes) -> tuple[BinaryRows
     return _rows_of(data, sizes), result
 
 
-def _rows_of(data: bytearray, sizes: list[int]) -> BinaryRows:
+def _rows_of(data: bytearray, sizes: array[int]) -> BinaryRows:
     """Without what stands before and behind the rows: a signature, flags and an extension of the
     header, in a message of its own or in the first row's; and the number of fields -1 (PostgreSQL
     manual, COPY, "Binary Format"). Both are missing where the COPY has failed."""
@@ -151,7 +152,10 @@ def _rows_of(data: bytearray, sizes: list[int]) -> BinaryRows:
         del data[-len(_TRAILER) :]
         sizes[-1] -= len(_TRAILER)
     data += bytes(PADDING)
-    return BinaryRows(data, begin, [size for size in sizes if size])
+    for at in (-1, 0):  # its message had nothing else
+        if sizes and not sizes[at]:
+            del sizes[at]
+    return BinaryRows(data, begin, sizes)
 
 
 async def _next_result(connection: Connection) -> PGresult | None:

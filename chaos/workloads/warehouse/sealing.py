@@ -11,6 +11,12 @@ gone with its COMMIT. So neither a backup nor a replica has the key, or a list o
 ids are numbered anew in the order of the pseudonyms, because the same id in two projects would join
 them.
 
+**Dates.** The day of a treatment is the same in every project, and would join two of them. So all
+dates of a patient are moved by one number of days under the project's key, unless the project says
+``dates = "exact"``: times between the events of a patient stay as they are. Whoever holds copies of
+two projects may still compare these times, where both have several events of the same kind; that
+nobody is in two projects is the seal for that.
+
 Only ``workspace.export_request`` is shared: row level security, forced, with a policy for the role
 of each project. It asks who the role is, never what a setting says: a member can set any setting.
 """
@@ -61,6 +67,10 @@ SHARED_MIGRATIONS = (
     Migration(id="0001-shared", statements=tuple(sql.SQL(text) for text in _SHARED)),
 )
 
+SHIFT_DAYS_MAX = 365
+"""Back to another season at most, so ages and years change by no more than one; and never forward,
+where a date in the future would tell that it was moved, and by how much at least."""
+
 _MAKE_ROLE: LiteralString = """BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {text}) THEN CREATE ROLE {role}; END IF;
 END"""
@@ -70,6 +80,13 @@ def pseudonym(key: bytes, person_id: int) -> int:
     """A patient's number in the project that has this key: from 0 to 2**63 - 1."""
     digest = hmac.new(key, str(person_id).encode(), hashlib.sha256).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+def days_back(key: bytes, person_id: int) -> int:
+    """By how many days the dates of a patient are moved back in the project that has this key: from
+    1 to ``SHIFT_DAYS_MAX``."""
+    digest = hmac.new(key, f"days {person_id}".encode(), hashlib.sha256).digest()
+    return 1 + int.from_bytes(digest[:8], "big") % SHIFT_DAYS_MAX
 
 
 def series_of(project: Project) -> str:
@@ -95,7 +112,7 @@ def migrations_of(project: Project, key: bytes) -> tuple[Migration, ...]:
             f"the key of {project.name} has {counted(len(key), 'byte')}, it needs {KEY_BYTES_MIN}"
         )
         raise PreflightError(f"{words}: make one with  openssl rand -out FILE {KEY_BYTES_MIN}")
-    spec = json.dumps([project.schema, asdict(project.cohort), dict(project.tables)])
+    spec = json.dumps([project.schema, asdict(project.cohort), project.dates, dict(project.tables)])
     version = hmac.new(key, spec.encode(), hashlib.sha256).hexdigest()
     return (
         Migration(id="0001-roles", statements=tuple(_roles(project))),
@@ -137,9 +154,11 @@ async def _copy(project: Project, key: bytes, transaction: Transaction) -> None:
     persons = [int(row[0]) for row in (await transaction.execute(chosen, values)).rows]
     await transaction.execute(
         "CREATE TEMPORARY TABLE pseudonym (person_id integer PRIMARY KEY,"
-        " pseudonym bigint NOT NULL UNIQUE) ON COMMIT DROP"
+        " pseudonym bigint NOT NULL UNIQUE, days_back integer NOT NULL) ON COMMIT DROP"
     )
-    lines = "".join(f"{person}\t{pseudonym(key, person)}\n" for person in persons)
+    lines = "".join(
+        f"{person}\t{pseudonym(key, person)}\t{days_back(key, person)}\n" for person in persons
+    )
     await transaction.copy_in(sql.SQL("COPY pseudonym FROM STDIN"), (lines.encode(),))
     await transaction.execute(
         "CREATE TEMPORARY TABLE visit_number ON COMMIT DROP AS"
@@ -153,6 +172,9 @@ async def _copy(project: Project, key: bytes, transaction: Transaction) -> None:
         await transaction.execute(_copy_table(project, table, columns))
         at = sql.Identifier(project.schema, name)
         await transaction.execute(sql.SQL("CREATE INDEX ON {} (person_id)").format(at))
+        if table.key in columns:  # large reads go along it
+            unique = sql.SQL("CREATE UNIQUE INDEX ON {} ({})")
+            await transaction.execute(unique.format(at, sql.Identifier(table.key)))
         await transaction.execute(
             sql.SQL("GRANT SELECT ON {} TO {}").format(at, sql.Identifier(project.role))
         )
@@ -179,7 +201,7 @@ def _where(cohort: Cohort) -> tuple[sql.Composed, Mapping[str, object]]:
 
 
 def _copy_table(project: Project, table: OmopTable, columns: Sequence[str]) -> sql.Composed:
-    """``CREATE TABLE ... AS`` of the columns, every number of a row or a stay made anew."""
+    """``CREATE TABLE ... AS`` of the columns: rows and stays are numbered anew, dates moved."""
     taken = [sql.SQL("p.pseudonym AS person_id")]
     joins: list[sql.Composable] = []
     key = sql.Identifier("t", table.key)
@@ -193,6 +215,8 @@ def _copy_table(project: Project, table: OmopTable, columns: Sequence[str]) -> s
         elif column == table.key:
             number = sql.SQL("row_number() OVER (ORDER BY p.pseudonym, {}) AS {}")
             taken.append(number.format(key, name))  # type: ignore[arg-type]
+        elif project.dates == "shifted" and dict(table.columns)[column] == "date":
+            taken.append(sql.SQL("t.{} - p.days_back AS {}").format(name, name))  # type: ignore[arg-type]
         else:
             taken.append(sql.SQL("t.{}").format(name))  # type: ignore[arg-type]
     return sql.SQL(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
 from chaos.errors import ChaosError
 from chaos.workloads.warehouse.generator import CONCEPTS
@@ -20,6 +21,10 @@ GIVEN: tuple[OmopTable, ...] = tuple(t for t in OF_PATIENTS if t not in (PATIENT
 """Tables of which a project can get columns."""
 
 BORN_MIN = 1900
+
+Dates = Literal["shifted", "exact"]
+"""``shifted``: all dates of a patient are moved by one number of days, which is the project's own:
+times between events stay, and days cannot be compared with another project's."""
 
 
 class WorkspacesError(ChaosError):
@@ -48,6 +53,7 @@ class Project:
     title: str
     members: tuple[str, ...]
     cohort: Cohort
+    dates: Dates = "shifted"
     tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By table the columns that are copied; ``person_id`` is always there, as a pseudonym."""
 
@@ -94,8 +100,14 @@ def _read_project(table: TomlTable) -> Project:
         title=table.line("title"),
         members=table.names("members"),
         cohort=_read_cohort(table.table("cohort")),
+        dates=_read_dates(table),
         tables=_read_tables(table.table("tables")),
     )
+
+
+def _read_dates(table: TomlTable) -> Dates:
+    chosen = table.choice("dates", get_args(Dates)) if table.has("dates") else "shifted"
+    return "exact" if chosen == "exact" else "shifted"
 
 
 def _read_cohort(table: TomlTable) -> Cohort:

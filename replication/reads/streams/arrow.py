@@ -58,13 +58,13 @@ class RecordBatches:
             columns=described.columns,
             rows=len(found.sizes),
             size_bytes=len(found.data),
-            last=_key_of(found.last(), asked, described.columns, ranges.key),
+            last=last_key(found.last(), asked, described.columns, ranges.key),
             make=partial(anyio.to_thread.run_sync, record_batch, described.columns, asked, found),
             settled=settled,
         )
 
 
-def _key_of(
+def last_key(
     fields: list[bytes | None], asked: Asked, columns: tuple[Column, ...], key: tuple[str, ...]
 ) -> tuple[str | None, ...]:
     """The key of a row, as PostgreSQL writes it; empty if there is no row."""

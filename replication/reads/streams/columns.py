@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,7 @@ _SIGN_MINUS, _SIGN_SPECIAL = 0x4000, 0xC000
 """``numeric.c``: NUMERIC_NEG; NaN and the infinities have both of these bits."""
 _DIGIT_POWER = 4
 """A digit of a ``numeric`` is one of base 10,000."""
-_TENS: Final[Ints] = 10 ** np.arange(DIGITS_MAX + 1, dtype=np.int64)
+_NUMERIC_HEAD = np.dtype([("count", ">i2"), ("weight", ">i2"), ("sign", ">u2"), ("scale", ">u2")])
 
 Values = npt.NDArray[Any]
 
@@ -116,7 +116,7 @@ def record_batch(columns: tuple[Column, ...], asked: Asked, found: BinaryRows) -
         if at < len(columns):
             try:
                 arrays.append(readings[at].read(cells))
-            except CannotBeArrow as error:
+            except (CannotBeArrow, NotBinary) as error:
                 raise CannotBeArrow(f"column {columns[at].name}: {error}") from error
     fields = [(column.name, one.type) for column, one in zip(columns, readings, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
@@ -207,19 +207,23 @@ def _decimals(kind: pa.DataType, cells: Cells) -> pa.Array:
     are shown (2 bytes each); then the digits, of 2 bytes and base 10,000, most significant first.
     """
     at = cells.at if cells.nulls is None else cells.at[~cells.nulls]
-    counts, weights = gather(cells.data, at, ">i2"), gather(cells.data, at + 2, ">i2")
-    signs = gather(cells.data, at + 4, ">u2")
-    if ((signs & _SIGN_SPECIAL) == _SIGN_SPECIAL).any():
+    heads = gather(cells.data, at, _NUMERIC_HEAD)
+    if ((heads["sign"] & _SIGN_SPECIAL) == _SIGN_SPECIAL).any():
         raise CannotBeArrow(f"NaN or infinity has no place in {kind}")
+    counts = heads["count"]
+    digits = []
+    for place in range(int(counts.max(initial=0))):
+        found = gather(cells.data, at + (8 + 2 * place), ">i2").astype(np.int64)
+        digits.append(np.where(counts > place, found, 0))
     wholes = np.zeros(len(at), dtype=np.int64)
-    for number in range(int(counts.max(initial=0))):
-        rows = np.flatnonzero(counts > number)
-        digits = gather(cells.data, at[rows] + 8 + 2 * number, ">i2").astype(np.int64)
-        powers = _DIGIT_POWER * (weights[rows].astype(np.int64) - number) + kind.scale
-        wholes[rows] += _scaled(kind, digits, powers)
-    if (wholes >= _TENS[kind.precision]).any():
+    for weight in np.unique(heads["weight"]):
+        rows = np.flatnonzero(heads["weight"] == weight)
+        for place, found in enumerate(digits):
+            power = _DIGIT_POWER * (int(weight) - place) + kind.scale
+            wholes[rows] += _scaled(kind, found[rows], power)
+    if (wholes >= 10**kind.precision).any():
         raise CannotBeArrow(f"a number with more digits than {kind} has")
-    wholes = np.where(signs == _SIGN_MINUS, -wholes, wholes)
+    wholes = np.where(heads["sign"] == _SIGN_MINUS, -wholes, wholes)
     pairs = np.zeros((len(cells.at), 2), dtype=np.int64)
     places = slice(None) if cells.nulls is None else ~cells.nulls
     pairs[places, 0] = wholes
@@ -227,14 +231,15 @@ def _decimals(kind: pa.DataType, cells: Cells) -> pa.Array:
     return _array(kind, cells, pairs)
 
 
-def _scaled(kind: pa.DataType, digits: Ints, powers: Ints) -> Ints:
-    """``digits * 10**powers``, in units of the last decimal; exact, or not at all."""
-    if (powers >= DIGITS_MAX).any() or (powers <= -_DIGIT_POWER).any():
+def _scaled(kind: pa.DataType, digits: Ints, power: int) -> Ints:
+    """``digits * 10**power``, exact or not at all; ``kind`` has no place for 10**18 and more."""
+    largest = 10 ** (DIGITS_MAX - power) - 1 if 0 <= power <= DIGITS_MAX else 0
+    divisor = 10**-power if -_DIGIT_POWER < power < 0 else 1
+    fits = power < 0 or digits.max(initial=0) <= largest
+    if not fits or (digits % divisor).any() or (power <= -_DIGIT_POWER and digits.any()):
         raise CannotBeArrow(f"a number with other digits than {kind} has")
-    up, down = _TENS[np.maximum(powers, 0)], _TENS[np.maximum(-powers, 0)]
-    if (digits >= _TENS[DIGITS_MAX - np.maximum(powers, 0)]).any() or (digits % down).any():
-        raise CannotBeArrow(f"a number with other digits than {kind} has")
-    return (digits * up) // down
+    scaled: Ints = digits // divisor if power < 0 else digits * 10 ** min(power, DIGITS_MAX)
+    return scaled
 
 
 def _numbers_as(kind: pa.DataType, word: str) -> Reading:

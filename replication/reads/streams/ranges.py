@@ -118,7 +118,7 @@ class Ranges:
         """The names of the columns, others for those that come twice: such a name says nothing."""
         names = asked.names
         return [
-            self._escaped(name) if names.count(name) == 1 else f"twice {at}"
+            self._escaped(name) if names.count(name) == 1 else f"column {at}"
             for at, name in enumerate(names)
         ]
 

@@ -10,7 +10,13 @@ import pytest
 
 from chaos.errors import PreflightError
 from chaos.workloads.warehouse.escapes import probes_of, probes_toml
-from chaos.workloads.warehouse.sealing import migrations_of, pseudonym, series_of
+from chaos.workloads.warehouse.sealing import (
+    SHIFT_DAYS_MAX,
+    days_back,
+    migrations_of,
+    pseudonym,
+    series_of,
+)
 from chaos.workloads.warehouse.workspaces import (
     Cohort,
     Project,
@@ -55,6 +61,10 @@ def test_the_example() -> None:
         (('"sacha"', '"postgres"'), "project[0].members: expected a person; postgres is a name"),
         (('"sacha"', '"Sacha"'), "project[0].members[0]: expected a name"),
         (("person = ", "#"), "project[0].tables: expected one or more of person"),
+        (
+            ("members =", 'dates = "moved"\nmembers ='),
+            "project[0].dates: expected shifted or exact",
+        ),
         (("members", "member"), "project[0].member: unknown key; did you mean members?"),
     ],
 )
@@ -133,3 +143,21 @@ def test_the_probes_are_toml_and_their_names_are_unique() -> None:
     assert len({probe.name for probe in probes}) == len(probes) > 50
     assert {str(probe["expect"]) for probe in written} == {"refused", "same", "rows = 0"}
     assert [probe["sql"] for probe in written] == [probe.sql for probe in probes]
+
+
+def test_dates_are_moved_unless_the_project_says_that_they_are_exact() -> None:
+    (moved,) = parse_workspaces(SMALL, "x")
+    (exact,) = parse_workspaces(SMALL.replace("members", 'dates = "exact"\nmembers'), "x")
+    assert (moved.dates, exact.dates) == ("shifted", "exact")
+    versions = [migrations_of(one, ONE)[1].version for one in (moved, exact)]
+    assert versions[0] != versions[1], "a workspace that is there is not changed by that"
+
+
+def test_the_days_of_a_patient_are_the_projects_own() -> None:
+    days = [[days_back(key, person) for person in range(5000)] for key in (ONE, OTHER)]
+    assert days[0] == [days_back(ONE, person) for person in range(5000)]
+    for one in days:
+        assert (min(one), max(one)) == (1, SHIFT_DAYS_MAX)
+        assert len(set(one)) == SHIFT_DAYS_MAX
+    alike = sum(a == b for a, b in zip(*days, strict=True))
+    assert alike < 50, "one in 365, by chance"

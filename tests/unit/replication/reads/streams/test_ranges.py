@@ -1,4 +1,4 @@
-"""Which rows a page has, as statements; how large it is; and keys as COPY writes them."""
+"""Which rows a page has, as statements; how large it is, and what is asked of its columns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import sql
 
-from replication.reads.streams.ranges import GROWTH, PageLimits, Ranges, read_fields
+from replication.reads.streams.ranges import GROWTH, Asked, PageLimits, Ranges
 
 
 def said(statement: sql.Composed) -> str:
@@ -66,20 +66,14 @@ def test_a_page_never_asks_for_more_than_fits(
     assert asked == 1 or asked * int(rows * width) <= bytes_max * rows
 
 
-FIELDS = st.lists(
-    st.none() | st.text(st.sampled_from('ab,"\n\r\\.é'), max_size=6), min_size=1, max_size=5
-)
-
-
-@given(fields=FIELDS)
-def test_a_line_of_csv_is_read_as_it_was_written(fields: list[str | None]) -> None:
-    line = ",".join(map(written, fields)) + "\n"
-    assert read_fields(line) == fields
-
-
-def written(value: str | None) -> str:
-    """As ``CopyAttributeOutCSV`` (``src/backend/commands/copyto.c``) writes it."""
-    if value is None:
-        return ""
-    is_plain = value not in {"", "\\."} and not any(c in value for c in ',"\n\r')
-    return value if is_plain else '"' + value.replace('"', '""') + '"'
+def test_columns_that_are_asked_for_as_text_and_a_key_that_is_added_as_text() -> None:
+    asked = Asked(names=("id", "a", "a", "100%"), as_text=frozenset({3}), added=(0,))
+    page = said(ranges("id", has_params=True).page(("7",), 10, asked))
+    assert page == (
+        'SELECT "stream"."id", "stream"."column 1", "stream"."column 2",'
+        ' CASE WHEN num_nulls("stream"."100%%") = 0 THEN concat("stream"."100%%") END,'
+        ' CASE WHEN num_nulls("stream"."id") = 0 THEN concat("stream"."id") END'
+        " FROM (SELECT * FROM visit -- all ) AS stream"
+        ' ("id", "column 1", "column 2", "100%%")'
+        """ WHERE ("stream"."id") > ('7') ORDER BY "stream"."id" FETCH FIRST 10 ROWS WITH TIES"""
+    )
