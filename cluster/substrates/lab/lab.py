@@ -10,6 +10,7 @@ from __future__ import annotations
 import resource
 import sys
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from signal import SIGKILL
 from types import TracebackType
@@ -71,6 +72,7 @@ class Lab(HostFaults):
         self._logs = logs
         self.console: AsyncNetworkBackend = LabConsoles()
         self._addresses = network.addresses(topology)
+        self._chosen_ports = anyio.Lock()
         self._clocks = LabClocks(topology)
         self._hosts = {
             host.name: LabHost(
@@ -216,8 +218,12 @@ class Lab(HostFaults):
     async def count_arrivals(
         self, sent: Sequence[PacketProbe], *, timeout_s: float
     ) -> tuple[int, ...]:
-        """Send test packets; how many of each arrived."""
-        return await anyio.to_thread.run_sync(probes.count_arrivals, sent, self.address, timeout_s)
+        """Send test packets; how many of each arrived. Those to ports of their own choice wait for
+        each other: two proofs at a time cannot both listen at one port of a host."""
+        async with self._chosen_ports if any(one.port for one in sent) else nullcontext():
+            return await anyio.to_thread.run_sync(
+                probes.count_arrivals, sent, self.address, timeout_s
+            )
 
     async def flap_link(self, host: str, *, down_s: float, up_s: float) -> None:
         """Let a host's link flap. Its router drops what would pass: the port stays up, so that the

@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -177,6 +178,16 @@ async def port(lab: Lab, faults: Strikes) -> None:
     await is_over(silence)
 
 
+async def one_port_of_two(lab: Lab, faults: Strikes) -> None:
+    """Two hosts lose the same port at the same moment; each proof listens there in its turn."""
+    async with anyio.create_task_group() as tasks:
+        for host in (A, B):
+            tasks.start_soon(partial(faults.strike, "port-cut", f"host:{host}", port=PORT))
+    assert await arrivals(lab, NEIGHBOUR, A, port=PORT) == 0
+    assert await arrivals(lab, NEIGHBOUR, B, port=PORT) == 0
+    await faults.heal()
+
+
 async def site_one_way(lab: Lab, faults: Strikes) -> None:
     """A site hears no other, and is heard; within it all goes on."""
     silence = Silence(lab, [(A, B), (B, NEIGHBOUR)])
@@ -273,6 +284,7 @@ PROBES: Mapping[str, Callable[[Lab, Strikes], Awaitable[None]]] = {
         loss,
         flap,
         port,
+        one_port_of_two,
         site_one_way,
         site_link,
         site_link_one_way,
