@@ -69,8 +69,8 @@ async def test_two_clusters_behind_one_name_give_values_twice_and_lose_half(
 ) -> None:
     histories: dict[str, SiteHistory] = {}
     with (
-        local_postgres(tmp_path / "one", name=A) as one,
-        local_postgres(tmp_path / "other", name=B) as other,
+        local_postgres(tmp_path, name=A) as one,
+        local_postgres(tmp_path, name=B) as other,
     ):
 
         async def count(site: str, server: LocalPostgres) -> None:
