@@ -102,6 +102,8 @@ OLD_FILES = '''
 
 import shutil
 
+import anyio
+
 from chaos.faults.base import NO_PARAMS, FaultKind, FaultParams, FaultWords, Stage, nothing_to_undo
 from chaos.faults.targets import HOSTS, Victim
 from chaos.load.admin import superuser_session
@@ -117,7 +119,7 @@ async def restore(stage: Stage, victim: Victim, params: FaultParams) -> str:
     """Keep the files, let the ledger grow by pages, have them on the disk, and take the old."""
     cluster, host = stage.cluster, victim.name
     pgdata = cluster.substrate.data_folder(host) / "pgdata"
-    shutil.copytree(pgdata / "base", pgdata.parent / "kept")
+    await anyio.to_thread.run_sync(shutil.copytree, pgdata / "base", pgdata.parent / "kept")
     before = await ask(cluster, host, SIZE)
 
     async def has_grown() -> bool:
@@ -128,11 +130,15 @@ async def restore(stage: Stage, victim: Victim, params: FaultParams) -> str:
         await ask(cluster, node, "CHECKPOINT")
     machine = stage.able(Killable)
     await machine.kill_host(host)
-    shutil.rmtree(pgdata / "base")
-    shutil.move(pgdata.parent / "kept", pgdata / "base")
+    await anyio.to_thread.run_sync(put_back, pgdata)
     await machine.start_host(host)
     await cluster.start_services(host)
     return f"{host} has the files of a moment {PAGES} pages ago"
+
+
+def put_back(pgdata):
+    shutil.rmtree(pgdata / "base")
+    shutil.move(pgdata.parent / "kept", pgdata / "base")
 
 
 async def ask(cluster, node, question):

@@ -249,6 +249,15 @@ async def together(lab: Lab, faults: Strikes) -> None:
     await start_echoes(lab, A)
 
 
+async def power_again_at_once(lab: Lab, faults: Strikes) -> None:
+    """A host that lost its power has it again in the same moment, as often as one likes."""
+    for _ in range(5):
+        await lab.kill_host(A)
+        await lab.start_host(A)
+    assert await arrivals(lab, B, A) == await arrivals(lab, A, B) == 1
+    await start_echoes(lab, A)
+
+
 async def sites(lab: Lab, faults: Strikes) -> None:
     """The cut of a site proves itself too."""
     words = await faults.strike("site-cut", "site-of:primary")
@@ -288,6 +297,7 @@ PROBES: Mapping[str, Callable[[Lab, Strikes], Awaitable[None]]] = {
         site_one_way,
         site_link,
         site_link_one_way,
+        power_again_at_once,
         sites,
         together,
     )
