@@ -90,17 +90,20 @@ class LabHost:
         )
         tasks.start_soon(self._listen, process)
         try:
-            with anyio.move_on_after(START_TIMEOUT_S):
-                await self._up.wait()
-            if not self._up.is_set() or process.returncode is not None:
-                raise HostError(f"host {self.name} did not come up", host=self.name)
-            self._init_pid = _only_child(process.pid)
-            self._init = os.pidfd_open(self._init_pid)
+            await self._come_up(process)
         except BaseException:  # half up, nothing could end it; the lab would wait for it for ever
             self._process = None
             with suppress(ProcessLookupError):
                 process.kill()
             raise
+
+    async def _come_up(self, process: anyio.abc.Process) -> None:
+        with anyio.move_on_after(START_TIMEOUT_S):
+            await self._up.wait()
+        if not self._up.is_set() or process.returncode is not None:
+            raise HostError(f"host {self.name} did not come up", host=self.name)
+        self._init_pid = _only_child(process.pid)
+        self._init = os.pidfd_open(self._init_pid)
 
     def _command(self) -> list[str]:
         """Enter the host's network, make its other namespaces, become its init.
