@@ -17,11 +17,11 @@ from pathlib import Path
 from types import FrameType
 
 from chaos.campaigns import limits as limits_file
-from chaos.campaigns.canary import canary, is_canary
-from chaos.campaigns.catalogue import FaultCatalogue, make_catalogue
+from chaos.campaigns.canary import is_canary
+from chaos.campaigns.catalogue import make_catalogue
 from chaos.campaigns.confirm import Confirming
-from chaos.campaigns.draw import GENERATOR, SEED_BITS, Case, draw
-from chaos.campaigns.drilling import CaseDrilled, drill_case, hindered_by_the_machine, line_of
+from chaos.campaigns.draw import GENERATOR, SEED_BITS
+from chaos.campaigns.drilling import CaseDrilled, hindered_by_the_machine, line_of
 from chaos.campaigns.journal import (
     FORMAT_VERSION,
     CampaignBegan,
@@ -31,8 +31,9 @@ from chaos.campaigns.journal import (
     locked,
     read_journal,
 )
-from chaos.campaigns.keeping import LabKeeper
-from chaos.campaigns.limits import Limits, load_limits
+from chaos.campaigns.limits import Limits
+from chaos.campaigns.running import LABS, LIMITS, TOPOLOGIES, CaseRunner
+from chaos.campaigns.side_by_side import LabProcess, SideBySide, next_run
 from chaos.errors import CampaignError, OutputError
 from chaos.evidence.manifest import REPORT
 from cluster.errors import ClusterError
@@ -40,15 +41,9 @@ from cluster.substrates.kind import Say
 from cluster.substrates.lab.enter import handled
 from cluster.substrates.registry import DEFAULT as LAB
 from cluster.substrates.registry import SUBSTRATES
-from cluster.topology.load import load_topology
 from cluster.topology.load import to_toml as topology_toml
 from cluster.topology.model import Topology
 
-LIMITS = "limits.toml"
-TOPOLOGIES = "topologies"
-LABS = "labs"
-RUNS = "runs"
-SCHEDULES = "schedules"
 IN_VAIN_MAX = 3
 
 
@@ -65,6 +60,12 @@ class Budget:
         if self.runs is not None and len(journal.runs) >= self.runs:
             return True
         return self.minutes is not None and journal.took_s >= self.minutes * 60
+
+    def left(self, journal: CampaignJournal, under_way: int, labs: int) -> int:
+        """How many more runs may begin now on ``labs`` that run side by side."""
+        if self.minutes is not None and journal.took_s / labs >= self.minutes * 60:
+            return 0
+        return labs if self.runs is None else self.runs - len(journal.runs) - under_way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,9 +155,10 @@ class Campaign:
         say: is told of each step.
         pg_bindir: PostgreSQL's programs; None: the newest found.
         shrinks: whether failing runs are replayed and made smaller.
+        labs: how many run side by side.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what a campaign may do)
         self,
         journal: CampaignJournal,
         budget: Budget,
@@ -164,17 +166,18 @@ class Campaign:
         *,
         pg_bindir: Path | None = None,
         shrinks: bool = True,
+        labs: int = 1,
     ) -> None:
         self._journal = journal
         self._folder = journal.folder
         self._budget = budget
         self._say = say
         self._pg_bindir = pg_bindir
-        self._limits = load_limits(self._folder / LIMITS)
-        self._catalogue = self._made_catalogue()
-        self._stopped_by: signal.Signals | None = None
-        self._keeper = LabKeeper(self._folder / LABS)
-        self._confirming = Confirming(self._folder, self._drill, say) if shrinks else None
+        self._labs = labs
+        self._runner = CaseRunner(journal, self._folder / LABS, pg_bindir=pg_bindir)
+        self._workers: SideBySide | None = None
+        drill = self._runner.drill
+        self._confirming = Confirming(self._folder, drill, say) if shrinks else None
 
     def run(self) -> CampaignEnd:
         """Run what is left.
@@ -187,23 +190,60 @@ class Campaign:
         with locked(self._folder), self._stoppable():
             shutil.rmtree(self._folder / LABS, ignore_errors=True)  # of a process that was killed
             try:
-                while self._stopped_by is None and not self._is_done():
+                self._workers = self._started()
+                while self._runner.stopped_by is None and not self._is_done():
                     self._refuse_to_go_on_in_vain()
             finally:
-                self._keeper.end()
-        return CampaignEnd(journal=self._journal, stopped_by=self._stopped_by)
+                self._runner.end()
+                if self._workers is not None:
+                    self._workers.end()
+        return CampaignEnd(journal=self._journal, stopped_by=self._runner.stopped_by)
+
+    def _started(self) -> SideBySide | None:
+        """The processes of the labs; None: the one lab is this process's."""
+        if self._labs == 1:
+            return None
+        folder, labs = self._folder, self._labs
+        return SideBySide(
+            [LabProcess(folder, f"worker-{n + 1}", self._pg_bindir, labs) for n in range(labs)],
+            self._say,
+        )
 
     def _is_done(self) -> bool:
         """Take one step; whether none was left."""
         failed = None if self._confirming is None else self._confirming.next_of(self._journal)
-        if failed is not None and self._confirming is not None:
-            self._confirming.take(failed, self.case(failed.n), self._journal)
+        workers = self._workers
+        if workers is not None and (not workers.is_idle or failed is None):
+            if not self._step_side_by_side(workers, begins=failed is None):
+                return True
+        elif failed is not None and self._confirming is not None:
+            self._confirming.take(failed, self._runner.case(failed.n), self._journal)
         elif not self._budget.is_spent(self._journal):
-            self._run(len(self._journal.runs) + 1)
+            self._run(next_run(self._done, (), None))
         else:
             return True
         self._journal = read_journal(self._folder)
         return False
+
+    @property
+    def _done(self) -> set[int]:
+        return {run.n for run in self._journal.runs}
+
+    def _step_side_by_side(self, workers: SideBySide, *, begins: bool) -> bool:
+        """Begin runs where that is wanted, and wait for one to end; False: none is left.
+
+        Raises:
+            CampaignError: a run could not be made.
+        """
+        left = self._budget.left(self._journal, workers.under_way, self._labs) if begins else 0
+        workers.give(self._done, left)
+        if workers.is_idle:
+            return False
+        for reply in workers.take():
+            if reply.line is not None:
+                append(self._folder, reply.line)
+                self._say(progress(reply.line))
+        return True
 
     def _refuse_to_go_on_in_vain(self) -> None:
         """Stop where run after run breaks off before its load: it is not the cluster's doing.
@@ -219,64 +259,28 @@ class Campaign:
                 "--resume when that is mended"
             )
 
-    def case(self, n: int) -> Case:
-        """What run ``n`` is: a canary, or drawn."""
-        began = self._journal.began
-        if is_canary(n):
-            return canary(began.seed, n, has_disks=began.has_disks)
-        return draw(began.seed, n, self._catalogue, self._limits)
-
     def _run(self, n: int) -> None:
-        case = self.case(n)
-        folder, schedule = (
-            self._folder / RUNS / f"{n:04}",
-            self._folder / SCHEDULES / f"{n:04}.toml",
-        )
-        keeper = None if is_canary(n) else self._keeper
         attempts: list[CaseDrilled] = []
         while not attempts or (len(attempts) < 2 and hindered_by_the_machine(attempts[-1])):
             if attempts:
                 self._say(f"run {n}: UNKNOWN, since the machine was too busy; once more")
-            drilled = self._drill(case, schedule, folder, keeper)
+            drilled = self._runner.attempt(n)
             if drilled is None:
                 return
             attempts.append(drilled)
+        case = self._runner.case(n)
         line = line_of(case, attempts, self._folder, is_canary=is_canary(n))
         append(self._folder, line)
         self._say(progress(line))
-
-    def _drill(
-        self, case: Case, schedule: Path, folder: Path, keeper: LabKeeper | None = None
-    ) -> CaseDrilled | None:
-        """Run a case into a folder, in the lab that is kept if a keeper is given; None where it was
-        stopped."""
-        if self._stopped_by is not None:
-            return None
-        put_aside(folder)
-        drilled = drill_case(
-            case,
-            schedule=schedule,
-            folder=folder,
-            rate_per_s=self._journal.began.rate_per_s,
-            pg_bindir=self._pg_bindir,
-            keeper=keeper,
-        )
-        self._stopped_by = self._stopped_by or drilled.end.stopped_by
-        return None if self._stopped_by is not None else drilled
-
-    def _made_catalogue(self) -> FaultCatalogue:
-        began = self._journal.began
-        folder = self._folder / TOPOLOGIES
-        topologies = [load_topology(folder / f"{name}.toml") for name in began.topologies]
-        return make_catalogue(topologies, self._limits, has_disks=began.has_disks)
 
     def _stoppable(self) -> AbstractContextManager[None]:
         """A signal stops the drill under way, which heals, and then the campaign; the second one
         ends the drill's lab at once."""
 
         def stop(number: int, _: FrameType | None) -> None:
-            self._keeper.stop(at_once=self._stopped_by is not None)
-            self._stopped_by = signal.Signals(number)
+            self._runner.stop(number)
+            if self._workers is not None:
+                self._workers.stop()
 
         return handled(stop)
 
@@ -291,16 +295,6 @@ def progress(line: RunDone) -> str:
     word = line.verdict.upper()
     ended = f"run {line.n}{kind}: {word}{found}{rto}, {line.took_s:.0f} s"
     return f"{ended}; {place}, {line.workload}: {what}"
-
-
-def put_aside(folder: Path) -> None:
-    """Move away what a run has left in its folder that broke off, or that the machine spoilt."""
-    if not folder.exists():
-        return
-    number = 1
-    while (aside := folder.with_name(f"{folder.name}-aside-{number}")).exists():
-        number += 1
-    folder.rename(aside)
 
 
 def _make_folder(folder: Path) -> None:

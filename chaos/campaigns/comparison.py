@@ -133,6 +133,7 @@ def _differences(before: CampaignJournal, after: CampaignJournal) -> list[str]:
         ("the generator", one.generator, other.generator),
         ("the rate", one.rate_per_s, other.rate_per_s),
         ("the ability to break disks", one.has_disks, other.has_disks),
+        ("labs side by side", _labs(before), _labs(after)),
     ):
         if this != that:
             found.append(f"{words}: {_shown(this)}, then {_shown(that)}")
@@ -143,6 +144,10 @@ def _differences(before: CampaignJournal, after: CampaignJournal) -> list[str]:
         if one.versions.get(name) != other.versions.get(name)
     ]
     return found
+
+
+def _labs(journal: CampaignJournal) -> tuple[int, ...]:
+    return tuple(sorted({run.labs for run in journal.drawn}))
 
 
 def _shown(value: object) -> str:

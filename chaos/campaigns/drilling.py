@@ -108,7 +108,7 @@ def hindered_by_the_machine(drilled: CaseDrilled) -> bool:
 
 
 def line_of(
-    case: Case, drilled: Sequence[CaseDrilled], campaign: Path, *, is_canary: bool
+    case: Case, drilled: Sequence[CaseDrilled], campaign: Path, *, is_canary: bool, labs: int = 1
 ) -> RunDone:
     """What the journal says of a run: of its last attempt, and what all took."""
     last = drilled[-1]
@@ -139,6 +139,7 @@ def line_of(
         outages_s={site.site: _rounded(site.outage_s) for site in verdict.sites},
         started_at=verdict.started_at,
         attempts=len(drilled),
+        labs=labs,
         took_s=round(sum(one.took_s for one in drilled), 1),
         cost_s=_rounded(_cost_s(run, last.took_s)),
     )

@@ -96,6 +96,8 @@ class RunDone:
     cost_s: float | None
     """Of that, what is neither fault nor load: the boot, the final read, the judgement. None: the
     run broke off."""
+    labs: int = 1
+    """So many labs shared the machine."""
 
     @property
     def is_invalid(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -23,6 +24,7 @@ from chaos.campaigns.figures import totals
 from chaos.campaigns.journal import CampaignJournal, read_journal
 from chaos.campaigns.limits import Limits, load_limits
 from chaos.campaigns.report import CAMPAIGN_REPORT, campaign_sentence, write_campaign_reports
+from chaos.campaigns.side_by_side import CORES_A_LAB, labs_for
 from chaos.cli.shared_options import PG_BINDIR, QUIET, out_option, rate_option, seed_option
 from chaos.cli.verdict_text import shown
 from chaos.drill.launch import say_on_stderr
@@ -81,6 +83,12 @@ TOPOLOGIES = (
     show_default=True,
     help="Replay each kind of failure five times, and make its schedule as small as can be.",
 )
+@click.option(
+    "--labs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=f"So many labs side by side. [default: one for {CORES_A_LAB} cores]",
+)
 @PG_BINDIR
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @QUIET
@@ -97,6 +105,7 @@ def campaign(  # noqa: PLR0913 (one argument an option)
     out: Path | None,
     resume: Path | None,
     shrink: bool,
+    labs: int | None,
     pg_bindir: Path | None,
     as_json: bool,
     quiet: bool,
@@ -133,7 +142,14 @@ def campaign(  # noqa: PLR0913 (one argument an option)
             budget = Budget(runs=journal.began.runs, minutes=journal.began.minutes)
     say = (lambda text: None) if quiet else say_on_stderr
     say(f"campaign {journal.folder}, seed {journal.began.seed}")
-    end = Campaign(journal, budget, say, pg_bindir=pg_bindir, shrinks=shrink).run()
+    end = Campaign(
+        journal,
+        budget,
+        say,
+        pg_bindir=pg_bindir,
+        shrinks=shrink,
+        labs=labs or labs_for(os.cpu_count()),
+    ).run()
     write_campaign_reports(end.journal)
     if as_json:
         print(json.dumps(summary(end.journal), indent=2, ensure_ascii=False))
@@ -151,7 +167,7 @@ def _refuse_with_resume(*given: object) -> None:
     if any(value not in (None, ()) for value in given):
         raise click.UsageError(
             "--resume goes on with what the campaign was asked to be; it goes with --runs, "
-            "--minutes, --shrink, --pg-bindir, --json and --quiet only"
+            "--minutes, --shrink, --labs, --pg-bindir, --json and --quiet only"
         )
 
 

@@ -51,6 +51,7 @@ class LabHost:
         self._going_down = False
         self._units: dict[str, _RunningUnit] = {}
         self._up = anyio.Event()
+        self._heard_all = anyio.Event()
         self._asking = anyio.Lock()
         self._answer: anyio.Event = anyio.Event()
         self._answered: dict[str, object] = {}
@@ -83,16 +84,25 @@ class LabHost:
             HostError: the init did not come up.
         """
         self._going_down = False
-        self._up = anyio.Event()
-        self._process = await anyio.open_process(
+        self._up, self._heard_all = anyio.Event(), anyio.Event()
+        process = self._process = await anyio.open_process(
             self._command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        tasks.start_soon(self._listen, self._process)
+        tasks.start_soon(self._listen, process)
+        try:
+            await self._come_up(process)
+        except BaseException:  # half up, nothing could end it; the lab would wait for it for ever
+            self._process = None
+            with suppress(ProcessLookupError):
+                process.kill()
+            raise
+
+    async def _come_up(self, process: anyio.abc.Process) -> None:
         with anyio.move_on_after(START_TIMEOUT_S):
             await self._up.wait()
-        if not self._up.is_set() or self._process.returncode is not None:
+        if not self._up.is_set() or process.returncode is not None:
             raise HostError(f"host {self.name} did not come up", host=self.name)
-        self._init_pid = _only_child(self._process.pid)
+        self._init_pid = _only_child(process.pid)
         self._init = os.pidfd_open(self._init_pid)
 
     def _command(self) -> list[str]:
@@ -247,6 +257,8 @@ class LabHost:
                 # A PID namespace's init is reported dead only after all its processes are.
                 await anyio.wait_readable(self._init)
                 await self._process.wait()
+                # What is still to be told of this life must not be taken for news of the next.
+                await self._heard_all.wait()
         except TimeoutError as error:
             raise HostError(f"host {self.name} did not die", host=self.name) from error
         os.close(self._init)
@@ -313,6 +325,7 @@ class LabHost:
         self._answer.set()
         for unit in self.units:
             self._unit_gone(unit, -signal.SIGKILL)
+        self._heard_all.set()
         await process.wait()
 
     def _hear(self, report: dict[str, object]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import resource
 import sys
 from collections.abc import Callable, Collection, Sequence
-from functools import partial
+from contextlib import nullcontext
 from pathlib import Path
 from signal import SIGKILL
 from types import TracebackType
@@ -220,11 +220,10 @@ class Lab(HostFaults):
     ) -> tuple[int, ...]:
         """Send test packets; how many of each arrived. Those to named ports take turns: a port
         has one receiver."""
-        count = partial(probes.count_arrivals, sent, self.address, timeout_s)
-        if not any(probe.port for probe in sent):
-            return await anyio.to_thread.run_sync(count)
-        async with self._named_ports:
-            return await anyio.to_thread.run_sync(count)
+        async with self._named_ports if any(one.port for one in sent) else nullcontext():
+            return await anyio.to_thread.run_sync(
+                probes.count_arrivals, sent, self.address, timeout_s
+            )
 
     async def flap_link(self, host: str, *, down_s: float, up_s: float) -> None:
         """Let a host's link flap. Its router drops what would pass: the port stays up, so that the

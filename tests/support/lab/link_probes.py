@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -239,6 +240,16 @@ async def port(lab: Lab, faults: Strikes) -> None:
     await is_over(silence)
 
 
+async def one_port_of_two(lab: Lab, faults: Strikes) -> None:
+    """Two hosts lose the same port at the same moment; each proof listens there in its turn."""
+    async with anyio.create_task_group() as tasks:
+        for host in (A, B):
+            tasks.start_soon(partial(faults.strike, "port-cut", f"host:{host}", port=PORT))
+    assert await arrivals(lab, NEIGHBOUR, A, port=PORT) == 0
+    assert await arrivals(lab, NEIGHBOUR, B, port=PORT) == 0
+    await faults.heal()
+
+
 async def site_one_way(lab: Lab, faults: Strikes) -> None:
     """A site hears no other, and is heard; within it all goes on."""
     silence = Silence(lab, [(A, B), (B, NEIGHBOUR)])
@@ -300,6 +311,15 @@ async def together(lab: Lab, faults: Strikes) -> None:
     await start_echoes(lab, A)
 
 
+async def power_again_at_once(lab: Lab, faults: Strikes) -> None:
+    """A host that lost its power has it again in the same moment, as often as one likes."""
+    for _ in range(5):
+        await lab.kill_host(A)
+        await lab.start_host(A)
+    assert await arrivals(lab, B, A) == await arrivals(lab, A, B) == 1
+    await start_echoes(lab, A)
+
+
 async def sites(lab: Lab, faults: Strikes) -> None:
     """The cut of a site proves itself too."""
     words = await faults.strike("site-cut", "site-of:primary")
@@ -338,9 +358,11 @@ PROBES: Mapping[str, Callable[[Lab, Strikes], Awaitable[None]]] = {
         whole_site_by_hosts,
         flap,
         port,
+        one_port_of_two,
         site_one_way,
         site_link,
         site_link_one_way,
+        power_again_at_once,
         sites,
         together,
     )

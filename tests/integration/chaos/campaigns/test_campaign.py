@@ -77,3 +77,30 @@ def test_a_campaign_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None
     assert not list((folder / "labs").glob("*"))
     assert (folder / "report.html").exists()
     assert (folder / "junit.xml").exists()
+
+
+@pytest.mark.slow
+def test_two_labs_side_by_side_take_a_block_each(tmp_path: Path) -> None:
+    folder, limits = tmp_path / "campaign", tmp_path / "limits.toml"
+    limits.write_text(LIMITS)
+    begin_campaign(
+        folder,
+        topologies=[find_topology("three-sites")],
+        limits=load_limits(limits),
+        budget=Budget(runs=3),
+        seed=5,
+        rate_per_s=20.0,
+    )
+    append(folder, a_run(1, verdict="invalid", is_canary=True))
+    done = bascule(
+        "campaign", "--resume", str(folder), "--labs", "2", "--json", timeout_s=2 * RUN_TIMEOUT_S
+    )
+    journal = read_journal(folder)
+    assert sorted(run.n for run in journal.runs) == [1, 2, 11], done.stderr
+    # A busy machine may leave a run UNKNOWN, which was then made once more alone.
+    assert done.returncode == {Verdict.VALID: 0, Verdict.UNKNOWN: 4}[journal.verdict], done.stderr
+    for run in journal.drawn:
+        assert (run.lost, run.split_brain) == (0, False)
+        assert run.labs == (2 if run.attempts == 1 else 1)
+        assert (folder / run.folder / "report.html").exists()
+    assert not list((folder / "labs").glob("*/*"))

@@ -11,6 +11,7 @@ import pytest
 from support.evidence.campaigns import BEGAN, drilled
 
 from chaos.campaigns import campaign as module
+from chaos.campaigns import running
 from chaos.campaigns.campaign import Budget, Campaign
 from chaos.campaigns.draw import Case
 from chaos.campaigns.drilling import CaseDrilled
@@ -70,14 +71,14 @@ Run = Callable[[Drills, Budget], module.CampaignEnd]
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a campaign, or goes on with it."""
-    (tmp_path / module.TOPOLOGIES).mkdir()
-    path = tmp_path / module.TOPOLOGIES / "three-sites.toml"
+    (tmp_path / running.TOPOLOGIES).mkdir()
+    path = tmp_path / running.TOPOLOGIES / "three-sites.toml"
     path.write_text(topology_toml(find_topology("three-sites")))
-    (tmp_path / module.LIMITS).write_text(to_toml(Limits()))
+    (tmp_path / running.LIMITS).write_text(to_toml(Limits()))
     append(tmp_path, BEGAN)
 
     def go_on(drills: Drills, budget: Budget) -> module.CampaignEnd:
-        monkeypatch.setattr(module, "drill_case", drills.drill)
+        monkeypatch.setattr(running, "drill_case", drills.drill)
         return Campaign(read_journal(tmp_path), budget, lambda text: None, shrinks=False).run()
 
     return go_on
@@ -107,7 +108,7 @@ def test_a_run_that_the_machine_spoilt_is_made_once_more_and_no_oftener(
     assert [(line.verdict, line.attempts) for line in end.journal.drawn] == [
         *(("valid", 2), ("unknown", 2))
     ]
-    names = sorted(path.name for path in (tmp_path / module.RUNS).iterdir())
+    names = sorted(path.name for path in (tmp_path / running.RUNS).iterdir())
     assert names == ["0001", "0002", "0002-aside-1", "0003", "0003-aside-1"]
 
 
@@ -118,7 +119,7 @@ def test_a_run_that_was_stopped_has_no_line_and_is_made_again(run: Run, tmp_path
     end = run(Drills(), Budget(runs=3))
     assert end.stopped_by is None
     assert [line.n for line in end.journal.runs] == [1, 2, 3]
-    assert (tmp_path / module.RUNS / "0002-aside-1").is_dir()
+    assert (tmp_path / running.RUNS / "0002-aside-1").is_dir()
 
 
 def test_it_does_not_go_on_in_vain(run: Run) -> None:

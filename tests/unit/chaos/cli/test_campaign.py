@@ -8,10 +8,11 @@ import pytest
 from click.testing import CliRunner
 from support.evidence.campaigns import BEGAN, a_run
 
-from chaos.campaigns.campaign import Budget, put_aside, resume_campaign
+from chaos.campaigns.campaign import Budget, resume_campaign
 from chaos.campaigns.draw import GENERATOR
 from chaos.campaigns.journal import CampaignJournal, append, read_journal
 from chaos.campaigns.limits import FAMILIES, Limits, load_limits, to_toml
+from chaos.campaigns.running import put_aside
 from chaos.cli.campaign import campaign
 from chaos.errors import CampaignError
 

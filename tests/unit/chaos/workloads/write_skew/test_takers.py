@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from support.evidence.takers import taker, taking
 
@@ -47,6 +49,12 @@ def test_a_taker_that_was_found_and_is_not_there_is_a_failure() -> None:
     failed = [taker("a", 1.0, None, outcome="fail"), taker("b", 2.0, "a")]
     (finding,) = check(taking(failed, {}))
     assert "found taken by a transaction that is not there" in finding.summary
+
+
+def test_where_no_node_has_the_last_word_nobody_is_said_to_be_missing() -> None:
+    unread = replace(taking(CLEAN, {"a": 1}), final_reads=())
+    (result,) = judge(unread, [CHECKER]).results
+    assert (result.verdict, result.findings) == (Verdict.UNKNOWN, ())
 
 
 def test_who_is_in_doubt_may_have_taken_the_place_or_not() -> None:
