@@ -7,7 +7,7 @@ cannot within its time.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -128,13 +128,13 @@ async def wait_whole(cluster: RaisedCluster, after: str, *, timeout_s: float) ->
 
 
 async def settings(cluster: RaisedCluster) -> dict[str, Any]:
-    """The dynamic configuration, from the first member that answers.
+    """The dynamic configuration of the cluster that leads, from the first member that answers.
 
     Raises:
         PatroniError: nobody answers.
     """
-    for rest in cluster.rest.values():
-        found = await rest.settings()
+    for node in cluster.leading.nodes:
+        found = await cluster.rest[node].settings()
         if found is not None:
             return found
     raise PatroniError("no member answers GET /config")
@@ -148,6 +148,9 @@ def parameter(found: Mapping[str, Any], name: str) -> object:
 async def change(cluster: RaisedCluster, changes: dict[str, object]) -> tuple[str, ...]:
     """``PATCH /config``, and wait until every member that answers has it in force; who they are.
 
+    A standby cluster has a configuration of its own, and an operator keeps the two alike: it is
+    changed there as well.
+
     Args:
         cluster: whose configuration.
         changes: what is merged into it; None removes a key.
@@ -155,11 +158,21 @@ async def change(cluster: RaisedCluster, changes: dict[str, object]) -> tuple[st
     Raises:
         PatroniError: nobody took it, with what Patroni said; or a member did not look in time.
     """
+    both = (cluster.leading, *([cluster.following] if cluster.following else []))
+    for one in both:
+        await _change_of(cluster, one.nodes, changes)
+    return await _wait_looked(cluster)
+
+
+async def _change_of(
+    cluster: RaisedCluster, nodes: Sequence[str], changes: dict[str, object]
+) -> None:
+    """Change the configuration that these members share, through the first that takes it."""
     refusals = []
-    for node, rest in cluster.rest.items():
-        said = await rest.ask("PATCH", "/config", changes, timeout_s=CHANGE_TIMEOUT_S)
+    for node in nodes:
+        said = await cluster.rest[node].ask("PATCH", "/config", changes, timeout_s=CHANGE_TIMEOUT_S)
         if said is not None and said.is_done:
-            return await _wait_looked(cluster)
+            return
         refusals.append(f"{node}: {'no answer' if said is None else said.words}")
     raise PatroniError(f"the configuration was not changed: {'; '.join(refusals)}")
 

@@ -47,7 +47,8 @@ class RaisedCluster:
         self.rest: Mapping[str, PatroniRest] = {
             node: PatroniRest(node, substrate.console) for node in substrate.topology.nodes
         }
-        self.etcd_login = root_login(substrate.topology.cluster, services.credentials)
+        has_users = substrate.topology.cluster.etcd_auth
+        self.etcd_login = root_login(services.credentials) if has_users else None
         """Who an operator is to its etcd; None where that has no users."""
         self.etcd = EtcdRest(substrate.console, self.etcd_login)
         self._companions: dict[str, Process] = {}

@@ -27,6 +27,7 @@ STYLES = {
 }
 PHASE_WORDS = {
     "fault_to_leader_key_gone": "until the leader key was gone",
+    "to_decision_by_hand": "until somebody promoted the standby cluster",
     "to_new_leader_key": "until a new leader key",
     "to_promoted": "until promoted",
     "to_first_acknowledged": "until the first acknowledged write",

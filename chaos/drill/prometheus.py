@@ -116,7 +116,7 @@ class Show:
                 )
                 for node in topology.nodes
             ]
-            etcd_hosts = [host.name for host in topology.hosts_with("etcd")]
+            etcd_hosts = [host.name for host in topology.main.hosts_with("etcd")]
             name = label(self._recorder.board.scenario)
             prober = Prober(
                 ExporterSettings(

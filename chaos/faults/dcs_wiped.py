@@ -43,7 +43,9 @@ async def join_anew(stage: Stage, victim: Victim, params: FaultParams) -> str:
     added and not yet started.
     """
     host, cluster = victim.name, stage.cluster
-    substrate, others = cluster.substrate, [one for one in cluster.dcs_hosts if one != host]
+    substrate = cluster.substrate
+    etcd = substrate.topology.cluster_of(host).hosts_with("etcd")
+    others = [one.name for one in etcd if one.name != host]
     if stage.able(Haltable).runs_unit(host, member.UNIT):
         return "etcd runs already"
     url = member.peer_url(substrate, host)
@@ -60,7 +62,8 @@ async def join_anew(stage: Stage, victim: Victim, params: FaultParams) -> str:
 
 def too_few(params: FaultParams, topology: Topology, hosts: Sequence[str]) -> str | None:
     """Who is left must be able to change who belongs to the cluster."""
-    count = len(topology.hosts_with("etcd"))
+    counts = [len(topology.cluster_of(host).hosts_with("etcd")) for host in hosts]
+    count = min(counts, default=len(topology.main.hosts_with("etcd")))
     if count < MEMBERS_MIN:
         return (
             f"{KEY} needs {MEMBERS_MIN} members of etcd, so that two can replace the third: the "

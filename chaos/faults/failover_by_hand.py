@@ -48,8 +48,9 @@ def read(table: TomlTable) -> FailoverByHandParams:
 
 async def fail_over(stage: Stage, victim: Victim, params: FailoverByHandParams) -> str:
     """``POST /failover``. Proof: the candidate is the primary; or it was refused and is not."""
-    members = await stage.cluster.members()
-    topology = stage.cluster.substrate.topology
+    topology = stage.cluster.leading
+    answers = await stage.cluster.members()
+    members = {node: answers[node] for node in topology.nodes}
     able = {node: one for node, one in members.items() if topology.host(node).tags.may_lead}
     candidate = params.candidate or furthest_behind(able)
     if candidate is None:
@@ -119,7 +120,7 @@ def is_no_candidate(
     params: FailoverByHandParams, topology: Topology, hosts: Sequence[str]
 ) -> str | None:
     """Only a host with PostgreSQL can take over, and only where there are two."""
-    if len(topology.nodes) < 2:
+    if len(topology.main.nodes) < 2:
         return f"{KEY} needs two PostgreSQL: in the topology {topology.name} there is one"
     if params.candidate is None or (params.refused and params.candidate in topology.nodes):
         return None

@@ -129,17 +129,17 @@ async def _standby_leader(cluster: RaisedCluster, standby: Topology) -> str:
 async def build_standby(stage: Stage, victim: Victim, params: PromoteStandbyParams) -> str:
     """Delete what the cluster that led has, and let it follow the promoted one.
 
-    Raises:
-        ClusterError: a member of it has no power: that is healed first.
+    Hosts of it that have no power yet get it here: nobody else may start their Patroni before.
     """
     cluster, topology = stage.cluster, stage.cluster.substrate.topology
     if not cluster.is_promoted or cluster.following is not None:
         return "nothing was promoted"
     left = topology.main
-    dark = [host.name for host in left.hosts if not stage.able(Killable).has_power(host.name)]
-    if dark:
-        raise ClusterError(f"{joined(dark)} cannot become a standby cluster without power")
     await _fence(stage, left)
+    machine = stage.able(Killable)
+    for host in [one.name for one in left.hosts if not machine.has_power(one.name)]:
+        await machine.start_host(host)
+        await cluster.start_services(host, only="etcd")
     leader = await cluster.primary()
     if leader is None:
         raise PatroniError("there is no primary that the old cluster could follow")

@@ -76,9 +76,10 @@ def cannot_be_built_anew(
     """The reasons of the power cut; and etcd must have a majority elsewhere, to take in others."""
     if why := cannot_lose_its_power(params, topology, hosts):
         return why
-    members = [host.name for host in topology.hosts_with("etcd")]
     for site in topology.sites:
         names = {host.name for host in site.hosts}
+        cluster = topology.cluster_of(site.hosts[0].name)
+        members = [host.name for host in cluster.hosts_with("etcd")]
         left = [name for name in members if name not in names]
         if names & set(hosts) and len(names & set(members)) and len(left) <= len(members) // 2:
             return (

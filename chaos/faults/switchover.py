@@ -62,8 +62,8 @@ def is_no_candidate(
 
 def cannot_take_over(candidate: str, topology: Topology) -> str | None:
     """Why a host can never be the primary; None if it can."""
-    if candidate not in topology.nodes:
-        nodes = ", ".join(topology.nodes)
+    if candidate not in topology.main.nodes:
+        nodes = ", ".join(topology.main.nodes)
         return f"{candidate} cannot take over: PostgreSQL of {topology.name} is on {nodes}"
     if not topology.host(candidate).tags.may_lead:
         return f"{candidate} cannot take over: it has the tag nofailover, which Patroni heeds"

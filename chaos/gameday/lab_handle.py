@@ -130,7 +130,7 @@ class LabBackend:
             for via in vias:
                 yield PortForward(host=node, port=POSTGRES_PORT, via=via)
                 yield PortForward(host=node, port=REST_PORT, via=via)
-        for host in self.topology.hosts_with("etcd"):
+        for host in self.topology.main.hosts_with("etcd"):
             yield PortForward(host=host.name, port=CLIENT_PORT)
 
     def do(self, request: Request, answer: type[T], *, timeout_s: float) -> T:

@@ -24,6 +24,7 @@ SHARED_WORDS = {
 
 _PHASES = {
     "fault_to_leader_key_gone": "Fault → leader key gone",
+    "to_decision_by_hand": "Until an operator decided",
     "to_new_leader_key": "Leader key gone → new leader key",
     "to_promoted": "New leader key → promoted",
     "to_first_acknowledged": "Promoted → first acknowledged write",

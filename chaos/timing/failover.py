@@ -1,4 +1,8 @@
-"""The parts of an outage: fault, leader key gone, new leader key, promoted, first write. Pure."""
+"""The parts of an outage: fault, leader key gone, new leader key, promoted, first write. Pure.
+
+Where an operator promotes a standby cluster, its leader key was there before: what is waited for is
+the decision, and it has a part of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from itertools import pairwise
 
 from chaos.evidence.events import FaultStruck, LeaderSeen, RoleSeen
 from chaos.evidence.run import Run
+from chaos.faults.promote_standby import KEY as PROMOTE_STANDBY
 from chaos.timing.model import RtoPhase, ServiceGap
 
 FAULT_GRACE_S = 1.0
@@ -58,10 +63,17 @@ def rto_phases_s(
     """
     end_s = float("inf") if first_acknowledged_s is None else first_acknowledged_s
     gone_s, taken = _leader_key(run, fault_s, end_s + OBSERVER_LAG_S)
+    decided_s = _decided_s(run, fault_s, end_s)
+    promoted_s = None
+    if decided_s is not None:
+        taken, promoted_s = None, _promoted_s(run, None, decided_s)
+    elif taken is not None:
+        promoted_s = _promoted_s(run, taken.holder, taken.t_s)
     marks: list[tuple[RtoPhase, float | None]] = [
         ("fault_to_leader_key_gone", gone_s),
+        ("to_decision_by_hand", decided_s),
         ("to_new_leader_key", taken.t_s if taken else None),
-        ("to_promoted", _promoted_s(run, taken) if taken else None),
+        ("to_promoted", promoted_s),
         ("to_first_acknowledged", first_acknowledged_s),
     ]
     known = [(name, min(moment, end_s)) for name, moment in marks if moment is not None]
@@ -90,21 +102,27 @@ def _leader_key(run: Run, fault_s: float, until_s: float) -> tuple[float | None,
     return gone_s, None
 
 
-def _promoted_s(run: Run, taken: LeaderSeen) -> float | None:
-    """When the new holder was first known to be the primary: seen as such, or acknowledging."""
-    node = taken.holder
+def _decided_s(run: Run, fault_s: float, until_s: float) -> float | None:
+    """When an operator promoted the standby cluster during the outage; None: nobody did."""
+    struck = [event.t_s for event in run.events_of(FaultStruck) if event.fault == PROMOTE_STANDBY]
+    return next((t_s for t_s in struck if fault_s < t_s < until_s), None)
+
+
+def _promoted_s(run: Run, node: str | None, from_s: float) -> float | None:
+    """When a node (None: any) was first known to be the primary from a moment on: seen as such, or
+    acknowledging."""
     seen = [
         event.t_s
         for event in run.events_of(RoleSeen)
-        if event.t_s >= taken.t_s and event.node == node and event.is_primary
+        if event.t_s >= from_s and node in (None, event.node) and event.is_primary
     ]
     acknowledged = [
         operation.ended_s
         for history in run.histories
         for operation in history.operations
         if operation.outcome == "ok"
-        and operation.node == node
+        and node in (None, operation.node)
         and operation.ended_s is not None
-        and operation.ended_s >= taken.t_s
+        and operation.ended_s >= from_s
     ]
     return min([*seen[:1], *acknowledged], default=None)

@@ -13,12 +13,17 @@ from typing import Literal
 from chaos.evidence.reads import ReadKind
 
 RtoPhase = Literal[
-    "fault_to_leader_key_gone", "to_new_leader_key", "to_promoted", "to_first_acknowledged"
+    "fault_to_leader_key_gone",
+    "to_decision_by_hand",
+    "to_new_leader_key",
+    "to_promoted",
+    "to_first_acknowledged",
 ]
 """The parts of an outage, in the order in which they follow each other."""
 
 RTO_PHASES: tuple[RtoPhase, ...] = (
     "fault_to_leader_key_gone",
+    "to_decision_by_hand",
     "to_new_leader_key",
     "to_promoted",
     "to_first_acknowledged",

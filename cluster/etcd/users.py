@@ -76,9 +76,9 @@ def users_of(settings: ClusterSettings, passwords: Passwords) -> tuple[EtcdUser,
     return (patroni, *([witness] if settings.witness else []), root)
 
 
-def root_login(settings: ClusterSettings, passwords: Passwords) -> EtcdLogin | None:
-    """Who an operator is to etcd; None where it has no users."""
-    return EtcdLogin(user=ROOT, password=passwords.etcd_root) if settings.etcd_auth else None
+def root_login(passwords: Passwords) -> EtcdLogin:
+    """Who an operator is to an etcd with users."""
+    return EtcdLogin(user=ROOT, password=passwords.etcd_root)
 
 
 def calls_to_enable(users: tuple[EtcdUser, ...]) -> Iterator[tuple[str, dict[str, object]]]:

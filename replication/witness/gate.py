@@ -36,9 +36,8 @@ winner so late. Patroni renews the lease meanwhile."""
 
 ETCD_DEADLINE_S = 0.5
 REST_DEADLINE_S = 1.0
-"""For one answer. Patroni's own question of a candidate gets 2 s."""
 LOGIN_DEADLINE_S = 3.0
-"""etcd hashes passwords with bcrypt: 0.1 s, and much more on a machine that is busy."""
+"""For one answer. Patroni's own question of a candidate gets 2 s; etcd hashes passwords slowly."""
 
 LOOK_INTERVAL_S = 0.02
 STREAMS = frozenset({"streaming", "catchup"})
@@ -343,7 +342,6 @@ class RealOutside:
         self._password_file = options.password_file
         own = (options.ca_file, options.cert_file, options.key_file)
         self._etcd = HttpDoor(tls_context(*own) if any(own) else None, ETCD_DEADLINE_S)
-        self._door_to_log_in = self._etcd._replace(deadline_s=LOGIN_DEADLINE_S)
         own = (options.rest_ca_file, options.rest_cert_file, options.rest_key_file)
         self._rest = HttpDoor(tls_context(*own) if any(own) else None, REST_DEADLINE_S)
         self._token: str | None = None
@@ -379,7 +377,11 @@ class RealOutside:
         for url in list(self._urls):
             try:
                 if self._user and self._token is None:
-                    self._token = self._log_in(url)
+                    self._etcd.send(url, "/version")  # for a dead one no login is awaited
+                    password = Path(self._password_file).read_text(encoding="utf-8").strip()
+                    login = {"name": self._user, "password": password}
+                    said = self._send(url, "auth/authenticate", login, LOGIN_DEADLINE_S)
+                    self._token = str(said["token"])
                 return self._send(url, path, body)
             except (OSError, KeyError, ValueError) as error:
                 errors.append(f"{url}: {error!r}")
@@ -388,18 +390,12 @@ class RealOutside:
                 self._urls.append(url)
         raise Unanswered(f"etcd does not answer ({'; '.join(errors)})")
 
-    def _log_in(self, url: str) -> str:
-        """A token; of a member that answers at all, which a dead one is not waited for."""
-        self._etcd.send(url, "/version")
-        password = Path(self._password_file).read_text(encoding="utf-8").strip()
-        login = {"name": self._user, "password": password}
-        return str(self._send(url, "auth/authenticate", login, self._door_to_log_in)["token"])
-
     def _send(
-        self, url: str, path: str, body: Mapping[str, Any], door: HttpDoor | None = None
+        self, url: str, path: str, body: Mapping[str, Any], deadline_s: float = ETCD_DEADLINE_S
     ) -> dict[str, Any]:
         headers = {"Authorization": self._token} if self._token else {}
-        status, text = (door or self._etcd).send(url, f"/v3/{path}", body, headers)
+        door = self._etcd._replace(deadline_s=deadline_s)
+        status, text = door.send(url, f"/v3/{path}", body, headers)
         if status != HTTP_OK:
             raise ValueError(f"status {status}: {text[:200]}")
         return _object(text)

@@ -42,6 +42,7 @@ BUILTIN: dict[str, Want | None] = {
     "replica-site-loss": "none-until-healed",  # of that site
     "two-sites-no-witness": "none-until-healed",  # of paris at least
     "dcs-majority-loss": "none-until-healed",
+    "standby-cluster-follows": "returns",
     "cascade-source-lost": "returns",  # db-orsay may lead
     "rewind-impossible": "returns",
     "host-loss-sealed": "returns",

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from chaos.faults.base import NO_PARAMS
+from chaos.faults.dcs_wiped import DCS_WIPED
 from chaos.faults.promote_standby import PROMOTE_STANDBY, PromoteStandbyParams
+from chaos.faults.site_lost import SITE_LOST
 from chaos.faults.targets import layout_of
 from cluster.errors import TopologyError
 from cluster.topology.lint import lint
@@ -113,6 +116,17 @@ def test_without_quorum_one_postgresql_is_enough() -> None:
     assert [one.key for one in problems_of_topology(alone)] == ["site[3].standby"]
     loose = replace(alone, cluster=replace(alone.cluster, durability="async"))
     assert list(problems_of_topology(loose)) == []
+
+
+def test_the_etcd_of_the_standby_cluster_is_one_that_cannot_be_replaced_by_the_others() -> None:
+    """Its one member has no other beside it; that of the cluster that leads counts three."""
+    why = DCS_WIPED.impossible(NO_PARAMS, BOTH, ("dcs-lyon",))
+    assert why is not None
+    assert why.endswith("three-sites-and-standby has 1")
+    assert DCS_WIPED.impossible(NO_PARAMS, BOTH, ("dcs-orsay",)) is None
+    lyon = tuple(host.name for host in BOTH.sites[3].hosts)
+    assert SITE_LOST.impossible(NO_PARAMS, BOTH, lyon) is not None
+    assert SITE_LOST.impossible(NO_PARAMS, BOTH, ("db-orsay", "dcs-orsay", "app-orsay")) is None
 
 
 def test_a_promotion_needs_a_standby_cluster() -> None:
