@@ -16,7 +16,7 @@ from chaos.faults.registry import FAULTS
 from chaos.findings import FindingKind, Verdict
 from chaos.judge.verdict_file import VerdictFile
 from chaos.report import course
-from chaos.report.words import seconds
+from chaos.report.words import direct_words, seconds
 from chaos.wording import counted, joined
 from cluster.topology.proxies import PROXY_NAMES
 
@@ -84,7 +84,10 @@ def _through(verdict: VerdictFile) -> str:
     if through is None:
         return ""
     direct_s = through.direct_rto_s
-    beside = "" if direct_s is None else f" ({seconds(direct_s)} straight to the members)"
+    if direct_s is None:
+        beside = ""
+    else:
+        beside = f" ({direct_words(direct_s)} straight to the members)"
     return f" through {PROXY_NAMES[through.proxy]}{beside}"
 
 

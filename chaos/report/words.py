@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from chaos.evidence.history import DIRECT_PER_S
 from chaos.evidence.run import Manifest
 from chaos.faults.registry import FAULTS
 from chaos.findings import Verdict
 from chaos.judge.verdict_file import ThroughProxy
 from chaos.timing import Prediction
+from chaos.timing.load import unserved_s_min
 from chaos.wording import counted, joined
 from cluster.topology.proxies import PROXY_NAMES
 
@@ -112,7 +114,14 @@ def through_words(through: ThroughProxy) -> str:
     proxy = PROXY_NAMES[through.proxy]
     if through.direct_rto_s is None:
         return f"not known: how long writes stood still that do not go through {proxy}"
-    return f"{seconds(through.direct_rto_s)} straight to the members; the load went through {proxy}"
+    direct = direct_words(through.direct_rto_s)
+    return f"{direct} straight to the members; the load went through {proxy}"
+
+
+def direct_words(direct_rto_s: float) -> str:
+    """How long writes straight to the members stood still; they are few, so that a short gap says
+    nothing: ``22.1 s``, ``none``."""
+    return seconds(direct_rto_s) if direct_rto_s >= unserved_s_min(DIRECT_PER_S) else "none"
 
 
 def percent(share: float) -> str:

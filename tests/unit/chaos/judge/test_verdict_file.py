@@ -208,5 +208,12 @@ def test_through_a_proxy_both_outages_are_told() -> None:
     sentence = verdict_sentence(proxied, build_verdict(proxied))
     assert "through HAProxy (15.2\u00a0s straight to the members)" in sentence
     assert "through" not in verdict_sentence(plain, build_verdict(plain))
+    served = replace(
+        direct,
+        operations=tuple(tiny.load(0.0, 50.0, every_s=0.2, node=B, timeline=2)),
+    )
+    untouched = replace(proxied, direct=(served,))
+    sentence = verdict_sentence(untouched, build_verdict(untouched))
+    assert "through HAProxy (none straight to the members)" in sentence
     without = replace(proxied, direct=())
     assert _document(without)["through"]["direct_rto_s"] is None

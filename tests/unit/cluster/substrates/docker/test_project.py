@@ -188,7 +188,9 @@ def test_a_host_with_two_roles_is_refused_with_the_remedy() -> None:
     assert "a host of its own, or use --substrate lab" in problems[0].words
 
 
-@pytest.mark.parametrize("name", [one.name for one in builtin_topologies()])
+@pytest.mark.parametrize(
+    "name", [one.name for one in builtin_topologies() if not one.hosts_with("haproxy")]
+)
 def test_built_in_topologies_can_be_raised(name: str) -> None:
     topology = load_builtin(name)
     assert list(problems_of_containers(topology)) == []
