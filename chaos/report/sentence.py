@@ -84,10 +84,7 @@ def _through(verdict: VerdictFile) -> str:
     if through is None:
         return ""
     direct_s = through.direct_rto_s
-    if direct_s is None:
-        beside = ""
-    else:
-        beside = f" ({direct_words(direct_s)} straight to the members)"
+    beside = "" if direct_s is None else f" ({direct_words(direct_s)} straight to the members)"
     return f" through {PROXY_NAMES[through.proxy]}{beside}"
 
 
