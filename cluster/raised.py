@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Collection, Mapping
 
 import anyio
@@ -10,10 +11,11 @@ from cluster.errors import ClusterError
 from cluster.etcd import admin
 from cluster.etcd.member import EtcdRest
 from cluster.etcd.users import root_login
-from cluster.patroni.config import Passwords
+from cluster.patroni.config import SUPERUSER, Passwords
 from cluster.patroni.rest import HistoryEntry, MemberAnswer, PatroniRest
+from cluster.proxies import pgbouncer
 from cluster.services import Services
-from cluster.substrates.base import Process, Substrate
+from cluster.substrates.base import Process, ProcessKillable, Substrate
 from cluster.topology.model import HostRole, Topology
 from cluster.whole import (
     Look,
@@ -151,6 +153,22 @@ class RaisedCluster:
         """
         self._companions[host] = process
         await self.substrate.start_unit(host, process)
+
+    async def admit_through_proxies(self, users: Mapping[str, str]) -> None:
+        """Let users in through every PgBouncer, beside the superuser; none is there: no effect.
+
+        Args:
+            users: passwords by user.
+
+        Raises:
+            ClusterError: one of them could not be told.
+        """
+        everybody = {SUPERUSER: self.credentials.superuser, **users}
+        substrate = self.substrate
+        for host in substrate.topology.hosts_with("pgbouncer"):
+            await pgbouncer.write_users(substrate, host.name, everybody)
+            if isinstance(substrate, ProcessKillable):
+                await substrate.kill_process(host.name, pgbouncer.UNIT, signal.SIGHUP)
 
     async def missing_of_whole(
         self, members: Mapping[str, MemberAnswer | None] | None = None

@@ -8,17 +8,27 @@ from typing import Protocol
 
 import yaml
 
-from cluster.binaries import Binaries
+from cluster.binaries import Binaries, find_proxy
 from cluster.etcd import member
 from cluster.patroni import config
 from cluster.patroni.config import Passwords
+from cluster.proxies import haproxy, pgbouncer
 from cluster.substrates.base import DiskEditable, Substrate
 from cluster.topology.model import HostRole, Topology
 
 StepReport = Callable[[str], None]
 """Called with the name of each step of a boot that is done: dcs, primary, replicas, protected."""
-ROLE_OF_UNIT: Mapping[str, HostRole] = {config.UNIT: "postgres", member.UNIT: "etcd"}
+ROLE_OF_UNIT: Mapping[str, HostRole] = {
+    config.UNIT: "postgres",
+    member.UNIT: "etcd",
+    haproxy.UNIT: "haproxy",
+    pgbouncer.UNIT: "pgbouncer",
+}
 """For whose role each service is started."""
+SUFFIXES: Mapping[str, str] = {haproxy.UNIT: ".cfg", pgbouncer.UNIT: ".ini"}
+"""Of configurations that are no YAML."""
+DBNAME = "postgres"
+"""The database that PgBouncer leads to: that of the load."""
 
 
 class Services(Protocol):
@@ -30,7 +40,7 @@ class Services(Protocol):
         ...
 
     async def start(self, host: str, only: HostRole | None = None) -> tuple[str, ...]:
-        """Start what belongs on a host, etcd before Patroni.
+        """Start what belongs on a host, etcd before Patroni, and these before proxies.
 
         Args:
             host: whose processes.
@@ -99,6 +109,12 @@ class UnitServices:
             settings = self._substrate.topology.cluster
             if settings.etcd_auth and settings.witness and settings.witness_gate:
                 await self._leave_password(host)
+        if "haproxy" in roles:
+            path = config_path(self._folder, haproxy.UNIT, host)
+            units.append(haproxy.haproxy_unit(find_proxy("haproxy").path, path))
+        if "pgbouncer" in roles:
+            path = config_path(self._folder, pgbouncer.UNIT, host)
+            units.append(pgbouncer.pgbouncer_unit(find_proxy("pgbouncer").path, path))
         for unit in units:
             await self._substrate.start_unit(host, unit)
         return tuple(unit.name for unit in units)
@@ -126,7 +142,7 @@ class UnitServices:
 
 def config_path(folder: Path, unit: str, host: str) -> Path:
     """Where the configuration of a unit is kept."""
-    return folder / f"{unit}-{host}.yml"
+    return folder / f"{unit}-{host}{SUFFIXES.get(unit, '.yml')}"
 
 
 def write_configs(substrate: Substrate, pg_bindir: Path, folder: Path) -> None:
@@ -142,6 +158,12 @@ def write_configs(substrate: Substrate, pg_bindir: Path, folder: Path) -> None:
         path = config_path(folder, member.UNIT, host.name)
         path.write_text(to_yaml(member.render_config(substrate, host.name)))
     write_patroni_configs(substrate, pg_bindir, folder, substrate.topology)
+    for host in substrate.topology.hosts_with("haproxy"):
+        path = config_path(folder, haproxy.UNIT, host.name)
+        path.write_text(haproxy.render_config(substrate))
+    for host in substrate.topology.hosts_with("pgbouncer"):
+        path = config_path(folder, pgbouncer.UNIT, host.name)
+        path.write_text(pgbouncer.render_config(substrate, host.name, DBNAME))
 
 
 def write_patroni_configs(

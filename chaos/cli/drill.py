@@ -32,12 +32,13 @@ from chaos.scenarios.fitting import fitted
 from chaos.scenarios.load import builtin_scenarios, load_scenario, with_options
 from chaos.scenarios.model import WorkloadSpec
 from chaos.scenarios.rules import problems_of_pair
-from chaos.workloads.kind import ClientName
+from chaos.workloads.kind import NO_PROXY_FOR_STORAGE, ClientName
 from chaos.workloads.registry import WORKLOADS
 from cluster.substrates.registry import SUBSTRATES
 from cluster.topology.load import DEFAULT as DEFAULT_TOPOLOGY
 from cluster.topology.load import builtin_topologies, find_topology
 from cluster.topology.model import SyncMode
+from cluster.topology.proxies import PROXY_ROLES, ProxyRole
 
 SEED_BITS = 31
 WORKERS_MAX = 200
@@ -70,10 +71,15 @@ WORKERS_MAX = 200
 @click.option(
     "--client",
     type=click.Choice(get_args(ClientName)),
-    default="storage",
-    show_default=True,
     help="What the load speaks to: the storage layer, or plain psycopg with a DSN of all hosts, to "
-    "see the difference (docs/use/scenarios.md).",
+    "see the difference (docs/use/scenarios.md). [default: storage; psycopg with --through]",
+)
+@click.option(
+    "--through",
+    type=click.Choice(PROXY_ROLES),
+    help="Plain psycopg goes through this proxy, which the topology must have; the storage layer "
+    "writes straight to the members beside it, so that the verdict tells what the proxy costs. "
+    "[default: the scenario's, else none]",
 )
 @patroni_options
 @rate_option(
@@ -127,7 +133,8 @@ def drill(  # noqa: PLR0913 (one argument an option)
     durability: SyncMode | None,
     workload: str | None,
     workload_options: tuple[str, ...],
-    client: ClientName,
+    client: ClientName | None,
+    through: ProxyRole | None,
     ttl_s: int | None,
     loop_wait_s: int | None,
     retry_timeout_s: int | None,
@@ -156,6 +163,15 @@ def drill(  # noqa: PLR0913 (one argument an option)
         what = replace(what, workload=WorkloadSpec(options=WORKLOADS[workload].options()))
     if workload_options:
         what = replace(what, workload=with_options(what.workload, workload_options))
+    if through is not None:
+        what = replace(what, through=through)
+    if what.through is not None and client == "storage":
+        raise click.BadParameter(
+            f"with --through {what.through} the load needs --client psycopg: "
+            f"{NO_PROXY_FOR_STORAGE}",
+            param_hint="--client",
+        )
+    client = client or ("storage" if what.through is None else "psycopg")
     if client not in WORKLOADS[what.workload.kind].clients:
         able = ", ".join(key for key, kind in WORKLOADS.items() if client in kind.clients)
         raise click.BadParameter(

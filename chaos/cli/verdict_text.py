@@ -16,7 +16,13 @@ from chaos.judge.verdict_file import ReadTotals, VerdictFile
 from chaos.report.access import access_lines
 from chaos.report.reads import behind_words, waits
 from chaos.report.sentence import verdict_sentence
-from chaos.report.words import SHARED_WORDS, manifest_words, percent, predicted_words
+from chaos.report.words import (
+    SHARED_WORDS,
+    manifest_words,
+    percent,
+    predicted_words,
+    through_words,
+)
 from chaos.timing import RTO_PHASES, Prediction, SiteTiming
 from chaos.wording import counted, joined
 
@@ -102,6 +108,8 @@ def facts(verdict: VerdictFile) -> list[str]:
         for phase in RTO_PHASES
         if phase in verdict.rto_phases_s
     ]
+    if verdict.through is not None:
+        rows.append(("RTO direct", through_words(verdict.through)))
     if verdict.reads is not None:
         rows.append(("reads", reads_words(verdict.reads)))
     if verdict.access is not None:

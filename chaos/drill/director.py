@@ -19,7 +19,7 @@ import anyio
 import anyio.abc
 
 from chaos.drill import setup
-from chaos.drill.loads import Loads, LoadSettings
+from chaos.drill.loads import ROLE, Loads, LoadSettings
 from chaos.drill.observer import ClusterObserver
 from chaos.drill.recorder import Recorder
 from chaos.drill.schedule import Schedule
@@ -240,6 +240,7 @@ class Director:
             raise PreflightError(f"the cluster is not whole before the drill: {missing}")
         workload = self._info.scenario.workload
         standbys = await setup.prepare(cluster, self._password, workload)
+        await cluster.admit_through_proxies({ROLE: self._password})
         if prober is not None:
             await prober.prepare()
         if isinstance(cluster.substrate, DiskBreakable):
@@ -275,6 +276,7 @@ class Director:
                 shared_every=asked.integer("shared_every"),
                 reads_per_s=asked.number("reads_per_s"),
                 client="psycopg" if asked.text_or_none("client") == "psycopg" else "storage",
+                through=self._info.scenario.through,
                 password=self._password,
             )
         )

@@ -26,14 +26,17 @@ from chaos.load.reads import READS_PER_S
 from chaos.report import write_reports
 from chaos.report.limits import LAYERED
 from chaos.scenarios.model import Scenario
+from chaos.timing.durations import PROXY_DELAY_S
 from chaos.workloads.kind import ClientName
 from chaos.workloads.shared import shared_every
+from cluster.binaries import proxy_versions
 from cluster.errors import ClusterError, LeftoverError
 from cluster.substrates.kind import Place
 from cluster.substrates.lab.enter import handled
 from cluster.substrates.registry import DEFAULT, SUBSTRATES
 from cluster.topology.load import to_toml
 from cluster.topology.model import Topology
+from cluster.topology.proxies import proxy_delay_s
 
 LAB_PID = "lab.pid"
 """While the sites are up, the run folder has the pid of the process that has them: of a lab its
@@ -73,7 +76,7 @@ class DrillRequest:
     reads_per_s: float = READS_PER_S
     """Reads of a site beside its writes; 0: none."""
     client: ClientName = "storage"
-    """What the workload speaks to."""
+    """What the workload speaks to; plain psycopg where the scenario goes through a proxy."""
     pg_bindir: Path | None = None
     keep: bool = False
     display: str = "lines"
@@ -257,6 +260,7 @@ def default_folder(scenario: str) -> Path:
 def run_info(request: DrillRequest, place: Place) -> RunInfo:
     """What ``run.json`` says."""
     cluster = request.topology.cluster
+    client: ClientName = "psycopg" if request.scenario.through else request.client
     settings: Mapping[str, Scalar] = {
         "durability": cluster.durability,
         "ttl_s": cluster.ttl_s,
@@ -275,12 +279,15 @@ def run_info(request: DrillRequest, place: Place) -> RunInfo:
             request.scenario.workload.kind,
             sum(any("client" in host.roles for host in s.hosts) for s in request.topology.sites),
         )
-        if request.client == "storage"
+        if client == "storage"
         else 0,
         # Plain psycopg keeps no promise of a read that could be judged.
-        "reads_per_s": request.reads_per_s if request.client == "storage" else 0.0,
-        "client": request.client,
+        "reads_per_s": request.reads_per_s if client == "storage" else 0.0,
+        "client": client,
     }
+    if request.scenario.through is not None:
+        delay_s = proxy_delay_s(request.topology.proxies, request.scenario.through)
+        settings = {**settings, PROXY_DELAY_S: delay_s}
     return RunInfo(
         scenario=request.scenario,
         command=request.command,
@@ -300,7 +307,7 @@ def run_info(request: DrillRequest, place: Place) -> RunInfo:
             for site in request.topology.sites
         ),
         settings=settings,
-        versions=place.versions,
+        versions={**place.versions, **proxy_versions(request.topology)},
         substrate={
             "name": request.substrate,
             "wan": SUBSTRATES[request.substrate].wan(request.topology),

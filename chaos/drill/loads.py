@@ -10,15 +10,17 @@ from pathlib import Path
 
 import anyio
 
-from chaos.evidence.history import End, HistoryTail, history_path
+from chaos.evidence.history import End, HistoryTail, direct_path, history_path
 from chaos.evidence.reads import reads_path
 from chaos.live.board import Board, SiteBoard
+from chaos.load.doors import doors_of
 from chaos.scenarios.model import WorkloadSpec
 from chaos.workloads.config import LoadConfig
 from chaos.workloads.kind import ClientName
 from cluster.patroni.config import POSTGRES_PORT, REST_PORT
 from cluster.raised import RaisedCluster
 from cluster.substrates.base import Process
+from cluster.topology.proxies import ProxyRole
 from cluster.topology.settings import SyncMode
 from replication import Member
 
@@ -45,6 +47,8 @@ class LoadSettings:
     shared_every: int
     reads_per_s: float
     client: ClientName
+    through: ProxyRole | None = None
+    """The proxy that plain psycopg goes through."""
     password: str = field(repr=False)
 
 
@@ -56,6 +60,7 @@ class LoadProcess:
         self.host = host
         self.history_path = history_path(folder, site)
         self.reads_path = reads_path(folder, site)
+        self.direct_path = direct_path(folder, site)
         self.last_attempt_s = 0.0
         """When the newest of the acknowledged attempts began."""
         self._history = HistoryTail(self.history_path)
@@ -126,6 +131,8 @@ class Loads:
             )
             for node in substrate.topology.nodes
         )
+        through = settings.through
+        doors = () if through is None else doors_of(substrate, through, DBNAME)
         for load in self._sites:
             config = LoadConfig(
                 site=load.site,
@@ -144,6 +151,8 @@ class Loads:
                 history_path=str(load.history_path),
                 reads_per_s=settings.reads_per_s,
                 client=settings.client,
+                doors=doors,
+                direct_path=str(load.direct_path) if through else None,
                 reads_path=str(load.reads_path) if settings.reads_per_s else None,
             )
             argv = (substrate.python, "-m", "chaos.load.worker")

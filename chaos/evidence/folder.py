@@ -14,7 +14,7 @@ from chaos.errors import DamagedRunError, FormatError, NotARunFolderError
 from chaos.evidence.access import read_access_evidence
 from chaos.evidence.events import EVENTS, read_events
 from chaos.evidence.final_reads import read_final_reads
-from chaos.evidence.history import read_histories
+from chaos.evidence.history import read_direct, read_histories
 from chaos.evidence.manifest import MANIFEST, check_manifest
 from chaos.evidence.reads import read_all_reads
 from chaos.evidence.rebuilds import read_rebuilds
@@ -61,6 +61,7 @@ def read_run(folder: Path, *, is_over: bool = True) -> Run:
         info=info,
         events=read_events(folder / EVENTS, damage),
         histories=read_histories(folder, damage),
+        direct=read_direct(folder, damage),
         final_reads=read_final_reads(folder, damage),
         reads=read_all_reads(folder, damage),
         access=read_access_evidence(folder, damage),

@@ -32,6 +32,10 @@ OUTCOMES: Mapping[str, OperationOutcome] = {
 }
 """The types of the lines that end an operation."""
 
+DIRECT_PER_S = 5.0
+"""Writes straight to the members, a second and site, beside a load through a proxy: an outage is
+known to a fifth of a second, and the load is not disturbed."""
+
 READ_PROMISES: Mapping[str, ReadPromise] = {"any": "any", "after": "after"}
 """What ``read`` in the lines of a read says."""
 
@@ -234,10 +238,22 @@ def history_path(folder: Path, site: str) -> Path:
     return folder / f"history-{site}.jsonl"
 
 
+def direct_path(folder: Path, site: str) -> Path:
+    """Where it is how the site's writes straight to the members ended."""
+    return folder / f"direct-{site}.jsonl"
+
+
 def read_histories(folder: Path, damage: list[str]) -> tuple[SiteHistory, ...]:
     """Every history of a run folder, in the order of the sites' names."""
     paths = sorted(folder.glob("history-*.jsonl"))
     return tuple(read_history(path, path.stem.removeprefix("history-"), damage) for path in paths)
+
+
+def read_direct(folder: Path, damage: list[str]) -> tuple[SiteHistory, ...]:
+    """What was written straight to the members beside a load through a proxy, by site; none in most
+    runs. No id of them is an operation of the load."""
+    paths = sorted(folder.glob("direct-*.jsonl"))
+    return tuple(read_history(path, path.stem.removeprefix("direct-"), damage) for path in paths)
 
 
 def read_history(path: Path, site: str, damage: list[str]) -> SiteHistory:

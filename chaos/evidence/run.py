@@ -123,6 +123,8 @@ class Run:
     events: tuple[RunEvent, ...]
     histories: tuple[SiteHistory, ...]
     final_reads: tuple[FinalRead, ...]
+    direct: tuple[SiteHistory, ...] = ()
+    """What was written straight to the members, beside a load that goes through a proxy."""
     reads: tuple[SiteReads, ...] = ()
     """What the sites read beside their writes; none in older run folders."""
     access: AccessEvidence = field(default_factory=AccessEvidence)

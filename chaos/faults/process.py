@@ -1,6 +1,6 @@
 """One process of a host is killed with SIGKILL.
 
-PostgreSQL is started again by Patroni. Nobody starts Patroni or etcd again: a host has no service
+PostgreSQL is started again by Patroni. Nobody starts the others again: a host has no service
 manager here, so that their absence can be seen for as long as one likes; it ends when it is undone.
 """
 
@@ -36,7 +36,8 @@ class ProcessKillParams(FaultParams):
     """Which process."""
 
     process: str | None = None
-    """``postgres`` (the postmaster), ``patroni`` or ``etcd``; None: ``postgres``."""
+    """``postgres`` (the postmaster), ``patroni``, ``etcd``, ``haproxy`` or ``pgbouncer``; None:
+    ``postgres``."""
 
 
 def read(table: TomlTable) -> ProcessKillParams:

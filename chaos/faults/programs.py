@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
-from typing import Literal
+from typing import Literal, get_args
 
 import anyio
 
@@ -17,14 +17,22 @@ from cluster.errors import ClusterError, HostError
 from cluster.substrates.base import HostProcess, ProcessKillable, ProcessSteerable
 from cluster.topology.model import HostRole, Topology
 
-HostProgram = Literal["postgres", "patroni", "etcd"]
-PROGRAMS: tuple[HostProgram, ...] = ("postgres", "patroni", "etcd")
-NAMES: Mapping[HostProgram, str] = {"postgres": "PostgreSQL", "patroni": "Patroni", "etcd": "etcd"}
+HostProgram = Literal["postgres", "patroni", "etcd", "haproxy", "pgbouncer"]
+PROGRAMS: tuple[HostProgram, ...] = get_args(HostProgram)
+NAMES: Mapping[HostProgram, str] = {
+    "postgres": "PostgreSQL",
+    "patroni": "Patroni",
+    "etcd": "etcd",
+    "haproxy": "HAProxy",
+    "pgbouncer": "PgBouncer",
+}
 """As people write them."""
 ROLES: Mapping[HostProgram, HostRole] = {
     "postgres": "postgres",
     "patroni": "postgres",
     "etcd": "etcd",
+    "haproxy": "haproxy",
+    "pgbouncer": "pgbouncer",
 }
 """The role of the hosts that have it."""
 
@@ -47,8 +55,8 @@ def is_of(program: HostProgram, process: HostProcess) -> bool:
     first = PurePath(words[0]).name if words else ""
     if program == "postgres":
         return first == "postgres" or process.command.startswith("postgres:")
-    if program == "etcd":
-        return first == "etcd"
+    if program != "patroni":
+        return first == program
     return any(word.endswith(("patroni.daemon", "patroni/daemon.py")) for word in words)
 
 

@@ -9,7 +9,13 @@ from cluster.topology.model import HostRole, Topology
 
 Impossible = Callable[[FaultParams, Topology, Sequence[str]], str | None]
 
-PROGRAMS: dict[HostRole, str] = {"postgres": "PostgreSQL", "etcd": "etcd", "client": "load"}
+PROGRAMS: dict[HostRole, str] = {
+    "postgres": "PostgreSQL",
+    "etcd": "etcd",
+    "client": "load",
+    "haproxy": "HAProxy",
+    "pgbouncer": "PgBouncer",
+}
 
 
 def only_with(role: HostRole, key: str) -> Impossible:

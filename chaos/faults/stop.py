@@ -39,7 +39,8 @@ class ProcessStopParams(FaultParams):
     """Which program."""
 
     process: HostProgram = "postgres"
-    """``postgres`` (the postmaster and all of its children), ``patroni`` or ``etcd``."""
+    """``postgres`` (the postmaster and all of its children), ``patroni``, ``etcd``, ``haproxy`` or
+    ``pgbouncer``."""
 
 
 async def stop(stage: Stage, victim: Victim, params: ProcessStopParams) -> str:

@@ -27,6 +27,7 @@ from chaos.judge.verdict_file import (
     OperationTotals,
     ReadTotals,
     Rpo,
+    ThroughProxy,
     VerdictFile,
 )
 from chaos.timing import Timing, measure
@@ -73,6 +74,7 @@ def assemble(run: Run, judgement: Judgement, timing: Timing) -> VerdictFile:
             is_seen=not _could_not_look(judgement, "seals"),
             is_trail_seen=not _could_not_look(judgement, "trail"),
         ),
+        through=_through(run, timing),
         checkers=tuple(
             CheckerSummary(
                 name=result.name,
@@ -89,6 +91,13 @@ def assemble(run: Run, judgement: Judgement, timing: Timing) -> VerdictFile:
         settings=run.info.settings,
         manifest=run.manifest,
     )
+
+
+def _through(run: Run, timing: Timing) -> ThroughProxy | None:
+    proxy = run.info.scenario.through
+    if proxy is None:
+        return None
+    return ThroughProxy(proxy=proxy, direct_rto_s=timing.direct_rto_s, sites=timing.direct)
 
 
 def judge(

@@ -131,6 +131,17 @@ class AccessTotals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ThroughProxy:
+    """What the load went through, and what writes straight to the members got beside it."""
+
+    proxy: str
+    direct_rto_s: float | None
+    """As ``rto_s``, of the writes straight to the members; None where that is None."""
+    sites: tuple[SiteTiming, ...]
+    """How these were served; none where there is no record of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckerSummary:
     """One checker's answer, so that a reader sees what was looked at, not only what was found."""
 
@@ -185,6 +196,8 @@ class VerdictFile:
     rpo: Rpo
     access: AccessTotals | None
     """None where the scenario has no probes."""
+    through: ThroughProxy | None
+    """None where the load went straight to the members."""
     checkers: tuple[CheckerSummary, ...]
     findings: tuple[Finding, ...]
     """The worst first."""
@@ -235,6 +248,7 @@ class VerdictFile:
                 "lost_wal_bytes": self.rpo.lost_wal_bytes,
             },
             "access": _access_json(self.access),
+            "through": _through_json(self.through),
             "checkers": [_checker_json(checker) for checker in self.checkers],
             "findings": [_finding_json(finding) for finding in self.findings],
             "versions": dict(self.versions),
@@ -370,6 +384,16 @@ def _access_json(access: AccessTotals | None) -> Json:
             "missing": trail.missing,
             "misnamed": trail.misnamed,
         },
+    }
+
+
+def _through_json(through: ThroughProxy | None) -> Json:
+    if through is None:
+        return None
+    return {
+        "proxy": through.proxy,
+        "direct_rto_s": _rounded(through.direct_rto_s),
+        "direct_sites": {site.site: _site_json(site) for site in through.sites},
     }
 
 

@@ -5,6 +5,11 @@ or for a standby to read. Its timeouts are those that guides to high availabilit
 transaction that failed before its COMMIT is tried again, on a new connection where the old one is
 lost, until the deadline.
 
+Or the DSN names proxies (``LoadConfig.doors``), those of the own site first, as applications do
+behind HAProxy or PgBouncer: the proxy decides which member that is, so each transaction asks the
+server for its address. Statements are not prepared then: in the transaction mode of PgBouncer the
+next transaction may have a server that does not know them.
+
 What it lacks is what a drill shows:
 
 - it finds the new primary by trying the hosts one after the other, and an old connection stays
@@ -63,6 +68,8 @@ PLACE: LiteralString = (
     " ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int"
 )
 """Where the transaction is written, and on which timeline: for the evidence."""
+SERVER: LiteralString = "SELECT host(inet_server_addr())"
+"""Which member a proxy has led to: the members are known by their addresses there."""
 
 _BEGIN: dict[Isolation | None, LiteralString] = {
     None: "BEGIN",
@@ -111,21 +118,34 @@ class PsycopgClient:
     """
 
     def __init__(self, config: LoadConfig) -> None:
-        members = sorted(config.members, key=lambda one: one.site != config.site)
-        self._nodes = {(member.host, member.port): member.name for member in members}
+        self._nodes = {member.host: member.name for member in config.members}
+        self._is_proxied = bool(config.doors)
         common: dict[str, ConnParam] = {
-            "host": ",".join(member.host for member in members),
-            "port": ",".join(str(member.port) for member in members),
             "user": config.user,
             "password": config.password,
-            "dbname": config.dbname,
             "application_name": f"bascule-load-{config.site}",
             "connect_timeout": CONNECT_TIMEOUT_S,
             "tcp_user_timeout": TCP_USER_TIMEOUT_MS,
             **KEEPALIVES,
         }
-        self._to_write = make_conninfo("", **common, target_session_attrs="read-write")
-        self._to_read = make_conninfo("", **common, target_session_attrs="standby")
+        if config.doors:
+            doors = sorted(config.doors, key=lambda one: one.site != config.site)
+            self._to_write = _dsn(
+                [(door.host, door.primary_port) for door in doors],
+                dbname=doors[0].primary_dbname,
+                **common,
+            )
+            self._to_read = _dsn(
+                [(door.host, door.replicas_port) for door in doors],
+                dbname=doors[0].replicas_dbname,
+                **common,
+            )
+        else:
+            members = sorted(config.members, key=lambda one: one.site != config.site)
+            places = [(member.host, member.port) for member in members]
+            common["dbname"] = config.dbname
+            self._to_write = _dsn(places, target_session_attrs="read-write", **common)
+            self._to_read = _dsn(places, target_session_attrs="standby", **common)
         self._idle: dict[str, list[psycopg.AsyncConnection[TupleRow]]] = {
             self._to_write: [],
             self._to_read: [],
@@ -224,9 +244,9 @@ class PsycopgClient:
         try:
             with anyio.fail_after(_left_s(started_s, deadline_s)):
                 connection = await self._borrow(self._to_read)
-                node = self._node_of(connection)
                 try:
                     await connection.execute(sql.SQL(f"{_BEGIN[isolation]} READ ONLY"))
+                    node = await self._node_of(connection)
                     value = await fn(PlainTransaction(connection, node))
                     await connection.execute("COMMIT")
                 finally:
@@ -247,10 +267,10 @@ class PsycopgClient:
     ) -> tuple[T, str, int]:
         """What ``fn`` returns, and where it was written."""
         connection = await self._borrow(self._to_write)
-        one.node = self._node_of(connection)
         try:
             for statement in begin:
                 await connection.execute(sql.SQL(statement))
+            one.node = await self._node_of(connection)
             value = await fn(PlainTransaction(connection, one.node))
             place = await (await connection.execute(PLACE)).fetchone()
             assert place is not None  # a SELECT without FROM has one row
@@ -264,7 +284,10 @@ class PsycopgClient:
         idle = self._idle[conninfo]
         if idle:
             return idle.pop()
-        return await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
+        connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
+        if self._is_proxied:
+            connection.prepare_threshold = None
+        return connection
 
     async def _give_back(
         self, conninfo: str, connection: psycopg.AsyncConnection[TupleRow]
@@ -277,8 +300,19 @@ class PsycopgClient:
             with anyio.CancelScope(shield=True):
                 await connection.close()
 
-    def _node_of(self, connection: psycopg.AsyncConnection[TupleRow]) -> str:
-        return self._nodes[connection.info.host, connection.info.port]
+    async def _node_of(self, connection: psycopg.AsyncConnection[TupleRow]) -> str:
+        """The member that the transaction runs on."""
+        if not self._is_proxied:
+            return self._nodes[connection.info.host]
+        found = await (await connection.execute(SERVER)).fetchone()
+        assert found is not None  # a SELECT without FROM has one row
+        return self._nodes[str(found[0])]
+
+
+def _dsn(places: Sequence[tuple[str, int]], **options: ConnParam) -> str:
+    """Of several hosts, each with its port."""
+    hosts = ",".join(host for host, _ in places)
+    return make_conninfo("", host=hosts, port=",".join(str(port) for _, port in places), **options)
 
 
 def _left_s(started_s: float, deadline_s: float | None) -> float:

@@ -21,6 +21,7 @@ from anyio.abc import TaskStatus
 
 from chaos.evidence.history import HistoryFile, Stalled
 from chaos.evidence.reads import ReadsFile
+from chaos.load.direct import DirectWriter
 from chaos.load.entry import run_process
 from chaos.load.plain_psycopg import PsycopgClient
 from chaos.load.reads import MarkReader
@@ -37,14 +38,20 @@ STALL_CHECK_S = 0.05
 
 
 class Load:
-    """One site's workload and its history; ``reads`` takes what is read beside it, if anything."""
+    """One site's workload and its history; ``reads`` takes what is read beside it, if anything, and
+    ``direct`` what is written straight to the members beside a load through a proxy."""
 
     def __init__(
-        self, config: LoadConfig, history: HistoryFile, reads: ReadsFile | None = None
+        self,
+        config: LoadConfig,
+        history: HistoryFile,
+        reads: ReadsFile | None = None,
+        direct: HistoryFile | None = None,
     ) -> None:
         self._config = config
         self._history = history
         self._reads = reads
+        self._direct = direct
         self._journal = Journal(history)
         self._stopping = anyio.Event()
 
@@ -61,27 +68,46 @@ class Load:
             await helpers.start(self._watch_signals)
             helpers.start_soon(self._watch_loop)
             if config.client == "psycopg":
-                await self._work_plainly()
+                await self._work_plainly(credentials)
             else:
-                settings = StorageSettings(prefer_site=config.site)
-                async with Storage(config.members, credentials, settings=settings) as storage:
+                async with self._storage(credentials) as storage:
                     await self._work(storage)
             helpers.cancel_scope.cancel()
         self._journal.close()
         if self._reads is not None:
             self._reads.close(time.monotonic())
 
-    async def _work_plainly(self) -> None:
+    def _storage(self, credentials: Credentials) -> Storage:
+        settings = StorageSettings(prefer_site=self._config.site)
+        return Storage(self._config.members, credentials, settings=settings)
+
+    async def _work_plainly(self, credentials: Credentials) -> None:
         """Run the workload without the storage layer, for comparison."""
         client = PsycopgClient(self._config)
         try:
-            await self._work(client)
+            if self._direct is None:
+                await self._work(client)
+            else:
+                async with self._storage(credentials) as storage:
+                    await self._work(client, storage, self._direct)
         finally:
             with anyio.CancelScope(shield=True):
                 await client.aclose()
 
-    async def _work(self, storage: LoadClient) -> None:
-        """Run the workload; once it is told to stop, what is open gets ``drain_s`` to end."""
+    async def _work(
+        self,
+        storage: LoadClient,
+        straight: Storage | None = None,
+        direct: HistoryFile | None = None,
+    ) -> None:
+        """Run the workload; once it is told to stop, what is open gets ``drain_s`` to end.
+
+        Args:
+            storage: what the workload speaks to.
+            straight: writes straight to the members beside it.
+            direct: takes how these writes end.
+        """
+        writer = None
         workload = load_workload(self._config.workload)
         load = SiteLoad(
             config=self._config,
@@ -93,8 +119,13 @@ class Load:
             group.start_soon(workload.run, load)
             if self._reads is not None:
                 group.start_soon(MarkReader(load, self._reads).run)
+            if straight is not None and direct is not None:
+                writer = DirectWriter(load, straight, direct)
+                group.start_soon(writer.run)
             await self._stopping.wait()
             group.cancel_scope.deadline = anyio.current_time() + self._config.drain_s
+        if writer is not None:
+            writer.close()
 
     async def _watch_signals(self, *, task_status: TaskStatus[None]) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
@@ -121,7 +152,10 @@ def run_load(config: LoadConfig) -> None:
         reads = None
         if config.reads_path is not None:
             reads = files.enter_context(ReadsFile(Path(config.reads_path)))
-        anyio.run(Load(config, history, reads).run)
+        direct = None
+        if config.direct_path is not None:
+            direct = files.enter_context(HistoryFile(Path(config.direct_path)))
+        anyio.run(Load(config, history, reads, direct).run)
 
 
 if __name__ == "__main__":

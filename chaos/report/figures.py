@@ -19,6 +19,7 @@ from chaos.report.words import (
     predicted_words,
     seconds,
     size,
+    through_words,
 )
 from chaos.timing import SiteTiming
 from chaos.wording import counted, joined
@@ -189,6 +190,8 @@ def _outage(run: Run, verdict: VerdictFile) -> Figure:
     predicted = verdict.rto_predicted_s
     notes = [f"predicted: {predicted_words(predicted.of_rto)}"] if predicted else []
     notes.append(f"allowed: {limit_s:g} s")
+    if verdict.through is not None:
+        notes.append(through_words(verdict.through))
     apart = [site.site for site in verdict.sites if not site.could_be_served]
     if apart and not servable:
         notes.append("no site could be served all the time")

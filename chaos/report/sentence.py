@@ -17,8 +17,9 @@ from chaos.faults.registry import FAULTS
 from chaos.findings import FindingKind, Verdict
 from chaos.judge.verdict_file import VerdictFile
 from chaos.report import course
-from chaos.report.words import seconds
+from chaos.report.words import direct_words, seconds
 from chaos.wording import counted, joined
+from cluster.topology.proxies import PROXY_NAMES
 
 _ENTRY = ("acknowledged entry", "acknowledged entries")
 
@@ -40,7 +41,7 @@ def _valid(run: Run, verdict: VerdictFile) -> str:
     elif verdict.rto_s is None:
         served = f"{joined(causes)} interrupted no writes{_where(verdict)}"
     else:
-        cost = f"cost {seconds(verdict.rto_s)} of writes"
+        cost = f"cost {seconds(verdict.rto_s)} of writes{_through(verdict)}"
         served = f"{joined(causes)} {cost}{_as_predicted(verdict)}{_where(verdict)}"
     if verdict.lost:
         kept = f"{_share_of_acknowledged(verdict, verdict.lost)} lost, as the scenario allows"
@@ -72,7 +73,7 @@ def _invalid(run: Run, verdict: VerdictFile) -> str:
             same.add(SHARED_UNIT.proved)
         found = [words for words in found if words not in same]
     cost = f"; writes stood still for {seconds(verdict.rto_s)}" if verdict.rto_s else ""
-    cost += f"{_as_predicted(verdict)}{_where(verdict)}" if cost else ""
+    cost += f"{_through(verdict)}{_as_predicted(verdict)}{_where(verdict)}" if cost else ""
     return f"{begin}, {joined(found)}{cost}."
 
 
@@ -84,6 +85,16 @@ def _as_predicted(verdict: VerdictFile) -> str:
     if PREDICTION_REFUTED in {finding.kind for finding in verdict.findings}:
         return ""
     return ", until the heal, as topology and settings predict"
+
+
+def _through(verdict: VerdictFile) -> str:
+    """Said where the load went through a proxy: what writes got that went straight."""
+    through = verdict.through
+    if through is None:
+        return ""
+    direct_s = through.direct_rto_s
+    beside = "" if direct_s is None else f" ({direct_words(direct_s)} straight to the members)"
+    return f" through {PROXY_NAMES[through.proxy]}{beside}"
 
 
 def _where(verdict: VerdictFile) -> str:

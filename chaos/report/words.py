@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from chaos.evidence.history import DIRECT_PER_S
 from chaos.evidence.run import Manifest
 from chaos.faults.registry import FAULTS
 from chaos.findings import Verdict
+from chaos.judge.verdict_file import ThroughProxy
 from chaos.timing import Prediction
+from chaos.timing.load import unserved_s_min
 from chaos.wording import counted, joined
+from cluster.topology.proxies import PROXY_NAMES
 
 VERDICT_SYMBOL = {Verdict.VALID: "✓", Verdict.UNKNOWN: "?", Verdict.INVALID: "✕"}
 
@@ -30,7 +34,13 @@ _PHASES = {
     "to_first_acknowledged": "Promoted → first acknowledged write",
 }
 
-_ROLE_WORDS = {"postgres": "PostgreSQL", "etcd": "etcd", "client": "load", "proxy": "proxy"}
+_ROLE_WORDS = {
+    "postgres": "PostgreSQL",
+    "etcd": "etcd",
+    "client": "load",
+    "haproxy": "HAProxy",
+    "pgbouncer": "PgBouncer",
+}
 
 
 def fault_words(fault: str, targets: Sequence[str]) -> str:
@@ -98,6 +108,21 @@ def predicted_words(prediction: Prediction) -> str:
     if prediction.low_s <= 0:
         return f"up to {prediction.high_s:.1f}\u00a0s"
     return f"{prediction.low_s:.1f} to {prediction.high_s:.1f}\u00a0s"
+
+
+def through_words(through: ThroughProxy) -> str:
+    """What writes got that went straight to the members, beside a load through a proxy."""
+    proxy = PROXY_NAMES[through.proxy]
+    if through.direct_rto_s is None:
+        return f"not known: how long writes stood still that do not go through {proxy}"
+    direct = direct_words(through.direct_rto_s)
+    return f"{direct} straight to the members; the load went through {proxy}"
+
+
+def direct_words(direct_rto_s: float) -> str:
+    """How long writes straight to the members stood still; they are few, so that a short gap says
+    nothing: ``22.1 s``, ``none``."""
+    return seconds(direct_rto_s) if direct_rto_s >= unserved_s_min(DIRECT_PER_S) else "none"
 
 
 def percent(share: float) -> str:

@@ -30,6 +30,7 @@ from cluster.errors import Problem
 from cluster.toml.builtin import Catalogue, TomlText
 from cluster.toml.reader import TomlDocument, TomlTable, one_of, quote
 from cluster.topology.load import DISKS, builtin_topologies
+from cluster.topology.proxies import PROXY_ROLES
 from cluster.topology.settings import SyncMode
 
 DEFAULT = "host-loss"
@@ -93,6 +94,7 @@ def to_toml(scenario: Scenario) -> str:
         "durability": scenario.durability,
         "topology": scenario.topology,
         "disk": scenario.disk,
+        "through": scenario.through,
         "steady_s": scenario.steady_s,
         "fault_s": scenario.fault_s,
         "heal_when_service_is_back": scenario.heal_when_service_is_back,
@@ -162,6 +164,7 @@ def _read(found: TomlText) -> Scenario:
         ),
         expect=_read_expectations(root.table("expect")),
         workload=_read_workload(root.table("workload")) if root.has("workload") else WorkloadSpec(),
+        through=root.choice("through", PROXY_ROLES) if root.has("through") else None,
         topology=root.choice("topology", BUILT_IN) if root.has("topology") else None,
         disk=root.choice("disk", DISKS) if root.has("disk") else None,
         postgresql=root.parameters("postgresql") if root.has("postgresql") else {},

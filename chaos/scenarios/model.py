@@ -15,6 +15,7 @@ from chaos.scenarios.access import NO_ACCESS, AccessSpec
 from chaos.workloads.kind import WorkloadOptions
 from chaos.workloads.registry import DEFAULT, WORKLOADS, kind_of
 from cluster.topology.model import DiskKind
+from cluster.topology.proxies import ProxyRole
 from cluster.topology.settings import SyncMode
 
 Failover = Literal["must", "may", "must-not", "not-while-broken"]
@@ -146,6 +147,8 @@ class Scenario:
     durability: SyncMode | None = None
     """Put in force instead of the topology's; None: the topology's stands."""
     workload: WorkloadSpec = field(default_factory=WorkloadSpec)
+    through: ProxyRole | None = None
+    """What the load goes through, as plain psycopg does; None: straight to the members."""
     topology: str | None = None
     """The built-in topology that it is made for, which is raised where no other is asked for; None:
     the default one."""

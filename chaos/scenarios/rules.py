@@ -8,6 +8,7 @@ from chaos.faults.registry import FAULTS
 from chaos.faults.targets import hosts_at_risk, layout_of, problem_of
 from chaos.scenarios.access import problems_of_access
 from chaos.scenarios.model import FaultStep, Scenario
+from chaos.workloads.registry import WORKLOADS
 from cluster.errors import Problem
 from cluster.topology.model import Topology
 
@@ -36,12 +37,22 @@ def problems_of_scenario(scenario: Scenario) -> Iterator[Problem]:
             "is a change of the lead",
         )
     yield from problems_of_access(scenario.access, scenario.fault_s)
+    if scenario.through is not None and "psycopg" not in WORKLOADS[scenario.workload.kind].clients:
+        able = ", ".join(key for key, kind in WORKLOADS.items() if "psycopg" in kind.clients)
+        words = f"through a proxy goes plain psycopg, which does {able}"
+        yield Problem(key="workload.kind", words=words)
 
 
 def problems_of_pair(scenario: Scenario, topology: Topology) -> Iterator[Problem]:
     """What makes a scenario impossible on a topology: names that it does not have, and what a fault
     cannot do to it (``FaultKind.impossible``), each said once."""
     layout, said = layout_of(topology), set[str]()
+    if scenario.through is not None and not topology.hosts_with(scenario.through):
+        words = (
+            f"in the topology {topology.name} no host has the role {scenario.through}; "
+            "three-sites-proxies has some"
+        )
+        yield Problem(key="through", words=words)
     for index, step in enumerate(scenario.faults):
         if why := problem_of(step.target, layout):
             words = f"in the topology {topology.name} {why}"

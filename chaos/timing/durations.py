@@ -82,6 +82,22 @@ LOSES_WHAT_WAITED = (
 )
 
 
+PROXY_DELAY_S = "proxy_delay_s"
+"""The setting that says how long after a promotion a proxy leads to the new primary at the latest
+(``cluster.proxies``)."""
+
+
+def behind_proxy(found: Prediction, delay_s: float) -> Prediction:
+    """What is predicted of writes through a proxy.
+
+    Args:
+        found: what is predicted of writes straight to the members.
+        delay_s: ``PROXY_DELAY_S``.
+    """
+    words = f"{found.words}; the proxy leads to the new primary up to {delay_s:g} s later"
+    return replace(found, high_s=found.high_s + delay_s, words=words)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
     """The settings that an outage is counted in, as in force."""

@@ -16,10 +16,11 @@ from chaos.evidence.events import (
     TimelineEnded,
 )
 from chaos.evidence.given_up import given_up_ids
+from chaos.evidence.history import DIRECT_PER_S
 from chaos.evidence.records import Operation, SiteHistory
 from chaos.evidence.run import Run
 from chaos.timing.due import longest_due_parts, not_due
-from chaos.timing.durations import Clock
+from chaos.timing.durations import PROXY_DELAY_S, Clock, behind_proxy
 from chaos.timing.failover import fault_of, rto_phases_s
 from chaos.timing.load import (
     STALL_S_MAX,
@@ -84,6 +85,7 @@ def measure(run: Run) -> Timing:
     # The longest outage of several sites is not known while that of one is not.
     heard = [site for site in sites if site in counted or site.site in unheard]
     all_told = not any(site.served_again is None for site in heard)
+    direct, direct_rto_s = _measure_direct(run, window, faults[0].t_s if faults else None)
     return Timing(
         load_begin_s=window.begin_s,
         load_end_s=window.end_s,
@@ -97,10 +99,38 @@ def measure(run: Run) -> Timing:
             else {}
         ),
         prediction=_prediction(run),
+        direct=direct,
+        direct_rto_s=direct_rto_s,
         unservable_outage_s=_unservable_outage_s([one for one in sites if one not in heard]),
         reads=measure_reads(run, window, steady),
         lost_wal_bytes=lost_wal_bytes(run),
     )
+
+
+def _measure_direct(
+    run: Run, window: Window, fault_s: float | None
+) -> tuple[tuple[SiteTiming, ...], float | None]:
+    """How writes straight to the members were served, by site; and the longest outage of them all.
+
+    Args:
+        run: The evidence.
+        window: The time of the load.
+        fault_s: When the first fault struck; None where none did.
+    """
+    threshold_s = unserved_s_min(DIRECT_PER_S)
+    steady = phase_window(run, Phase.STEADY)
+    order = [site.name for site in run.info.sites]
+    stretches = not_due(run)
+    timed = []
+    for history in sorted(run.direct, key=lambda one: order.index(one.site)):
+        found = site_gaps(history, window, demand_end_s(run, history, window))
+        outage = outage_of(found, fault_s, threshold_s, whole=history.complete)
+        site = _measure_site(history, found, outage, window, steady, threshold_s)
+        timed.append(_with_what_was_due(site, found, stretches.get(history.site, ())))
+    counted = [site for site in timed if site.could_be_served] or timed
+    outages_s = [site.outage_s for site in counted]
+    known_s = [outage_s for outage_s in outages_s if outage_s is not None]
+    return tuple(timed), max(known_s, default=None) if len(known_s) == len(outages_s) else None
 
 
 def outage_of(
@@ -326,6 +356,15 @@ def _slowest(sites: Sequence[SiteTiming], outages: dict[str, ServiceGap | None])
 
 
 def _prediction(run: Run) -> Prediction | None:
+    found = _of_the_cluster(run)
+    delay_s = number_in_force(run, PROXY_DELAY_S)
+    if found is None or found.service != "returns" or run.info.scenario.through is None:
+        return found
+    return found if delay_s is None else behind_proxy(found, delay_s)
+
+
+def _of_the_cluster(run: Run) -> Prediction | None:
+    """What is predicted of writes straight to the members."""
     ttl_s = number_in_force(run, "ttl_s")
     loop_wait_s = number_in_force(run, "loop_wait_s")
     if ttl_s is None or loop_wait_s is None:

@@ -185,6 +185,11 @@ class Timing:
     """The parts of the outage that happened, in order. They add up to the time from the fault to
     the first acknowledged write of ``rto_site``."""
     prediction: Prediction | None = None
+    direct: tuple[SiteTiming, ...] = ()
+    """How writes straight to the members were served, beside a load that goes through a proxy; in
+    the order of the topology."""
+    direct_rto_s: float | None = None
+    """As ``rto_s``, of these."""
     unservable_outage_s: float | None = None
     """The longest ``outage_s`` of the sites that could not be served for a while, where others
     could. None: there is no such site, or its outage has not ended, or cannot be told."""

@@ -18,6 +18,19 @@ DRAIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyDoor:
+    """A proxy that leads to the primary and to the replicas."""
+
+    site: str
+    host: str
+    """Its name or address."""
+    primary_port: int
+    primary_dbname: str
+    replicas_port: int
+    replicas_dbname: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadConfig:
     """What the drill sends; ``password`` is in no repr."""
 
@@ -45,6 +58,12 @@ class LoadConfig:
     """What the workload speaks to."""
     reads_path: str | None = None
     """Where what was read is written down; None where nothing is read."""
+
+    doors: tuple[ProxyDoor, ...] = ()
+    """The proxies that plain psycopg goes through; none: straight to the members."""
+    direct_path: str | None = None
+    """Where it is written down how writes end that go straight to the members, beside a load that
+    goes through a proxy; None: there are no such writes."""
 
     @property
     def promise(self) -> Durability:
@@ -75,6 +94,8 @@ class LoadConfig:
             raise ValueError(
                 "the load's config: reads_per_s must be 0 without a reads_path, above 0 with one"
             )
+        if (config.doors or config.direct_path) and config.client != "psycopg":
+            raise ValueError("the load's config: only plain psycopg goes through a proxy")
         if config.shared_every and (
             config.shared_every < SHARED_EVERY_MIN or config.site not in config.sites
         ):

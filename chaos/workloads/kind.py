@@ -18,6 +18,12 @@ IsolationName = Literal["read-committed", "repeatable-read", "serializable"]
 """PostgreSQL's levels (manual, 13.2), as options write them."""
 ClientName = Literal["storage", "psycopg"]
 """What a workload speaks to: the storage layer, or plain psycopg for comparison."""
+NO_PROXY_FOR_STORAGE = (
+    "the storage layer goes straight to the members: it knows by itself who leads, and says which "
+    "member acknowledged what. PgBouncer it refuses, because its sessions need a server of their "
+    "own; behind HAProxy nobody could say which member answered"
+)
+"""Why ``--through`` needs plain psycopg."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
@@ -18,6 +19,7 @@ from cluster.topology.model import (
     SyncMode,
     Topology,
 )
+from cluster.topology.proxies import PLAIN_PROXIES, PoolMode, ProxySettings
 from cluster.topology.rules import problems_of_topology
 from cluster.topology.settings import (
     ETCD_AUTH,
@@ -53,6 +55,7 @@ ROLES: tuple[HostRole, ...] = get_args(HostRole)
 DISKS: tuple[DiskKind, ...] = get_args(DiskKind)
 CLOCKS: tuple[ClockKind, ...] = get_args(ClockKind)
 DURABILITIES: tuple[SyncMode, ...] = get_args(SyncMode)
+POOL_MODES: tuple[PoolMode, ...] = get_args(PoolMode)
 CHOICES: tuple[StandbyChoice, ...] = get_args(StandbyChoice)
 
 _CATALOG = Catalogue(
@@ -139,6 +142,10 @@ def to_toml(topology: Topology) -> str:
     for link in topology.wan.links:
         between = ", ".join(quote(site) for site in link.between)
         lines += ["", "[[link]]", f"between = [{between}]", *lines_of_quality(link.quality)]
+    if topology.hosts_with("haproxy"):
+        lines += ["", "[proxies]"]
+        proxies = fields(topology.proxies)
+        lines += [f"{one.name} = {_shown(getattr(topology.proxies, one.name))}" for one in proxies]
     for site in topology.sites:
         lines += ["", "[[site]]", f"name = {quote(site.name)}"]
         lines += ["standby = true"] if site.standby else []
@@ -170,6 +177,7 @@ def _read(found: TomlText) -> Topology:
         title=root.line("title"),
         cluster=_read_settings(root.table("cluster")),
         wan=_read_wan(root),
+        proxies=_read_proxies(root.table("proxies")) if root.has("proxies") else PLAIN_PROXIES,
         sites=tuple(_read_site(table) for table in root.tables("site")),
     )
     document.settle()
@@ -202,6 +210,17 @@ def _read_settings(table: TomlTable) -> ClusterSettings:
         witness=table.flag("witness", WITNESS),
         witness_gate=table.flag("witness_gate", WITNESS_GATE),
         postgresql=table.parameters("postgresql") if table.has("postgresql") else {},
+    )
+
+
+def _read_proxies(table: TomlTable) -> ProxySettings:
+    usual = PLAIN_PROXIES
+    return ProxySettings(
+        check_interval_s=table.integer("check_interval_s", usual.check_interval_s),
+        check_fall=table.integer("check_fall", usual.check_fall),
+        check_rise=table.integer("check_rise", usual.check_rise),
+        shutdown_sessions=table.flag("shutdown_sessions", usual.shutdown_sessions),
+        pool_mode=table.choice("pool_mode", POOL_MODES, usual.pool_mode),
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from cluster.errors import TopologyError
+from cluster.topology.proxies import PLAIN_PROXIES, ProxySettings
 from cluster.topology.settings import (
     ClusterSettings,
     SyncMode,
@@ -29,7 +30,7 @@ __all__ = [
     "Topology",
 ]
 
-HostRole = Literal["etcd", "postgres", "client"]
+HostRole = Literal["etcd", "postgres", "client", "haproxy", "pgbouncer"]
 DiskKind = Literal["plain", "layered"]
 """``plain``: nothing of it is ever lost. ``layered``: served by a process of its host, so that it
 loses with the power what was not synced, and can be broken (cluster/substrates/lab/disk)."""
@@ -71,6 +72,8 @@ class Topology:
     cluster: ClusterSettings
     wan: Wan = field(default_factory=Wan)
     """The links between the sites."""
+    proxies: ProxySettings = PLAIN_PROXIES
+    """How its HAProxy and PgBouncer are configured, if hosts have them."""
 
     @property
     def hosts(self) -> tuple[Host, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from cluster.errors import Problem
 from cluster.topology.model import HostRole, Topology
+from cluster.topology.proxies import problems_of_proxies
 from cluster.topology.settings import problems_of_settings, problems_of_witness
 from cluster.topology.tags import problems_of_tags
 from cluster.topology.wan import problems_of_wan
@@ -34,6 +35,11 @@ def problems_of_topology(topology: Topology) -> Iterator[Problem]:
     yield from problems_of_wan(topology.wan, (site.name for site in topology.sites))
     yield from _problems_of_tags(topology)
     yield from _problems_of_standby(topology)
+    yield from problems_of_proxies(
+        topology.proxies,
+        haproxy=len(topology.hosts_with("haproxy")),
+        pgbouncer=len(topology.hosts_with("pgbouncer")),
+    )
     nodes = len(topology.main.nodes)
     if nodes > 0:
         yield from problems_of_settings(topology.cluster, node_count=nodes)

@@ -60,6 +60,13 @@ def problems_of_containers(topology: Topology) -> Iterator[Problem]:
         )
     for site_number, site in enumerate(topology.sites):
         for index, host in enumerate(site.hosts):
+            if proxies := [role for role in ("haproxy", "pgbouncer") if role in host.roles]:
+                yield Problem(
+                    key=f"site[{site_number}].host[{index}].roles",
+                    words=f"{host.name} has the role {proxies[0]}: the images of a drill's "
+                    "containers have etcd, PostgreSQL and the load alone; use --substrate lab "
+                    "(docker-compose.yml has a HAProxy of its own)",
+                )
             if len(host.roles) != 1:
                 yield Problem(
                     key=f"site[{site_number}].host[{index}].roles",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from cluster.binaries import Binaries, find_binaries
+from cluster.binaries import Binaries, find_binaries, proxy_versions
 from cluster.raised import RaisedCluster
 from cluster.substrates.kind import ONE_MACHINE, Place, Say, SubstrateKind, versions_here
 from cluster.substrates.lab.clocks import check_clocks
@@ -44,6 +44,7 @@ def check_hosts(topology: Topology) -> None:
     """
     check_disks(topology)
     check_clocks(topology)
+    proxy_versions(topology)
 
 
 def lab_versions(binaries: Binaries) -> dict[str, str]:

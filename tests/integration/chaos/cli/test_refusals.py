@@ -80,3 +80,24 @@ def test_a_check_that_is_interrupted_does_not_say_findings(tmp_path: Path) -> No
         assert check.wait(timeout=30) == INTERRUPTED
         assert check.stderr is not None
         assert check.stderr.read().strip() == "bascule: interrupted"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--through", "haproxy", "--client", "storage"), "straight to the members"),
+        (("--through", "haproxy"), "no host has the role haproxy; three-sites-proxies has some"),
+        (
+            ("--through", "pgbouncer", "--workload", "bulk", "--topology", "three-sites-proxies"),
+            "the workload bulk needs the storage layer",
+        ),
+    ],
+)
+def test_a_proxy_that_nobody_can_go_through_is_refused(
+    tmp_path: Path, options: tuple[str, ...], words: str
+) -> None:
+    out = tmp_path / "run"
+    done = bascule("drill", "host-loss", *options, "--out", str(out))
+    assert done.returncode == 2, done.stderr
+    assert words in " ".join(done.stderr.split())
+    assert not out.exists()

@@ -12,7 +12,7 @@ import pytest
 from support.commands.commands import sealed
 from support.lab.link_probes import END, PROBES
 
-TIMEOUT_S = 180.0
+TIMEOUT_S = 280.0
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,11 @@ from support.evidence import tiny
 from support.evidence.tiny import POWER_CUT, A, B, event, life, op, read, run, scenario
 
 from chaos.checkers.registry import FINDINGS
+from chaos.evidence.records import SiteHistory
 from chaos.evidence.run import Manifest, Run
 from chaos.findings import Verdict
 from chaos.judge.judging import build_verdict
+from chaos.report.sentence import verdict_sentence
 
 Document: TypeAlias = dict[str, Any]
 
@@ -183,3 +185,35 @@ def test_the_schema_rejects_what_is_wrong(change: Callable[[Document], None]) ->
     document = deepcopy(_document(_failed_over()))
     change(document)
     assert not VALIDATOR.is_valid(document)
+
+
+def test_through_a_proxy_both_outages_are_told() -> None:
+    plain = _failed_over()
+    assert _document(plain)["through"] is None
+    scenario_ = replace(plain.info.scenario, through="haproxy")
+    direct = SiteHistory(
+        site="paris",
+        operations=(
+            *tiny.load(0.0, 10.0, every_s=0.2),
+            *tiny.load(25.0, 50.0, every_s=0.2, node=B, timeline=2),
+        ),
+        complete=True,
+    )
+    proxied = replace(plain, info=replace(plain.info, scenario=scenario_), direct=(direct,))
+    document = _document(proxied)
+    VALIDATOR.validate(document)
+    assert document["through"]["proxy"] == "haproxy"
+    assert document["through"]["direct_rto_s"] == pytest.approx(25.005 - 9.805)
+    assert list(document["through"]["direct_sites"]) == ["paris"]
+    sentence = verdict_sentence(proxied, build_verdict(proxied))
+    assert "through HAProxy (15.2\u00a0s straight to the members)" in sentence
+    assert "through" not in verdict_sentence(plain, build_verdict(plain))
+    served = replace(
+        direct,
+        operations=tuple(tiny.load(0.0, 50.0, every_s=0.2, node=B, timeline=2)),
+    )
+    untouched = replace(proxied, direct=(served,))
+    sentence = verdict_sentence(untouched, build_verdict(untouched))
+    assert "through HAProxy (none straight to the members)" in sentence
+    without = replace(proxied, direct=())
+    assert _document(without)["through"]["direct_rto_s"] is None

@@ -285,7 +285,7 @@ def test_a_power_cut_must_not_end_the_load_with_the_primary() -> None:
         ),
         (
             HEAD + CUT.replace("link-cut", "process-kill") + 'process = "postgrse"\n' + EXPECT,
-            "fault[0].process: expected postgres, patroni or etcd; found "
+            "fault[0].process: expected postgres, patroni, etcd, haproxy or pgbouncer; found "
             '"postgrse" (did you mean postgres?)',
         ),
         (

@@ -9,8 +9,9 @@ from support.evidence import tiny
 from support.evidence.tiny import POWER_CUT, A, B, event, life, op, run, scenario
 
 from chaos.evidence.events import ProcessEnded, RoleSeen, RunEvent
-from chaos.evidence.records import Operation
+from chaos.evidence.records import Operation, SiteHistory
 from chaos.timing import RTO_PHASES, Timing, measure
+from chaos.timing.durations import PROXY_DELAY_S
 from chaos.timing.load import percentile
 
 FAULT = event(10.0, "fault", fault="host-power-cut", target=A)
@@ -252,3 +253,42 @@ def test_the_prediction_knows_the_topology_and_who_led() -> None:
     assert prediction.service == "none-until-healed"
     assert prediction.low_s == 30.0  # the drill's patience: rto_s_max
     assert "of 2 PostgreSQL only one can be reached" in prediction.words
+
+
+def _direct(back_s: float | None) -> SiteHistory:
+    """Paris' writes straight to the members: without service from 10 to ``back_s``, or for good."""
+    after = [] if back_s is None else tiny.load(back_s, 50.0, every_s=0.2, node=B, timeline=2)
+    waiting = [] if back_s is not None else [op("paris-direct", 10.1, took_s=40.0, outcome="info")]
+    operations = (*tiny.load(0.0, 10.0, every_s=0.2), *after, *waiting)
+    return SiteHistory(site="paris", operations=operations, complete=True)
+
+
+@pytest.mark.parametrize(("back_s", "outage_s"), [(30.0, 30.005 - 9.805), (None, None)])
+def test_writes_straight_to_the_members_are_measured_apart(
+    back_s: float | None, outage_s: float | None
+) -> None:
+    asked = scenario(faults=(POWER_CUT,))
+    plain = tiny.with_third(run(_two_sites(), events=FAILED_OVER, asked=asked))
+    timing = measure(replace(plain, direct=(_direct(back_s),)))
+    [direct] = timing.direct
+    assert direct.site == "paris"
+    assert timing.direct_rto_s == (outage_s and pytest.approx(outage_s))
+    assert replace(timing, direct=(), direct_rto_s=None) == measure(plain)
+
+
+def test_through_a_proxy_more_is_predicted() -> None:
+    asked = scenario(faults=(POWER_CUT,))
+    direct = _measured(_two_sites()).prediction
+    found = tiny.with_third(
+        run(
+            _two_sites(),
+            events=FAILED_OVER,
+            asked=replace(asked, through="haproxy"),
+            settings={PROXY_DELAY_S: 6},
+        )
+    )
+    behind = measure(found).prediction
+    assert direct is not None
+    assert behind is not None
+    assert (behind.low_s, behind.high_s) == (direct.low_s, direct.high_s + 6)
+    assert "the proxy leads to the new primary up to 6 s later" in behind.words

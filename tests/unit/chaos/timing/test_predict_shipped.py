@@ -22,6 +22,7 @@ SCENARIOS = {scenario.name: scenario for scenario in builtin_scenarios()}
 BUILTIN: dict[str, Want | None] = {
     "steady": None,
     "host-loss": "returns",
+    "host-loss-through-haproxy": "returns",
     "warehouse-host-loss": "returns",
     "warehouse-site-loss": "returns",
     "process-crash": "returns",

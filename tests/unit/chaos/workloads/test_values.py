@@ -298,3 +298,20 @@ def test_what_plain_psycopg_can_do() -> None:
     assert plain.client == "psycopg"
     with pytest.raises(ValueError, match=r"config.*client"):
         LoadConfig.from_line(json.dumps(LOAD_CONFIG | {"client": "asyncpg"}))
+
+
+def test_only_plain_psycopg_goes_through_a_proxy() -> None:
+    door = {
+        "site": "paris",
+        "host": "lb-paris",
+        "primary_port": 5000,
+        "primary_dbname": "postgres",
+        "replicas_port": 5001,
+        "replicas_dbname": "postgres",
+    }
+    through = LOAD_CONFIG | {"doors": [door], "direct_path": "direct-paris.jsonl"}
+    config = LoadConfig.from_line(json.dumps(through | {"client": "psycopg"}))
+    assert LoadConfig.from_line(config.to_line()) == config
+    for asked in (through, LOAD_CONFIG | {"doors": [door]}, LOAD_CONFIG | {"direct_path": "x"}):
+        with pytest.raises(ValueError, match="only plain psycopg goes through a proxy"):
+            LoadConfig.from_line(json.dumps(asked))

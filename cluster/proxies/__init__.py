@@ -1,0 +1,1 @@
+"""HAProxy and PgBouncer as processes of hosts, configured from the topology."""
