@@ -14,7 +14,14 @@ from cluster.patroni.rest import HistoryEntry, MemberAnswer, PatroniRest
 from cluster.services import Services
 from cluster.substrates.base import Process, Substrate
 from cluster.topology.model import HostRole
-from cluster.whole import Look, behind_bytes_max, find_primary, missing_of_whole, nodes_behind
+from cluster.whole import (
+    Look,
+    behind_bytes_max,
+    find_primary,
+    missing_of_whole,
+    named_ahead,
+    nodes_behind,
+)
 
 POLL_S = 0.1
 DCS_ELECTION_S = 5.0
@@ -137,6 +144,12 @@ class RaisedCluster:
                 questions.start_soon(ask_etcd, host)
         look = Look(members=found, sync_key=sync_key, etcd=etcd)
         return missing_of_whole(look, topology.cluster, topology.tags)
+
+    async def named_ahead(self) -> set[str]:
+        """The standbys that the primary counts, and the sync key does not name yet."""
+        members = await self.members()
+        primary = find_primary(members)
+        return set() if primary is None else named_ahead(members, await self._sync_key(primary))
 
     async def _sync_key(self, primary: str) -> frozenset[str] | None:
         """The standbys in the sync key: ``GET /cluster`` shows it as the members' roles."""

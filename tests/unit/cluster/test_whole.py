@@ -15,6 +15,7 @@ from cluster.whole import (
     Look,
     furthest_behind_bytes,
     missing_of_whole,
+    named_ahead,
     nodes_behind,
 )
 
@@ -171,3 +172,15 @@ def test_a_replica_without_a_vote_streams_and_is_never_counted() -> None:
     assert missing_of_whole(one, SETTINGS) is not None
     two = replace(SETTINGS, synchronous_node_count=2)
     assert missing_of_whole(one, two, {B: Tags(nofailover=True)}) is not None  # then it has to be
+
+
+def test_a_standby_is_named_before_the_key_says_so() -> None:
+    """Patroni adds one to the names first; it takes one away from the key first."""
+    members = {P: primary(sync="sync"), A: replica(), B: replica()}
+    assert named_ahead(members, frozenset({A})) == {B}
+    assert named_ahead(members, frozenset({A, B})) == set()
+    assert named_ahead({**members, B: None}, frozenset({A})) == set()  # it is being taken away
+    assert named_ahead({**members, P: None}, frozenset({A})) == set()
+    assert named_ahead(members, None) == set()
+    alone = {**members, P: primary(sync="sync", streams=(A,))}
+    assert named_ahead(alone, frozenset()) == {A}
