@@ -8,18 +8,26 @@ anything was refuted.
 
 The claims of one drill are those that it can bring about one after another; each begins when the
 cluster has had its time to become whole again.
+
+``--all`` goes through every shipped topology. With ``--results FILE`` each answer is a line of that
+file as soon as there is one, and what is answered there is not drilled again: a run that was
+stopped goes on. A claim that stayed open is tried again, with another seed, up to ``--tries``
+times. A topology that has changed since has no answers. ``--show`` drills nothing and shows what
+the file has.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import date
 from pathlib import Path
 
 from figures import drill, machine, tell
@@ -31,7 +39,7 @@ from chaos.timing.due import leader_at
 from chaos.timing.durations import ELECTION_S_MAX, ETCD_ELECTION_S_MAX
 from chaos.timing.failover import FAULT_GRACE_S
 from cluster.topology.lint import Claim, hosts_of, lint
-from cluster.topology.load import find_topology, to_toml
+from cluster.topology.load import builtin_topologies, find_topology, to_toml
 from cluster.topology.model import Topology
 from cluster.topology.promises import promise
 from cluster.topology.quorum import shape_of
@@ -213,14 +221,24 @@ def _window(trial: Trial, run: Run, begin_s: float) -> tuple[float | None, float
 def chosen(claims: Sequence[Claim], only: Sequence[str], limit: int | None) -> list[Claim]:
     """The claims that are asked for, by parts of their sentences; of each kind so many at most."""
     asked = [one for one in claims if not only or any(part in one.sentence for part in only)]
+    taken: Counter[tuple[str, bool]] = Counter()
     found: list[Claim] = []
-    for _, group in groupby(asked, key=lambda one: (one.loss.kind, one.survives)):
-        found += list(group)[:limit]
+    for one in asked:
+        sort = (one.loss.kind, one.survives)
+        taken[sort] += 1
+        if limit is None or taken[sort] <= limit:
+            found.append(one)
     return found
 
 
-def try_claims(
-    claims: Sequence[Claim], topology: Topology, folder: Path, *, seed: int, rest_s: float
+def try_claims(  # noqa: PLR0913 (one a part)
+    claims: Sequence[Claim],
+    topology: Topology,
+    folder: Path,
+    *,
+    seed: int,
+    rest_s: float,
+    rate_per_s: float,
 ) -> list[Answer]:
     """Run one drill and say what it says of each claim."""
     trials = list(trials_of(claims, topology, rest_s))
@@ -229,7 +247,7 @@ def try_claims(
     (folder / "scenario.toml").write_text(scenario_of(trials, topology), encoding="utf-8")
     verdict = drill(
         *(str(folder / "scenario.toml"), "--topology", str(folder / "topology.toml")),
-        *("--seed", str(seed)),
+        *("--seed", str(seed), "--rate", f"{rate_per_s:g}"),
         out=folder / "run",
         timeout_s=120 + trials[-1].heal_at_s + 240,
     )
@@ -241,66 +259,168 @@ def try_claims(
     return [replace(one, word="refuted", why=f"{one.why}; {words}") for one in answers]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A line of the file of results: a claim, and what a drill said of it."""
+
+    topology: str
+    digest: str
+    """Of the topology as it was drilled: another one has other claims, or others meant by them."""
+    claim: str
+    answer: str
+    primary: str | None
+    why: str
+    seed: int
+    day: str
+
+
+def digest_of(topology: Topology) -> str:
+    """What a topology is, in a few letters."""
+    return hashlib.sha256(to_toml(topology).encode()).hexdigest()[:12]
+
+
+class Results:
+    """What drills have said so far, in a file with a line an answer.
+
+    Args:
+        path: of the file; None: it is kept in memory alone.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self.told: list[Told] = []
+        if path is not None and path.exists():
+            lines = path.read_text(encoding="utf-8").splitlines()
+            self.told = [Told(**json.loads(line)) for line in lines if line.strip()]
+
+    def add(self, told: Told) -> None:
+        """Write an answer down, at once."""
+        self.told.append(told)
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(told), ensure_ascii=False) + "\n")
+
+    def of(self, topology: Topology) -> dict[str, list[Told]]:
+        """The answers to each sentence of a topology as it is now, the oldest first."""
+        digest, found = digest_of(topology), dict[str, list[Told]]()
+        for told in self.told:
+            if (told.topology, told.digest) == (topology.name, digest):
+                found.setdefault(told.claim, []).append(told)
+        return found
+
+    def undecided(self, claims: Sequence[Claim], topology: Topology, tries: int) -> list[Claim]:
+        """The claims that are to be drilled: never answered, or open after fewer than ``tries``."""
+        told = self.of(topology)
+        return [
+            one
+            for one in claims
+            if all(answer.answer == "open" for answer in told.get(one.sentence, ()))
+            and len(told.get(one.sentence, ())) < tries
+        ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("topology", nargs="?", default="three-sites")
+    parser.add_argument("topologies", nargs="*", default=["three-sites"], metavar="topology")
+    parser.add_argument("--all", action="store_true", help="every shipped topology")
     parser.add_argument("--only", nargs="*", default=(), help="parts of sentences: 'site paris'")
     parser.add_argument("--limit", type=int, help="of each kind of loss so many claims at most")
     parser.add_argument("--batch", type=int, default=4, help="claims a drill")
+    parser.add_argument("--drills", type=int, help="end after so many drills")
+    parser.add_argument("--tries", type=int, default=1, help="drills for a claim that stays open")
     parser.add_argument("--rest", type=float, default=REST_S, help="seconds between two losses")
+    parser.add_argument("--rate", type=float, default=100.0, help="operations a second and site")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--list", action="store_true", help="name the claims, and run nothing")
+    parser.add_argument("--show", action="store_true", help="show --results, and run nothing")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="what was answered, and is")
     parser.add_argument("--keep", type=Path, help="folder in which the run folders stay")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    topology = find_topology(options.topology)
-    asked = chosen(lint(topology).claims, options.only, options.limit)
-    claims = [one for one in asked if strokes_of(one, topology)]
-    if options.list:
-        print("\n".join(one.sentence for one in claims))
-        return
-    place = options.keep or Path(tempfile.mkdtemp(prefix="bascule-promises-"))
-    answers: list[Answer] = []
-    try:
-        for number in range(0, len(claims), options.batch):
-            part = claims[number : number + options.batch]
-            found = try_claims(
-                part,
-                topology,
-                place / f"drill-{number}",
-                seed=options.seed + number,
-                rest_s=options.rest,
-            )
-            for one in found:
-                tell(f"{one.word}: {one.claim.sentence} ({one.why})")
-            answers += found
-    finally:
-        if options.keep is None:
-            shutil.rmtree(place, ignore_errors=True)
-    report(topology, answers, as_json=options.json)
-    sys.exit(1 if any(one.word == "refuted" for one in answers) else 0)
-
-
-def report(topology: Topology, answers: Sequence[Answer], *, as_json: bool) -> None:
-    """Every claim with its answer, and how many of each."""
-    if as_json:
-        rows = [
-            {
-                "claim": one.claim.sentence,
-                "primary": one.primary,
-                "answer": one.word,
-                "why": one.why,
-            }
-            for one in answers
+    named = [find_topology(name) for name in options.topologies]
+    topologies = list(builtin_topologies()) if options.all else named
+    results = Results(options.results)
+    asked = {
+        topology.name: [
+            one
+            for one in chosen(lint(topology).claims, options.only, options.limit)
+            if strokes_of(one, topology)
         ]
-        print(json.dumps({"machine": machine(), "topology": topology.name, "claims": rows}))
+        for topology in topologies
+    }
+    if options.list:
+        print("\n".join(f"{name}: {one.sentence}" for name in asked for one in asked[name]))
+        return
+    if not options.show:
+        place = options.keep or Path(tempfile.mkdtemp(prefix="bascule-promises-"))
+        try:
+            answer_all(topologies, asked, results, place, options)
+        finally:
+            if options.keep is None:
+                shutil.rmtree(place, ignore_errors=True)
+    told = [
+        answers[-1]
+        for topology in topologies
+        for one in asked[topology.name]
+        if (answers := results.of(topology).get(one.sentence))
+    ]
+    report(told, {name: len(claims) for name, claims in asked.items()}, as_json=options.json)
+    sys.exit(1 if any(one.answer == "refuted" for one in told) else 0)
+
+
+def answer_all(
+    topologies: Sequence[Topology],
+    asked: Mapping[str, Sequence[Claim]],
+    results: Results,
+    place: Path,
+    options: argparse.Namespace,
+) -> None:
+    """Drill until every claim is answered as far as is asked for; each answer is kept at once."""
+    drills = 0
+    for topology in topologies:
+        while claims := results.undecided(asked[topology.name], topology, options.tries):
+            if options.drills is not None and drills >= options.drills:
+                return
+            seed = options.seed + len(results.told)
+            found = try_claims(
+                claims[: options.batch],
+                topology,
+                place / f"drill-{drills}",
+                seed=seed,
+                rest_s=options.rest,
+                rate_per_s=options.rate,
+            )
+            drills += 1
+            for one in found:
+                tell(f"{topology.name}: {one.word}: {one.claim.sentence} ({one.why})")
+                results.add(
+                    Told(
+                        topology=topology.name,
+                        digest=digest_of(topology),
+                        claim=one.claim.sentence,
+                        answer=one.word,
+                        primary=one.primary,
+                        why=one.why,
+                        seed=seed,
+                        day=f"{date.today()}",
+                    )
+                )
+
+
+def report(told: Sequence[Told], asked: Mapping[str, int], *, as_json: bool) -> None:
+    """Every claim with its last answer, and for each topology how many of each."""
+    if as_json:
+        print(json.dumps({"machine": machine(), "claims": [asdict(one) for one in told]}))
         return
     print(machine())
-    for one in answers:
-        print(f"{one.word:9}  {one.claim.sentence}: {one.why}")
-    words = [one.word for one in answers]
-    counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
-    print(f"{topology.name}: {counts}")
+    for one in told:
+        print(f"{one.answer:9}  {one.topology}: {one.claim}: {one.why}")
+    for name, number in asked.items():
+        words = [one.answer for one in told if one.topology == name]
+        counts = [f"{words.count(word)} {word}" for word in dict.fromkeys(words)]
+        counts += [f"{number - len(words)} not tried"] if len(words) < number else []
+        print(f"{name}: {', '.join(counts)}")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from cluster.whole import (
     find_primary,
     missing_of_standby,
     missing_of_whole,
+    named_ahead,
     nodes_behind,
 )
 
@@ -213,6 +214,12 @@ class RaisedCluster:
             return missing
         own = {host.name: etcd[host.name] for host in standby.hosts_with("etcd")}
         return missing_of_standby(found, standby.nodes, own, allowed_bytes)
+
+    async def named_ahead(self) -> set[str]:
+        """The standbys that the primary counts, and the sync key does not name yet."""
+        members = await self.members()
+        primary = find_primary(members)
+        return set() if primary is None else named_ahead(members, await self._sync_key(primary))
 
     async def _sync_key(self, primary: str) -> frozenset[str] | None:
         """The standbys in the sync key: ``GET /cluster`` shows it as the members' roles."""

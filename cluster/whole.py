@@ -202,6 +202,22 @@ def counted_by(primary: MemberAnswer) -> set[str]:
     }
 
 
+def named_ahead(
+    members: Mapping[str, MemberAnswer | None], sync_key: frozenset[str] | None
+) -> set[str]:
+    """The standbys that the primary counts already and the sync key does not name yet.
+
+    Patroni adds a standby to synchronous_standby_names first, and to the key two seconds later; it
+    takes one away in the other order (patroni/ha.py, ``_process_multisync_replication``). So only
+    those that answer are being added.
+    """
+    primary = find_primary(members)
+    leader = None if primary is None else members[primary]
+    if leader is None or sync_key is None:
+        return set()
+    return {one for one in counted_by(leader) - sync_key if members.get(one) is not None}
+
+
 def missing_of_members(
     members: Mapping[str, MemberAnswer | None], tags: TagsOf = NOBODY
 ) -> str | None:

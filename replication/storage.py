@@ -26,7 +26,7 @@ from replication.patroni.client import RestClient
 from replication.patroni.members import Member
 from replication.patroni.membership import Membership
 from replication.primary import read_only
-from replication.primary.etcd_watch import LeaderWatch
+from replication.primary.leader_watch import LeaderWatch
 from replication.primary.lender import Lender
 from replication.primary.pacing import ROLL_INTERVALS
 from replication.primary.router import Router

@@ -18,9 +18,9 @@ from types import FrameType
 
 from chaos.campaigns import limits as limits_file
 from chaos.campaigns.canary import is_canary
+from chaos.campaigns.cases import GENERATOR, SEED_BITS
 from chaos.campaigns.catalogue import make_catalogue
 from chaos.campaigns.confirm import Confirming
-from chaos.campaigns.draw import GENERATOR, SEED_BITS
 from chaos.campaigns.drilling import CaseDrilled, hindered_by_the_machine, line_of
 from chaos.campaigns.journal import (
     FORMAT_VERSION,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from chaos.campaigns.draw import AFTER_HEAL_S, SEED_BITS, STEADY_S, Case
+from chaos.campaigns.cases import AFTER_HEAL_S, SEED_BITS, STEADY_S, Case
 from chaos.scenarios.fitting import fitted
 from chaos.scenarios.load import load_scenario
 from cluster.topology.load import DEFAULT, find_topology

@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from chaos.campaigns.cases import Case
 from chaos.campaigns.ddmin import repeats_for
-from chaos.campaigns.draw import Case
 from chaos.campaigns.drilling import CaseDrilled, struck
 from chaos.campaigns.journal import (
     CampaignJournal,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos.campaigns.draw import Case
+from chaos.campaigns.cases import Case
 from chaos.campaigns.journal import RunDone, StruckTarget
 from chaos.campaigns.keeping import LabKeeper
 from chaos.checkers.load import LOAD_TOO_LOW

@@ -7,8 +7,8 @@ import signal
 from pathlib import Path
 
 from chaos.campaigns.canary import canary, is_canary
+from chaos.campaigns.cases import Case, draw
 from chaos.campaigns.catalogue import make_catalogue
-from chaos.campaigns.draw import Case, draw
 from chaos.campaigns.drilling import CaseDrilled, drill_case
 from chaos.campaigns.journal import CampaignJournal
 from chaos.campaigns.keeping import LabKeeper

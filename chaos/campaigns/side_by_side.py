@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from chaos.campaigns.draw import BLOCK
+from chaos.campaigns.cases import BLOCK
 from chaos.campaigns.lab_worker import END, WorkerReply
 from chaos.decode import decode
 from chaos.errors import CampaignError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from chaos.cli.labs import LAB, lab_of
+from chaos.cli.labs import lab_of, lab_option
 from chaos.drill.launch import LAB_PID
 from chaos.errors import RunFolderError
 from chaos.evidence.events import EVENTS, FaultHealed, FaultStruck, RunEvent, read_events
@@ -36,7 +36,7 @@ SHELL = ("sh",)
     metavar="HOST",
     help="Use the network of this host. [default: the first PostgreSQL host within reach]",
 )
-@LAB
+@lab_option()
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[LAB] [COMMAND]...")
 def enter(*, host: str | None, name: str | None, words: tuple[str, ...]) -> None:
     """Run a command, or a shell, inside a lab that is up, in the network of one of its hosts.

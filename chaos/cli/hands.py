@@ -8,7 +8,7 @@ from textwrap import indent
 
 import click
 
-from chaos.cli.labs import LAB, lab_of, listed
+from chaos.cli.labs import lab_of, lab_option, listed
 from chaos.decode import encode
 from chaos.evidence.records import Scalar
 from chaos.faults.registry import FAULTS
@@ -48,7 +48,7 @@ def _show_faults(context: click.Context, _: click.Parameter, value: bool) -> Non
     callback=_show_faults,
     help="List the faults, and exit.",
 )
-@LAB
+@lab_option()
 @AS_JSON
 def strike(
     *, fault: str, target: str, params: tuple[str, ...], name: str | None, as_json: bool
@@ -74,7 +74,7 @@ def strike(
 @click.command()
 @click.argument("fault", default="", metavar="[FAULT]")
 @click.argument("victim", default="", metavar="[VICTIM]")
-@LAB
+@lab_option()
 @AS_JSON
 def heal(*, fault: str, victim: str, name: str | None, as_json: bool) -> None:
     """Mend a lab: everything that is broken, or one fault, or one fault of one victim.
@@ -91,7 +91,7 @@ def heal(*, fault: str, victim: str, name: str | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("candidate", default="", metavar="[CANDIDATE]")
-@LAB
+@lab_option()
 @AS_JSON
 def switchover(*, candidate: str, name: str | None, as_json: bool) -> None:
     """Hand the primary role over, as planned: to CANDIDATE, or to whom Patroni prefers."""
@@ -111,7 +111,7 @@ def switchover(*, candidate: str, name: str | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("what", type=click.Choice(["start", "stop"]))
-@LAB
+@lab_option()
 @AS_JSON
 def load(*, what: str, name: str | None, as_json: bool) -> None:
     """Begin the load of a lab that was raised with --no-load, or end it before bascule down.

@@ -5,32 +5,39 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from chaos.cli.shared_options import Decorator
 from chaos.gameday.labs import LivingLab, the_one
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 WHICH = "Which lab. [default: the only one that is up]"
 
-LAB = click.option("--lab", "name", metavar="NAME", envvar="BASCULE_LAB", help=WHICH)
+
+def lab_option(which: str = WHICH) -> Decorator[Any]:
+    """``--lab NAME``, of every command for labs: the command gets it as ``name``."""
+    return click.option("--lab", "name", metavar="NAME", envvar="BASCULE_LAB", help=which)
 
 
-def NAMED(command: Command) -> Command:
-    """Give a command ``[NAME]`` beside ``--lab NAME``; it gets whichever was given as ``name``."""
+def named_lab(which: str = WHICH) -> Decorator[Any]:
+    """``[NAME]`` beside ``--lab NAME``; the command gets whichever was given as ``name``."""
 
-    @functools.wraps(command)
-    def with_name(*args: object, given: str | None, name: str | None, **options: object) -> object:
-        typed = click.get_current_context().get_parameter_source("name")
-        if given and name != given and typed == ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"two labs are named: {given}, and --lab {name}; name one")
-        return command(*args, name=given or name, **options)
+    def give(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def with_name(
+            *args: object, given: str | None, name: str | None, **options: object
+        ) -> object:
+            typed = click.get_current_context().get_parameter_source("name")
+            if given and name != given and typed == ParameterSource.COMMANDLINE:
+                raise click.UsageError(f"two labs are named: {given}, and --lab {name}; name one")
+            return command(*args, name=given or name, **options)
 
-    argument = click.argument("given", required=False, metavar="[NAME]")
-    return cast(Command, argument(LAB(with_name)))
+        with_option: Callable[..., Any] = lab_option(which)(with_name)
+        return click.argument("given", required=False, metavar="[NAME]")(with_option)
+
+    return give
 
 
 def say(text: str) -> None:

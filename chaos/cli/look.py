@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from chaos.cli.labs import LAB, NAMED, lab_of, say
+from chaos.cli.labs import lab_of, lab_option, named_lab, say
 from chaos.decode import encode
 from chaos.gameday.errors import NotHealthyError, NotRunningError
 from chaos.gameday.lab_handle import tail
@@ -29,7 +29,7 @@ LOG_LINES = 20
 
 
 @click.command()
-@NAMED
+@named_lab()
 @click.option("--all", "all_labs", is_flag=True, help="Every lab that is up.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON (a list with --all).")
 def status(*, name: str | None, all_labs: bool, as_json: bool) -> None:
@@ -65,7 +65,7 @@ def _ready(lab: LivingLab) -> Ready:
 
 
 @click.command()
-@NAMED
+@named_lab()
 def watch(*, name: str | None) -> None:
     """Show a lab live until Ctrl-C, or until it ends; a line a second where no terminal is."""
     lab = lab_of(name)
@@ -103,7 +103,7 @@ def _watch_plainly(lab: LivingLab) -> None:
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@LAB
+@lab_option()
 @click.option(
     "--on",
     "place",
@@ -155,7 +155,7 @@ def _psql(lab: LivingLab) -> Path:
 
 
 @click.command()
-@LAB
+@lab_option()
 @click.option("--lines", type=click.IntRange(1), default=LOG_LINES, show_default=True)
 @click.option("--follow", "-f", is_flag=True, help="Go on with what is written, until Ctrl-C.")
 @click.argument("host", default="", metavar="[HOST]")

@@ -15,7 +15,7 @@ from types import FrameType
 import click
 
 from chaos.cli.drill import SEED_BITS, refuse_postgres
-from chaos.cli.labs import NAMED, lab_of, say
+from chaos.cli.labs import lab_of, named_lab, say
 from chaos.cli.replay import replay_command
 from chaos.cli.shared_options import (
     PG_BINDIR,
@@ -62,7 +62,7 @@ class _StoppedError(Exception):
 
 
 @click.command()
-@NAMED
+@named_lab(f"The name of the lab. [default: {DEFAULT_NAME}]")
 @click.option(
     "--topology",
     "topology_name",
@@ -259,7 +259,7 @@ def _built_in() -> dict[str, list[str]]:
 
 
 @click.command()
-@NAMED
+@named_lab()
 @click.option(
     "--now",
     is_flag=True,

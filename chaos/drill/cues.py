@@ -31,7 +31,7 @@ def patience_s(event: Cue, scenario: Scenario) -> float | None:
     """
     if event == "healed":
         return None
-    if event == "whole":  # it may have to wait for a failover and a heal first
+    if event in {"whole", "standby-named"}:  # a failover and a heal may have to come first
         return scenario.expect.rto_s_max + scenario.fault_s + scenario.recovery_s_max
     return scenario.expect.rto_s_max
 
@@ -69,6 +69,8 @@ class Cues:
                     site.node not in (None, since.led) and site.last_attempt_s > since.begun_s
                     for site in self._board.sites.values()
                 )
+            case "standby-named":
+                return bool(await self._stage.cluster.named_ahead())
             case "healed":
                 return not self._is_broken()
             case "whole":

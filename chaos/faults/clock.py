@@ -5,26 +5,74 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pkgutil import resolve_name
+from random import Random
+from typing import TypeVar
 
 import anyio
 
-from chaos.faults.base import FaultParams, Stage
+from chaos.faults.base import FaultKind, FaultParams, FaultWords, Stage
 from chaos.faults.programs import NO_POWER
-from chaos.faults.targets import Victim
+from chaos.faults.roles import only_with
+from chaos.faults.targets import HOSTS, Victim
 from chaos.wording import joined, plural, possessive
 from cluster.errors import ClusterError
 from cluster.raised import RaisedCluster
 from cluster.substrates.base import ClockSettable, ClockShift, Killable
+from cluster.toml.reader import TomlTable
+
+P = TypeVar("P", bound=FaultParams)
 
 ServerClock = Callable[[RaisedCluster, str], Awaitable[float | None]]
-
-CLOCK_NEEDS = (ClockSettable, Killable)
 
 PROOF_TIMEOUT_S = 10.0
 """PostgreSQL's processes follow within two seconds."""
 POLL_S = 0.1
 TOLERANCE_S = 1.2
 """Patroni dates its answers in whole seconds, and an answer takes a moment."""
+
+
+def clock_fault(  # noqa: PLR0913 (one a part)
+    key: str,
+    *,
+    words: FaultWords,
+    params: type[P],
+    read: Callable[[TomlTable], P],
+    shift_of: Callable[[P], ClockShift],
+    draw: Callable[[Random], P],
+    said: Callable[[P], str] = lambda params: "",
+) -> FaultKind[P]:
+    """A fault of the clock of hosts with PostgreSQL.
+
+    Args:
+        key: of the fault.
+        words: what it is called.
+        params: how wrong the clock is.
+        read: reads them from a scenario.
+        shift_of: them, as a substrate puts it.
+        draw: draws some.
+        said: them, in words that stand before the proof.
+    """
+
+    async def strike(stage: Stage, victim: Victim, params: P) -> str:
+        return said(params) + await shift_clock(stage, victim.name, shift_of(params))
+
+    async def undo(stage: Stage, victim: Victim, params: P) -> str:
+        return await restore_clock(stage, victim.name, shift_of(params))
+
+    return FaultKind(
+        key=key,
+        words=words,
+        params=params,
+        read=read,
+        takes=HOSTS,
+        needs=(ClockSettable, Killable),
+        lasts=True,
+        effect=lambda params: "unpredicted",
+        strike=strike,
+        undo=undo,
+        draw=draw,
+        impossible=only_with("postgres", key),
+    )
 
 
 async def shift_clock(stage: Stage, host: str, shift: ClockShift) -> str:
@@ -39,21 +87,15 @@ async def shift_clock(stage: Stage, host: str, shift: ClockShift) -> str:
     return await _proof(stage, host)
 
 
-def restoring(
-    shift_of: Callable[[FaultParams], ClockShift],
-) -> Callable[[Stage, Victim, FaultParams], Awaitable[str]]:
-    """The ``undo`` of a fault of the clock: one step, as NTP makes it where it is far off."""
-
-    async def restore(stage: Stage, victim: Victim, params: FaultParams) -> str:
-        machine = stage.able(ClockSettable)
-        before_s = machine.clock_offset_s(victim.name)
-        await machine.restore_clock(victim.name, shift_of(params))
-        if not stage.able(Killable).has_power(victim.name):
-            return f"{NO_POWER}; its clock is set"
-        back_s = machine.clock_offset_s(victim.name) - before_s
-        return f"set by {back_s:+.1f} s: {await _proof(stage, victim.name)}"
-
-    return restore
+async def restore_clock(stage: Stage, host: str, shift: ClockShift) -> str:
+    """Take it away in one step, as NTP does where a clock is far off; the proof, in words."""
+    machine = stage.able(ClockSettable)
+    before_s = machine.clock_offset_s(host)
+    await machine.restore_clock(host, shift)
+    if not stage.able(Killable).has_power(host):
+        return f"{NO_POWER}; its clock is set"
+    back_s = machine.clock_offset_s(host) - before_s
+    return f"set by {back_s:+.1f} s: {await _proof(stage, host)}"
 
 
 def clocks_of(hosts: Sequence[str]) -> str:

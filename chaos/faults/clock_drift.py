@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chaos.faults.base import FaultKind, FaultParams, FaultWords, Stage
-from chaos.faults.clock import CLOCK_NEEDS, clocks_of, restoring, shift_clock
-from chaos.faults.roles import only_with
-from chaos.faults.targets import HOSTS, Victim
+from chaos.faults.base import FaultParams, FaultWords
+from chaos.faults.clock import clock_fault, clocks_of
 from cluster.substrates.base import ClockShift
 from cluster.toml.reader import TomlTable
 
@@ -36,20 +34,8 @@ def read(table: TomlTable) -> ClockDriftParams:
     )
 
 
-def shift_of(params: FaultParams) -> ClockShift:
-    """As the substrate puts it."""
-    assert isinstance(params, ClockDriftParams)
-    return ClockShift(rate=params.percent / 100)
-
-
-async def drift(stage: Stage, victim: Victim, params: ClockDriftParams) -> str:
-    """Let it drift; how far off it is at once is next to nothing, and said."""
-    proof = await shift_clock(stage, victim.name, shift_of(params))
-    return f"it gains {params.percent:+g} %: {proof}"
-
-
-CLOCK_DRIFT = FaultKind(
-    key=KEY,
+CLOCK_DRIFT = clock_fault(
+    KEY,
     words=FaultWords(
         title="clock drifts",
         healed="clock set right",
@@ -59,12 +45,8 @@ CLOCK_DRIFT = FaultKind(
     ),
     params=ClockDriftParams,
     read=read,
-    takes=HOSTS,
-    needs=CLOCK_NEEDS,
-    lasts=True,
-    effect=lambda params: "unpredicted",
-    strike=drift,
-    undo=restoring(shift_of),
+    shift_of=lambda params: ClockShift(rate=params.percent / 100),
     draw=lambda random: ClockDriftParams(percent=round(random.uniform(*DRAWN_PERCENT), 1)),
-    impossible=only_with("postgres", KEY),
+    # How far off it is at once is next to nothing.
+    said=lambda params: f"it gains {params.percent:+g} %: ",
 )

@@ -7,14 +7,10 @@ by this clock (patroni issue 3560): a primary whose clock jumps back sleeps for 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from random import Random
 
-from chaos.faults.base import FaultKind, FaultParams, FaultWords, Stage
-from chaos.faults.clock import CLOCK_NEEDS, clocks_of, restoring, shift_clock
-from chaos.faults.roles import only_with
-from chaos.faults.targets import HOSTS, Victim
+from chaos.faults.base import FaultParams, FaultWords
+from chaos.faults.clock import clock_fault, clocks_of
 from cluster.substrates.base import ClockShift
 from cluster.toml.reader import TomlTable
 
@@ -41,43 +37,17 @@ def read(table: TomlTable) -> ClockStepParams:
     )
 
 
-def shift_of(params: FaultParams) -> ClockShift:
-    """As the substrate puts it."""
-    assert isinstance(params, ClockStepParams)
-    return ClockShift(step_s=params.step_s)
-
-
-async def step(stage: Stage, victim: Victim, params: ClockStepParams) -> str:
-    """Set it; proved by what Patroni and PostgreSQL say the time is."""
-    return await shift_clock(stage, victim.name, shift_of(params))
-
-
-def clause(hosts: Sequence[str]) -> str:
-    """After "after"."""
-    return f"{clocks_of(hosts)} jumped"
-
-
-CLOCK_STEP = FaultKind(
-    key=KEY,
+CLOCK_STEP = clock_fault(
+    KEY,
     words=FaultWords(
         title="clock set wrong",
         healed="clock set right",
         noun=lambda hosts: f"the jump of {clocks_of(hosts)}",
-        clause=clause,
+        clause=lambda hosts: f"{clocks_of(hosts)} jumped",
         broken=lambda host: f"the clock of {host} is wrong",
     ),
     params=ClockStepParams,
     read=read,
-    takes=HOSTS,
-    needs=CLOCK_NEEDS,
-    lasts=True,
-    effect=lambda params: "unpredicted",
-    strike=step,
-    undo=restoring(shift_of),
-    draw=lambda random: ClockStepParams(step_s=_drawn(random)),
-    impossible=only_with("postgres", KEY),
+    shift_of=lambda params: ClockShift(step_s=params.step_s),
+    draw=lambda random: ClockStepParams(step_s=round(random.uniform(*DRAWN_S), 1)),
 )
-
-
-def _drawn(random: Random) -> float:
-    return round(random.uniform(*DRAWN_S), 1)

@@ -1,4 +1,8 @@
-"""The fault catalogue: adding a fault is a file here and a line below."""
+"""The fault catalogue: adding a fault is a file here and a line below.
+
+For people it needs a row in docs/use/scenarios.md ("Every key"), which says what it does and how it
+is healed, and its French name in chaos/paper/words-fr.toml; tests hold both.
+"""
 
 from __future__ import annotations
 

@@ -226,7 +226,8 @@ def _scope_row(number: int, run: ShownRun, words: Language) -> ScopeRow:
 
 
 def _fault(key: str, words: Language) -> str:
-    """Its name; in another language than ours, where that has none, ours."""
+    """Its name: English has it from the fault itself. A fault that is no longer known has its
+    key."""
     ours = FAULTS[key].words.title if key in FAULTS else key
     return words.words.get(f"fault.{key}", ours)
 

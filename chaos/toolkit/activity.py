@@ -15,6 +15,7 @@ from chaoslib.exceptions import ActivityFailed, InterruptExecution
 
 from chaos.errors import ChaosError
 from chaos.gameday.errors import ClusterInTestsError, OptionError
+from chaos.toolkit.sigterm import GRACEFUL_EXIT, sure_end
 from cluster.errors import ClusterError
 from replication.errors import StorageError
 
@@ -23,20 +24,15 @@ T = TypeVar("T")
 
 logger = logging.getLogger("chaostoolkit")
 """Where Chaos Toolkit and its extensions write."""
-GRACEFUL_EXIT = 20
-"""``chaoslib.exit.exit_gracefully`` has this one: interrupted, and controls are called."""
 
 
 def activity(fn: Callable[P, T]) -> Callable[P, T]:
-    """A decorator: expected errors become an ``ActivityFailed`` with the same message.
-
-    SIGTERM ends the experiment. chaoslib's handler raises ``InterruptExecution`` for it, but the
-    code that runs an activity treats it as a failure of the activity, and goes on (chaostoolkit-lib
-    1.44, ``run_python_activity``).
-    """
+    """A decorator: expected errors become an ``ActivityFailed`` with the same message, and SIGTERM
+    ends the experiment from the first one on (``chaos.toolkit.sigterm``)."""
 
     @functools.wraps(fn)
     def told(*args: P.args, **kwargs: P.kwargs) -> T:
+        sure_end.begin()
         try:
             return fn(*args, **kwargs)
         except (ChaosError, ClusterError, StorageError) as error:

@@ -20,6 +20,7 @@ from chaos.errors import ChaosError
 from chaos.toolkit.activity import logger, word, words_of
 from chaos.toolkit.held import Held, clusters
 from chaos.toolkit.options import group_of, make_cluster, resolve
+from chaos.toolkit.sigterm import sure_end
 from cluster.binaries import find_binaries
 from cluster.errors import ClusterError
 from cluster.substrates.lab.kind import lab_versions
@@ -71,6 +72,7 @@ def before_experiment_control(
     """
     if context.get("dry") is Dry.ACTIVITIES:
         return
+    sure_end.begin()
     try:
         name, url_env = _names_of(arguments)
         cluster = make_cluster(arguments, configuration, group_of(secrets))
@@ -97,6 +99,7 @@ def after_experiment_control(
         configuration: as of ``before_experiment_control``.
         arguments: as of ``before_experiment_control``.
     """
+    sure_end.over()
     name = str(arguments.pop("cluster", DEFAULT))
     arguments.pop("url_env", None)
     try:

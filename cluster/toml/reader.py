@@ -342,8 +342,10 @@ def did_you_mean(value: object, allowed: Iterable[str]) -> str:
 
 
 def one_of(words: Sequence[str]) -> str:
-    """A choice in words."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+    """A choice in words; of no words: ``nothing``."""
+    if len(words) < 2:
+        return words[0] if words else "nothing"
+    return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def show(value: object) -> str:

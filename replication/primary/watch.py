@@ -266,7 +266,7 @@ class Watch:
         """The leader key changed: ask all now, and quickly for as long as a promotion takes.
 
         Args:
-            holder: who has it, None if the key is gone; as ``etcd_watch.LeaderChanged``.
+            holder: who has it, None if the key is gone; as ``leader_watch.LeaderChanged``.
         """
         if self.primary is None or self.primary.name != holder:
             self._hurry_until_s = self._clock() + HURRY_S

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 
 from chaos.checkers import needs
 from chaos.checkers.base import Checker
-from chaos.evidence.records import LedgerRow, Operation, Scalar, SiteHistory
+from chaos.checkers.by_node import NodeLook, Unended, on_each_node, unended
+from chaos.evidence.records import FinalRead, LedgerRow, Operation, Scalar
 from chaos.evidence.run import Run
-from chaos.findings import Evidence, Finding, FindingKind, Verdict
-from chaos.wording import counted
+from chaos.findings import Evidence, Finding, FindingKind, invalid
 
 TORN_CHUNK = FindingKind(
     word="torn-chunk",
@@ -43,24 +43,14 @@ def check_chunks(run: Run) -> list[Finding]:
         for operation in history.operations
         if operation.work.get("op") == "chunk"
     }
-    findings = []
-    for read in run.final_reads:
-        torn = [
-            {"node": read.node, "id": row.id, **found, "asked": sent[row.id].work["rows"]}
-            for row in read.rows
-            if row.id in sent and (found := _difference(row, sent[row.id])) is not None
-        ]
-        if torn:
-            findings.append(
-                Finding(
-                    kind=TORN_CHUNK,
-                    verdict=Verdict.INVALID,
-                    summary=f"On {read.node} {counted(len(torn), 'chunk is', 'chunks are')} not "
-                    "what was sent: rows are missing, doubled or others.",
-                    evidence=tuple(torn),
-                )
-            )
-    return findings
+
+    def torn(read: FinalRead) -> Iterator[Evidence]:
+        for row in read.rows:
+            if row.id in sent and (found := _difference(row, sent[row.id])) is not None:
+                yield {"node": read.node, "id": row.id, **found, "asked": sent[row.id].work["rows"]}
+
+    summary = "On {node} chunks are not what was sent (rows are missing, doubled or others): {n}."
+    return on_each_node(run.final_reads, NodeLook(kind=TORN_CHUNK, summary=summary, proofs=torn))
 
 
 def check_finished(run: Run) -> list[Finding]:
@@ -70,19 +60,11 @@ def check_finished(run: Run) -> list[Finding]:
     chunks there are; where that was not acknowledged, or counts another number than were sent, the
     load is not complete. A history that was cut short proves nothing.
     """
-    unfinished = [
-        proof for history in run.histories if history.complete for proof in _unfinished(history)
-    ]
-    if not unfinished:
-        return []
-    return [
-        Finding(
-            kind=BULK_UNFINISHED,
-            verdict=Verdict.INVALID,
-            summary=f"{counted(len(unfinished), 'bulk load')} did not come to an end.",
-            evidence=tuple(unfinished),
-        )
-    ]
+    return invalid(
+        kind=BULK_UNFINISHED,
+        summary="Bulk loads did not come to an end: {n}.",
+        evidence=(_proof(one) for history in run.histories for one in unended(history, "chunk")),
+    )
 
 
 def _difference(row: LedgerRow, sent: Operation) -> Mapping[str, Scalar] | None:
@@ -100,22 +82,14 @@ def _difference(row: LedgerRow, sent: Operation) -> Mapping[str, Scalar] | None:
     return None if held == whole else {name: held.get(name) for name in whole}
 
 
-def _unfinished(history: SiteHistory) -> Iterator[Evidence]:
-    for worker in sorted({operation.worker for operation in history.operations}):
-        mine = [operation for operation in history.operations if operation.worker == worker]
-        chunks = [operation for operation in mine if operation.work.get("op") == "chunk"]
-        ends = [operation for operation in mine if operation.work.get("op") == "finish"]
-        said = [end.result.get("chunks") for end in ends if end.outcome == "ok"]
-        if said == [len(chunks)]:
-            continue
-        waiting = [operation.id for operation in (*chunks, *ends) if operation.outcome != "ok"]
-        yield {
-            "site": history.site,
-            "worker": worker,
-            "chunks": len(chunks),
-            "counted": said[-1] if said else None,
-            "not_acknowledged": ", ".join(waiting) or None,
-        }
+def _proof(load: Unended) -> Evidence:
+    return {
+        "site": load.site,
+        "worker": load.worker,
+        "chunks": load.sent,
+        "counted": load.counted,
+        "not_acknowledged": ", ".join(load.waiting) or None,
+    }
 
 
 CHUNKS = Checker(

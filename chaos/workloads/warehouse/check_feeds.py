@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 
 from chaos.checkers import needs
 from chaos.checkers.base import Checker
-from chaos.evidence.records import FinalRead, Operation, SiteHistory
+from chaos.checkers.by_node import NodeLook, on_each_node, unended
+from chaos.evidence.records import FinalRead, Operation
 from chaos.evidence.run import Run
 from chaos.findings import Evidence, Finding, FindingKind, invalid
 
@@ -58,28 +59,32 @@ def check(run: Run) -> list[Finding]:
         for operation in history.operations
         if operation.work.get("op") == "delivery"
     }
-    findings = []
-    for read in run.final_reads:
-        findings += invalid(
+    findings = on_each_node(
+        run.final_reads,
+        NodeLook(
             kind=TORN_DELIVERY,
-            summary=f"On {read.node} deliveries are not what was sent, or do not add up: {{n}}.",
-            evidence=_torn(read, sent),
-        )
-        findings += invalid(
+            summary="On {node} deliveries are not what was sent, or do not add up: {n}.",
+            proofs=lambda read: _torn(read, sent),
+        ),
+        NodeLook(
             kind=WRONG_WATERMARK,
-            summary=f"On {read.node} watermarks are not what was delivered: {{n}}.",
-            evidence=_wrong_watermarks(read),
-        )
-        findings += invalid(
+            summary="On {node} watermarks are not what was delivered: {n}.",
+            proofs=_wrong_watermarks,
+        ),
+        NodeLook(
             kind=CHANGED_BY_RERUN,
-            summary=f"On {read.node} deliveries that came again have changed rows: {{n}}.",
-            evidence=_changed_again(read),
-        )
-    whole = [history for history in run.histories if history.complete]
+            summary="On {node} deliveries that came again have changed rows: {n}.",
+            proofs=_changed_again,
+        ),
+    )
     findings += invalid(
         kind=FEED_UNFINISHED,
         summary="Feeds did not come to an end: {n}.",
-        evidence=(proof for history in whole for proof in _unfinished(history)),
+        evidence=(
+            {"site": one.site, "worker": one.worker, "sent": one.sent, "counted": one.counted}
+            for history in run.histories
+            for one in unended(history, "delivery")
+        ),
     )
     return findings
 
@@ -144,20 +149,6 @@ def _wrong_watermarks(read: FinalRead) -> Iterator[Evidence]:
         held = there.get(source, {"number": 0, "distinct": 0, "last": 0})
         if held != {"number": mark, "distinct": mark, "last": mark}:
             yield {"node": read.node, "source": source, "watermark": mark, **held}
-
-
-def _unfinished(history: SiteHistory) -> Iterator[Evidence]:
-    feeders = sorted(
-        {op.worker for op in history.operations if op.work.get("op") in ("delivery", "finish")}
-    )
-    for worker in feeders:
-        mine = [operation for operation in history.operations if operation.worker == worker]
-        sent = [operation for operation in mine if operation.work.get("op") == "delivery"]
-        ends = [operation for operation in mine if operation.work.get("op") == "finish"]
-        said = [end.result.get("chunks") for end in ends if end.outcome == "ok"]
-        if said != [len(sent)]:
-            last = said[-1] if said else None
-            yield {"site": history.site, "worker": worker, "sent": len(sent), "counted": last}
 
 
 FEEDS = Checker(

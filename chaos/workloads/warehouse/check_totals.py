@@ -12,9 +12,10 @@ from collections.abc import Iterator
 
 from chaos.checkers import needs
 from chaos.checkers.base import Checker
+from chaos.checkers.by_node import NodeLook, on_each_node
 from chaos.evidence.records import FinalRead
 from chaos.evidence.run import Run
-from chaos.findings import Evidence, Finding, FindingKind, invalid
+from chaos.findings import Evidence, Finding, FindingKind
 from chaos.workloads.warehouse import WarehouseOptions
 from chaos.workloads.warehouse.check_feeds import deliveries_of
 from chaos.workloads.warehouse.profiles import PROFILES, Profile
@@ -67,36 +68,34 @@ def check(run: Run) -> list[Finding]:
     options = run.info.scenario.workload.options
     assert isinstance(options, WarehouseOptions)  # only such runs are judged here
     profile = PROFILES[options.profile]
-    findings = []
-    for read in run.final_reads:
-        if read.error is not None:
-            continue
-        findings += invalid(
+    return on_each_node(
+        (read for read in run.final_reads if read.error is None),
+        NodeLook(
             kind=BROKEN_REFERENCE,
-            summary=f"On {read.node} facts have no person or no stay, in tables: {{n}}.",
-            evidence=_counts(read, "no-person:", "no-visit:"),
-        )
-        findings += invalid(
+            summary="On {node} facts have no person or no stay, in tables: {n}.",
+            proofs=lambda read: _counts(read, "no-person:", "no-visit:"),
+        ),
+        NodeLook(
             kind=REUSED_ID,
-            summary=f"On {read.node} ids of measurements or stays are not unique, or will not be.",
-            evidence=_counts(read, "ids-"),
-        )
-        findings += invalid(
+            summary="On {node} ids of measurements or stays are not unique, or will not be.",
+            proofs=lambda read: _counts(read, "ids-"),
+        ),
+        NodeLook(
             kind=UNLOGGED_TABLE,
-            summary=f"On {read.node} tables or sequences of the warehouse are not logged: {{n}}.",
-            evidence=_unlogged(read),
-        )
-        findings += invalid(
+            summary="On {node} tables or sequences of the warehouse are not logged: {n}.",
+            proofs=_unlogged,
+        ),
+        NodeLook(
             kind=UNRECONCILED_ROWS,
-            summary=f"On {read.node} totals are not what was delivered and withdrawn: {{n}}.",
-            evidence=_unreconciled(read, profile),
-        )
-        findings += invalid(
+            summary="On {node} totals are not what was delivered and withdrawn: {n}.",
+            proofs=lambda read: _unreconciled(read, profile),
+        ),
+        NodeLook(
             kind=WITHDRAWN_PATIENT,
-            summary=f"On {read.node} tables have rows of patients who had withdrawn: {{n}}.",
-            evidence=_counts(read, "withdrawn-kept:"),
-        )
-    return findings
+            summary="On {node} tables have rows of patients who had withdrawn: {n}.",
+            proofs=lambda read: _counts(read, "withdrawn-kept:"),
+        ),
+    )
 
 
 def _counts(read: FinalRead, *prefixes: str) -> Iterator[Evidence]:

@@ -38,9 +38,9 @@ from cluster.substrates.lab.console import LabConsoles
 from cluster.substrates.lab.disk.disks import LayeredDisk
 from cluster.substrates.lab.disk.prerequisites import check_disks
 from cluster.substrates.lab.host import LabHost
-from cluster.substrates.lab.host_faults import HostFaults
 from cluster.substrates.lab.host_init import MOUNT_SHARED_MEMORY
 from cluster.substrates.lab.packet_filter import PacketFilter
+from cluster.substrates.lab.process_faults import LabProcessFaults
 from cluster.substrates.lab.state import STATE, disk_of
 from cluster.substrates.lab.wan import LabWan
 from cluster.topology.model import Topology, socket_folder
@@ -55,7 +55,7 @@ EDIT_UNIT = "edit-disk"
 SHARED_MEMORY = Path(MOUNT_SHARED_MEMORY[-1])
 
 
-class Lab(HostFaults):
+class Lab(LabProcessFaults):
     """A raised topology. An async context manager; leaving it ends every host.
 
     Args:

@@ -8,7 +8,7 @@ from pathlib import Path
 from support.evidence.tiny import life, load
 from support.evidence.tiny import run as tiny_run
 
-from chaos.campaigns.draw import GENERATOR
+from chaos.campaigns.cases import GENERATOR
 from chaos.campaigns.drilling import CaseDrilled
 from chaos.campaigns.journal import FORMAT_VERSION, CampaignBegan, RunDone, StruckTarget
 from chaos.drill.launch import DrillEnd

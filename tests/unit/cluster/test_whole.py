@@ -16,6 +16,7 @@ from cluster.whole import (
     furthest_behind_bytes,
     missing_of_standby,
     missing_of_whole,
+    named_ahead,
     nodes_behind,
 )
 
@@ -226,3 +227,15 @@ def test_what_a_standby_cluster_lacks_is_told(
     found = missing_behind(other, etcd=etcd)
     assert found is not None
     assert found.startswith(words)
+
+
+def test_a_standby_is_named_before_the_key_says_so() -> None:
+    """Patroni adds one to the names first; it takes one away from the key first."""
+    members = {P: primary(sync="sync"), A: replica(), B: replica()}
+    assert named_ahead(members, frozenset({A})) == {B}
+    assert named_ahead(members, frozenset({A, B})) == set()
+    assert named_ahead({**members, B: None}, frozenset({A})) == set()  # it is being taken away
+    assert named_ahead({**members, P: None}, frozenset({A})) == set()
+    assert named_ahead(members, None) == set()
+    alone = {**members, P: primary(sync="sync", streams=(A,))}
+    assert named_ahead(alone, frozenset()) == {A}

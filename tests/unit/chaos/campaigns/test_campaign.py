@@ -13,7 +13,7 @@ from support.evidence.campaigns import BEGAN, drilled
 from chaos.campaigns import campaign as module
 from chaos.campaigns import running
 from chaos.campaigns.campaign import Budget, Campaign
-from chaos.campaigns.draw import Case
+from chaos.campaigns.cases import Case
 from chaos.campaigns.drilling import CaseDrilled
 from chaos.campaigns.journal import append, read_journal
 from chaos.campaigns.keeping import LabKeeper

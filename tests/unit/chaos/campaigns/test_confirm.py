@@ -9,8 +9,8 @@ import pytest
 from support.evidence.campaigns import BEGAN, a_run, drilled
 
 from chaos.campaigns.canary import canary
+from chaos.campaigns.cases import Case
 from chaos.campaigns.confirm import Confirming
-from chaos.campaigns.draw import Case
 from chaos.campaigns.drilling import CaseDrilled
 from chaos.campaigns.journal import (
     CampaignJournal,

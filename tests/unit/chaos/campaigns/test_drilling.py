@@ -9,7 +9,7 @@ import pytest
 from support.evidence.campaigns import drilled
 
 from chaos.campaigns.canary import CANARIES, EVERY, canary, is_canary
-from chaos.campaigns.draw import Case
+from chaos.campaigns.cases import Case
 from chaos.campaigns.drilling import hindered_by_the_machine, line_of, replay_of
 from chaos.checkers.load import LOAD_TOO_LOW
 from chaos.checkers.lost import LOST_WRITE

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.evidence.campaigns import a_run
 
-from chaos.campaigns.draw import BLOCK
+from chaos.campaigns.cases import BLOCK
 from chaos.campaigns.lab_worker import WorkerReply
 from chaos.campaigns.side_by_side import LabProcess, SideBySide, labs_for, next_run
 from chaos.errors import CampaignError

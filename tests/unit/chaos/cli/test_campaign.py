@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from support.evidence.campaigns import BEGAN, a_run
 
 from chaos.campaigns.campaign import Budget, resume_campaign
-from chaos.campaigns.draw import GENERATOR
+from chaos.campaigns.cases import GENERATOR
 from chaos.campaigns.journal import CampaignJournal, append, read_journal
 from chaos.campaigns.limits import FAMILIES, Limits, load_limits, to_toml
 from chaos.campaigns.running import put_aside

@@ -20,7 +20,7 @@ from chaos.faults.base import FaultKind, FaultParams, FaultWords, Stage
 from chaos.faults.registry import FAULTS
 from chaos.faults.targets import HOSTS, PRIMARY, Victim
 from chaos.live.board import Board, NodeBoard, SiteBoard
-from chaos.scenarios.model import Cue, FaultStep, Scenario
+from chaos.scenarios.model import CUES, Cue, FaultStep, Scenario
 from cluster.topology.load import find_topology
 
 A, B = "db-paris", "db-orsay"
@@ -34,6 +34,7 @@ class Machines:
     topology: object = field(default_factory=lambda: find_topology("three-sites"))
     done: list[str] = field(default_factory=list)
     missing: str | None = None
+    named: set[str] = field(default_factory=set)
 
     @property
     def substrate(self) -> Machines:
@@ -44,6 +45,9 @@ class Machines:
 
     async def missing_of_whole(self) -> str | None:
         return self.missing
+
+    async def named_ahead(self) -> set[str]:
+        return self.named
 
 
 async def rain(stage: Stage, victim: Victim, params: FaultParams) -> str:
@@ -188,12 +192,15 @@ def test_each_event_has_come_only_when_it_has() -> None:
     def whole(machines: Machines) -> None:
         machines.missing = None
 
-    events: tuple[Cue, ...] = ("new-primary", "first-acknowledged", "whole", "healed")
-    assert not any(has_come(event, nothing) for event in events)
+    def named(machines: Machines) -> None:
+        machines.named = {B}
+
+    assert not any(has_come(event, nothing) for event in CUES)
     assert not has_come("new-primary", key_only)
     assert has_come("new-primary", lambda machines: take_over(machines.board))
     assert has_come("first-acknowledged", lambda machines: acknowledge(machines.board))
     assert has_come("whole", whole)
+    assert has_come("standby-named", named)
     assert has_come("healed", nothing, is_broken=False)
 
 
@@ -209,5 +216,6 @@ def test_what_the_observers_forgot_meanwhile_is_remembered() -> None:
 def test_only_heals_are_waited_for_without_limit() -> None:
     asked: Scenario = tiny_scenario(rto_s_max=7.0)
     assert patience_s("new-primary", asked) == patience_s("first-acknowledged", asked) == 7.0
-    assert patience_s("whole", asked) == 7.0 + asked.fault_s + asked.recovery_s_max
+    for event in ("whole", "standby-named"):
+        assert patience_s(event, asked) == 7.0 + asked.fault_s + asked.recovery_s_max
     assert patience_s("healed", asked) is None

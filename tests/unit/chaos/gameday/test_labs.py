@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,24 @@ def test_the_name_of_one_that_died_can_be_used_at_once() -> None:
     assert list(living(said.append)) == []  # it is only being made
     with pytest.raises(LabNameError, match="only just being made"):
         find("lab")
+    claimed.remove()
+
+
+def test_the_name_of_one_whose_sites_are_still_ending_is_waited_for() -> None:
+    """Its supervisor was killed; the process that has the sites holds the lock a little longer."""
+    dying = made("lab")
+    with subprocess.Popen(["true"]) as supervisor:
+        supervisor.wait()
+    dying.write_pid(supervisor.pid)
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+        dying.close()  # its sites have gone
+
+    claimed = claim("lab", say)
+    assert "the supervisor of lab lab has died: waiting until its sites have gone" in said[0]
+    assert "what was left of it has been removed" in said[1]
     claimed.remove()
 
 

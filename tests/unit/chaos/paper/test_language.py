@@ -8,6 +8,8 @@ from string import Formatter
 
 import pytest
 
+from chaos.checkers.registry import FINDINGS
+from chaos.faults.registry import FAULTS
 from chaos.paper.language import LANGUAGES, language_of
 
 FR, EN = language_of("fr"), language_of("en")
@@ -28,6 +30,22 @@ def test_both_languages_have_the_same_words_with_the_same_fields() -> None:
     assert shared == set(EN.words)
     for key in shared:
         assert fields_of(FR.words[key]) == fields_of(EN.words[key]), key
+
+
+@pytest.mark.parametrize("section", ["fault", "finding"])
+def test_french_has_a_name_for_every_fault_and_finding_and_for_no_other(section: str) -> None:
+    """Else the French paper would show the English one, and nobody would be told."""
+    english = {
+        "fault": {kind.key: kind.words.title for kind in FAULTS.values()},
+        "finding": {kind.word: kind.heading for kind in FINDINGS},
+    }[section]
+    begin = f"{section}."
+    french = {
+        key.removeprefix(begin): words for key, words in FR.words.items() if key.startswith(begin)
+    }
+    assert french.keys() == english.keys()
+    copied = [key for key, words in french.items() if words.lower() == english[key].lower()]
+    assert copied == []
 
 
 def test_french_does_not_break_before_its_marks() -> None:

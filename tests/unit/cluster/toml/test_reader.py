@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.errors import Problem, TopologyError, describe
-from cluster.toml.reader import TomlDocument, TomlTable, quote, read_text
+from cluster.toml.reader import TomlDocument, TomlTable, one_of, quote, read_text
 
 
 def opened(text: str) -> TomlDocument:
@@ -207,3 +207,8 @@ def test_one_problem_is_one_line() -> None:
     problem = Problem(key="a.b", words="wrong")
     assert describe("f", [problem]) == "f: a.b: wrong"
     assert describe("f", [problem, problem]) == "f: 2 problems\n  a.b: wrong\n  a.b: wrong"
+
+
+def test_a_choice_in_words() -> None:
+    words = [one_of([]), one_of(["a"]), one_of(["a", "b"]), one_of(["a", "b", "c"])]
+    assert words == ["nothing", "a", "a or b", "a, b or c"]

@@ -24,8 +24,8 @@ from replication.access.tls import Tls
 from replication.config.settings import Dcs
 from replication.patroni.answers import RestAnswer
 from replication.patroni.members import Member
-from replication.primary import etcd_gateway, etcd_watch
-from replication.primary.etcd_watch import LeaderWatch, leader_key
+from replication.primary import etcd_gateway, leader_watch
+from replication.primary.leader_watch import LeaderWatch, leader_key
 from replication.primary.watch import Watch
 
 pytestmark = pytest.mark.anyio
@@ -126,7 +126,7 @@ def guarded(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LocalEtc
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What the watch of the leader key has put into the log."""
     return [
-        one.getMessage() for one in caplog.records if one.name == "replication.primary.etcd_watch"
+        one.getMessage() for one in caplog.records if one.name == "replication.primary.leader_watch"
     ]
 
 
@@ -177,8 +177,8 @@ async def test_a_refusal_is_said_once_with_its_remedy(
     user: dict[str, str],
     words: str,
 ) -> None:
-    monkeypatch.setattr(etcd_watch, "PAUSE_S_MIN", 0.05)
-    monkeypatch.setattr(etcd_watch, "PAUSE_S_MAX", 0.05)
+    monkeypatch.setattr(leader_watch, "PAUSE_S_MIN", 0.05)
+    monkeypatch.setattr(leader_watch, "PAUSE_S_MAX", 0.05)
     tried = 0
     pause = anyio.sleep
 
@@ -187,7 +187,7 @@ async def test_a_refusal_is_said_once_with_its_remedy(
         tried += 1
         await pause(delay)
 
-    monkeypatch.setattr(etcd_watch.anyio, "sleep", counted)
+    monkeypatch.setattr(leader_watch.anyio, "sleep", counted)
     async with followed(guarded.endpoint, **user):
         with anyio.fail_after(LIMIT_S):
             while tried < 5:
@@ -209,7 +209,7 @@ async def test_a_user_of_an_etcd_without_authentication(
 async def test_it_is_said_when_it_is_over(
     guarded: LocalEtcd, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "replication.primary.etcd_watch")
+    caplog.set_level(logging.INFO, "replication.primary.leader_watch")
     secret = tmp_path / "secret"
     secret.write_text("wrong")
     async with followed(guarded.endpoint, user="app", password_file=secret) as told:
@@ -261,7 +261,7 @@ async def test_what_is_no_watch_is_asked_less_and_less(
         writer.write(answer)
         writer.close()
 
-    monkeypatch.setattr(etcd_watch.anyio, "sleep", counted)
+    monkeypatch.setattr(leader_watch.anyio, "sleep", counted)
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]

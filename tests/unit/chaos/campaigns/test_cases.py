@@ -8,10 +8,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from chaos.campaigns.cases import GENERATOR, Case, draw
 from chaos.campaigns.catalogue import make_catalogue, sites_struck
-from chaos.campaigns.draw import GENERATOR, Case, draw
+from chaos.campaigns.drawn_faults import moves_the_lead
 from chaos.campaigns.limits import FAMILIES, Limits
-from chaos.campaigns.schedule import moves_the_lead
 from chaos.errors import CampaignError
 from chaos.faults.registry import FAULTS
 from chaos.faults.targets import Target, hosts_at_risk, layout_of, parse_target

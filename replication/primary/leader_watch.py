@@ -34,7 +34,7 @@ from replication.primary.etcd_gateway import (
     Gateway,
 )
 
-_log = logging.getLogger("replication.primary.etcd_watch")
+_log = logging.getLogger("replication.primary.leader_watch")
 
 PAUSE_S_MIN, PAUSE_S_MAX = 0.5, 30.0
 """Before a watch that ended is begun again: doubling, with jitter. An etcd that was restarted is

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from chaos.campaigns.catalogue import FaultCatalogue, Ground, Offer, with_witness
+from chaos.campaigns.drawn_faults import draw_schedule
 from chaos.campaigns.limits import Limits
-from chaos.campaigns.schedule import draw_schedule
 from chaos.campaigns.times import Times
 from chaos.errors import CampaignError
 from chaos.faults.registry import FAULTS

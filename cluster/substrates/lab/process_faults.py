@@ -15,7 +15,7 @@ from cluster.substrates.lab.state import disk_of
 END_TIMEOUT_S = 5.0
 
 
-class HostFaults:
+class LabProcessFaults:
     """A part of the lab: the abilities ProcessSteerable, CrashLoopable and Wipeable."""
 
     _hosts: Mapping[str, LabHost]
