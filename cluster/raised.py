@@ -94,6 +94,12 @@ class RaisedCluster:
         await self.substrate.start_unit(host, companion)
         return (*started, companion.name)
 
+    async def configure(
+        self, host: str, role: HostRole, changes: Mapping[str, object | None]
+    ) -> None:
+        """Change the kept configuration of a service on a host (``Services.configure``)."""
+        await self._services.configure(host, role, changes)
+
     async def start_companion(self, host: str, process: Process) -> None:
         """Start a process beside the cluster's on a host, now and whenever the host starts again.
 

@@ -41,6 +41,22 @@ class Services(Protocol):
         """
         ...
 
+    async def configure(
+        self, host: str, role: HostRole, changes: Mapping[str, object | None]
+    ) -> None:
+        """Change the kept configuration of a service, as an operator edits its file. It counts from
+        the next start on, or from the next reload.
+
+        Args:
+            host: whose.
+            role: of which service.
+            changes: the keys at the top of the file, with their values; None takes a key out.
+
+        Raises:
+            ClusterError: the configuration of this substrate cannot be changed.
+        """
+        ...
+
 
 class UnitServices:
     """Services that are processes on a host: units, as the lab runs them.
@@ -75,8 +91,7 @@ class UnitServices:
             units.append(member.etcd_unit(self._binaries.etcd.path, path))
             if host in self._began:
                 # Only a member that has lost its data heeds this: the others have a cluster by now.
-                found = member.render_config(self._substrate, host)
-                path.write_text(to_yaml({**found, member.STATE_KEY: "existing"}))
+                await self.configure(host, "etcd", {member.STATE_KEY: "existing"})
             self._began.add(host)
         if "postgres" in roles:
             path = config_path(self._folder, config.UNIT, host)
@@ -84,6 +99,15 @@ class UnitServices:
         for unit in units:
             await self._substrate.start_unit(host, unit)
         return tuple(unit.name for unit in units)
+
+    async def configure(
+        self, host: str, role: HostRole, changes: Mapping[str, object | None]
+    ) -> None:
+        """Rewrite the file."""
+        [unit] = [unit for unit, of in ROLE_OF_UNIT.items() if of == role]
+        path = config_path(self._folder, unit, host)
+        found: dict[str, object | None] = {**yaml.safe_load(path.read_text()), **changes}
+        path.write_text(to_yaml({key: one for key, one in found.items() if one is not None}))
 
 
 def config_path(folder: Path, unit: str, host: str) -> Path:

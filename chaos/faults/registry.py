@@ -39,6 +39,7 @@ from chaos.faults.patroni_reinitialize import PATRONI_REINITIALIZE
 from chaos.faults.patroni_restart import PATRONI_RESTART
 from chaos.faults.port_cut import PORT_CUT
 from chaos.faults.process import PROCESS_KILL
+from chaos.faults.promoted_by_hand import PROMOTED_BY_HAND
 from chaos.faults.restore_test import RESTORE_TEST
 from chaos.faults.rolling_restart import ROLLING_RESTART
 from chaos.faults.site import SITE_CUT
@@ -83,6 +84,7 @@ _KINDS: tuple[FaultKind[Any], ...] = (
     PATRONI_REINITIALIZE,
     ROLLING_RESTART,
     FAILOVER_BY_HAND,
+    PROMOTED_BY_HAND,
     PAUSE,
     CONFIG_CHANGE,
     CONFIG_WRONG,

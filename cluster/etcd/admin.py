@@ -6,7 +6,7 @@ of etcd is needed for it.
 
 from __future__ import annotations
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -116,6 +116,18 @@ async def add_member(etcd: EtcdRest, via: Sequence[str], peer_url: str) -> None:
     raise ClusterError(f"etcd did not add the member {peer_url}: asked {', '.join(via)}")
 
 
+async def members_now(etcd: EtcdRest, via: Sequence[str]) -> tuple[str, ...]:
+    """The hosts whose members belong to the cluster, by name; one that was added and has not been
+    started yet has no name.
+
+    Raises:
+        ClusterError: nobody says so within ``CHANGE_TIMEOUT_S``.
+    """
+    with anyio.move_on_after(CHANGE_TIMEOUT_S):
+        return tuple(str(one.get("name", "")) for one in await _members(etcd, via))
+    raise ClusterError(f"etcd did not say who belongs to it: asked {', '.join(via)}")
+
+
 async def _members(etcd: EtcdRest, via: Sequence[str]) -> list[dict[str, Any]]:
     """Who belongs to the cluster; waits until somebody says so."""
     while (answer := await _ask(etcd, via, "list", {})) is None:
@@ -133,6 +145,23 @@ async def _ask(
         if answer is not None:
             return answer
     return None
+
+
+async def delete_key(etcd: EtcdRest, via: Sequence[str], key: str) -> bool:
+    """Delete a key; whether it was there.
+
+    Raises:
+        ClusterError: nobody did it within ``CHANGE_TIMEOUT_S``.
+    """
+    body: dict[str, object] = {"key": b64encode(key.encode()).decode()}
+    with anyio.move_on_after(CHANGE_TIMEOUT_S):
+        while True:
+            for host in via:
+                answer = await etcd.call(host, "/v3/kv/deleterange", body)
+                if answer is not None:
+                    return int(answer.get("deleted", 0)) > 0
+            await anyio.sleep(POLL_S)
+    raise ClusterError(f"etcd did not delete {key}: asked {', '.join(via)}")
 
 
 async def snapshot(etcd: EtcdRest, host: str) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,19 @@ def peer_url(substrate: Substrate, host: str) -> str:
     return f"http://{substrate.address(host)}:{PEER_PORT}"
 
 
-def initial_cluster(substrate: Substrate) -> str:
-    """Every member and where it is, as etcd's option of that name has it."""
-    hosts = (host.name for host in substrate.topology.hosts_with("etcd"))
+INITIAL_CLUSTER_KEY = "initial-cluster"
+"""Who makes the cluster; of a member that joins one: who belongs to it, itself included. Counts
+only where the member has no data."""
+
+FORCE_KEY = "force-new-cluster"
+"""A member that starts with it drops all others and goes on alone, with its data. Counts at every
+start: take it out afterwards (etcd docs, configuration options, "unsafe")."""
+
+
+def initial_cluster(substrate: Substrate, hosts: Iterable[str] | None = None) -> str:
+    """Members and where they are, as etcd's option of that name has it; None: every one."""
+    if hosts is None:
+        hosts = (host.name for host in substrate.topology.hosts_with("etcd"))
     return ",".join(f"{host}={peer_url(substrate, host)}" for host in hosts)
 
 
@@ -54,7 +64,7 @@ def render_config(substrate: Substrate, host: str) -> dict[str, object]:
         "initial-advertise-peer-urls": peer_url(substrate, host),
         "listen-client-urls": f"http://0.0.0.0:{CLIENT_PORT}",
         "advertise-client-urls": f"http://{address}:{CLIENT_PORT}",
-        "initial-cluster": initial_cluster(substrate),
+        INITIAL_CLUSTER_KEY: initial_cluster(substrate),
         STATE_KEY: "new",
         "initial-cluster-token": topology.cluster.scope,
         "heartbeat-interval": timing.heartbeat_ms,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cluster.boot import raise_services
+from cluster.errors import ClusterError
 from cluster.patroni.config import Passwords
 from cluster.raised import RaisedCluster
 from cluster.services import StepReport
@@ -36,6 +37,13 @@ class ContainerServices:
         if "etcd" in roles:
             return (await self._sites.start_service(host, None),)
         return ()
+
+    async def configure(
+        self, host: str, role: HostRole, changes: Mapping[str, object | None]
+    ) -> None:
+        """Refused: a container has its configuration from the project that it was made of."""
+        words = f"the configuration of {role} on {host} cannot be changed: it is in the container"
+        raise ClusterError(words, host=host)
 
 
 class ContainerRaiser:

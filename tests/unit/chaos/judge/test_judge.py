@@ -309,7 +309,9 @@ def test_the_checkers_of_a_workload_are_those_that_know_it() -> None:
     assert names["counter"] - common == {"counter"}
     assert names["set"] - common == {"elements"}
     assert names["write-skew"] - common == {"takers"}
-    assert names["warehouse"] - common == {"feeds", "warehouse-totals", "warehouse-reads"}
+    assert names["warehouse"] - common == {
+        *("feeds", "warehouse-totals", "warehouse-reads", "workspaces"),
+    }
     assert set.union(*names.values()) == {checker.name for checker in CHECKERS}
 
 
