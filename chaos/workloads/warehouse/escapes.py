@@ -48,6 +48,7 @@ def probes_of(projects: Sequence[Project]) -> Iterator[SealProbe]:
 _OF_DRILLS = (
     *("own-", "writes-nothing", "requests-", "becomes-", "reads-tolerance-", "reads-reponse-"),
     *("reads-warehouse-person", "reads-identity-patient", "server-passwords", "server-programs"),
+    *("server-trail",),
 )
 """What a drill asks of each project: one of each kind, since every node is asked every second."""
 
@@ -133,6 +134,7 @@ def _of_the_server(project: Project) -> Iterator[SealProbe]:
         ("passwords", "SELECT rolpassword FROM pg_authid"),
         ("files", "SELECT pg_read_file('PG_VERSION')"),
         ("folders", "SELECT pg_ls_dir('.')"),
+        ("trail", "SELECT pg_ls_logdir()"),
         ("programs", "COPY (SELECT 1) TO PROGRAM 'true'"),
         ("server-files", "COPY (SELECT 1) TO '/tmp/out'"),
         ("large-objects", "SELECT lo_import('PG_VERSION')"),

@@ -349,7 +349,7 @@ async def test_no_copy_has_who_withdrew_whoever_comes_first(
     pair: tuple[LocalPostgres, LocalPostgres], database: str
 ) -> None:
     primary, _ = pair
-    project = StewardAct(site="paris", number=1).project
+    project = StewardAct(site="lyon", number=1).project  # roles are of all databases
     key = drill_key(7, project.name)
     async with (
         rest_api(primary=True) as answers,

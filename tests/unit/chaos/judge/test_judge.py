@@ -48,6 +48,7 @@ from chaos.workloads.transfers import TransfersOptions
 SPECIAL = {"shared-units", "stale-reads", "read-service", "restore"} | {
     "seals",
     "doors",
+    "powers",
     "withdrawal",
     "trail",
 }
@@ -241,6 +242,8 @@ def _bad_runs() -> Iterator[Run]:
     escaped = [answer(ESCAPE, A, 20.0, rows=150), answer(OWN, A, 20.0, rows=99)]
     yield with_print(with_answers(well, *escaped), fingerprint(A, "rejoined", doors={}))
     yield replace(well, access=replace(well.access, trails=()))
+    mighty = {"role alice": "LOGIN SUPERUSER"}
+    yield with_print(well, fingerprint(A, "rejoined", rights=mighty))
     yield withdrawn_run(_good(), [answer(OWN, B, 30.0, rows=100)])
     # Of two PostgreSQL one is lost, and the other one acknowledges, alone.
     yield run(
