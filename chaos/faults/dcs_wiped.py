@@ -19,7 +19,7 @@ from cluster.substrates.base import DiskEditable, Haltable
 from cluster.topology.model import Topology
 
 KEY = "dcs-wiped"
-JOIN_TIMEOUT_S = 15.0
+JOIN_TIMEOUT_S = 60.0
 MEMBERS_MIN = 3
 """With two, the other one alone is no majority and cannot change who belongs to the cluster."""
 

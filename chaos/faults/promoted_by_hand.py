@@ -44,10 +44,10 @@ from cluster.topology.model import Topology
 from cluster.whole import counted_by
 
 KEY = "promoted-by-hand"
-ETCD_TIMEOUT_S = 30.0
+ETCD_TIMEOUT_S = 60.0
 """For a member that starts alone: an election with itself, a second; its data is read first."""
-RELOAD_TIMEOUT_S = 30.0
-HOME_TIMEOUT_S = 90.0
+RELOAD_TIMEOUT_S = 60.0
+HOME_TIMEOUT_S = 180.0
 """For the cluster to be whole again, whose lost members have to be rewound or cloned first."""
 SWITCH_TIMEOUT_S = 60.0
 POLL_S = 0.2

@@ -135,7 +135,9 @@ INVARIANTS: tuple[Invariant, ...] = (
         id="W5",
         words="reads are not taken from a candidate where there is a dedicated reader",
         note="no run judges it: the workload reads page by page without a preference. That streams "
-        "prefer members tagged `reader` is tested of `Storage.read_stream`",
+        "(`Storage.read_stream`) go to members tagged `reader` first: "
+        "`tests/unit/replication/reads/test_staleness.py::"
+        "test_large_reads_go_to_readers_and_stay_where_they_are`",
     ),
     Invariant(
         id="S1",
