@@ -141,9 +141,15 @@ class RaisedCluster:
         """The cluster that led before is made a standby cluster of the promoted one: members that
         make it anew get their configuration for that."""
         swapped = self.substrate.topology.swapped()
-        self._services.configure(swapped)
+        self._services.reconfigure(swapped)
         self.following = swapped.standby
         self.retire(())
+
+    async def configure(
+        self, host: str, role: HostRole, changes: Mapping[str, object | None]
+    ) -> None:
+        """Change the kept configuration of a service on a host (``Services.configure``)."""
+        await self._services.configure(host, role, changes)
 
     async def start_companion(self, host: str, process: Process) -> None:
         """Start a process beside the cluster's on a host, now and whenever the host starts again.

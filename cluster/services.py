@@ -55,7 +55,7 @@ class Services(Protocol):
         """Every member of etcd has lost its data: they make a new cluster when they start again."""
         ...
 
-    def configure(self, topology: Topology) -> None:
+    def reconfigure(self, topology: Topology) -> None:
         """Make the configuration of every member anew, where the two clusters have changed roles.
 
         Args:
@@ -63,6 +63,22 @@ class Services(Protocol):
 
         Raises:
             ClusterError: these services have no standby clusters.
+        """
+        ...
+
+    async def configure(
+        self, host: str, role: HostRole, changes: Mapping[str, object | None]
+    ) -> None:
+        """Change the kept configuration of a service, as an operator edits its file. It counts from
+        the next start on, or from the next reload.
+
+        Args:
+            host: whose.
+            role: of which service.
+            changes: the keys at the top of the file, with their values; None takes a key out.
+
+        Raises:
+            ClusterError: the configuration of this substrate cannot be changed.
         """
         ...
 
@@ -98,10 +114,9 @@ class UnitServices:
         if "etcd" in roles:
             path = config_path(self._folder, member.UNIT, host)
             units.append(member.etcd_unit(self._binaries.etcd.path, path))
-            # Only a member that has no data heeds this: where the others have a cluster, it joins.
             state = "existing" if host in self._began else "new"
-            found = member.render_config(self._substrate, host)
-            path.write_text(to_yaml({**found, member.STATE_KEY: state}))
+            # Only a member that has no data heeds this: where the others have a cluster, it joins.
+            await self.configure(host, "etcd", {member.STATE_KEY: state})
             self._began.add(host)
         if "postgres" in roles:
             path = config_path(self._folder, config.UNIT, host)
@@ -123,9 +138,18 @@ class UnitServices:
         """The next start of each member is its first."""
         self._began.clear()
 
-    def configure(self, topology: Topology) -> None:
+    def reconfigure(self, topology: Topology) -> None:
         """Make the configuration of every member of Patroni anew."""
         write_patroni_configs(self._substrate, self._binaries.pg_bindir, self._folder, topology)
+
+    async def configure(
+        self, host: str, role: HostRole, changes: Mapping[str, object | None]
+    ) -> None:
+        """Rewrite the file."""
+        [unit] = [unit for unit, of in ROLE_OF_UNIT.items() if of == role]
+        path = config_path(self._folder, unit, host)
+        found: dict[str, object | None] = {**yaml.safe_load(path.read_text()), **changes}
+        path.write_text(to_yaml({key: one for key, one in found.items() if one is not None}))
 
     async def _leave_password(self, host: str) -> None:
         """Let the gate log in at etcd: it is a program of its own, which Patroni runs."""

@@ -9,6 +9,7 @@ with what the primary had right after it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from chaos.checkers.base import Checker, Gap
@@ -44,7 +45,7 @@ def check(run: Run) -> list[Finding]:
                 continue
             doors = _differences(reference.doors, one.doors)
             is_comparable = primary is not None and one.caught_up
-            rights = _differences(reference.rights, one.rights) if is_comparable else {}
+            rights = _of_rights(run, reference, one) if is_comparable else {}
             when = MOMENT_WORDS[moment]
             found += _finding(
                 f"{one.node} is not as {reference.node} {when}",
@@ -78,7 +79,7 @@ def _over_time(run: Run) -> Iterator[Finding]:
                 yield from _finding(
                     f"the rights on {one.node} {when} are not those on "
                     f"{rights_then.node} {MOMENT_WORDS[rights_then.moment]}",
-                    _differences(rights_then.rights, one.rights),
+                    _of_rights(run, rights_then, one),
                     {"node": one.node, "than": rights_then.node, "moment": moment},
                 )
 
@@ -102,6 +103,16 @@ def _differences(expected: Mapping[str, str], found: Mapping[str, str]) -> Mappi
         for item in items
         if expected.get(item) != found.get(item)
     }
+
+
+def _of_rights(run: Run, expected: NodePrint, found: NodePrint) -> Mapping[str, Difference]:
+    """The differences of rights, but for what the scenario says comes and goes."""
+    differences = _differences(expected.rights, found.rights)
+    moving = run.info.scenario.access.moving
+    if not moving:
+        return differences
+    names = re.compile(rf"\b(?:{'|'.join(re.escape(one) for one in moving)})")
+    return {item: one for item, one in differences.items() if not names.search(item)}
 
 
 def _finding(who: str, differences: Mapping[str, Difference], where: Evidence) -> Iterator[Finding]:

@@ -36,6 +36,7 @@ from chaos.evidence.reads import MarkRead, MarkWrite
 from chaos.evidence.records import Operation, Scalar
 from chaos.evidence.run import Run
 from chaos.findings import Finding, FindingKind, Verdict
+from chaos.timing.hands import hand_steps
 from chaos.timing.measure import surviving_timeline
 from chaos.timing.settings import commits_wait_for_standby
 from chaos.wording import counted
@@ -176,9 +177,10 @@ class _Stays:
 
 
 def may_lose(run: Run) -> bool:
-    """Whether acknowledged writes may be lost: by the scenario, by the settings in force, or
-    because the cluster was restored to a point in time."""
-    allowed = run.info.scenario.expect.lost_max > 0 or bool(run.rebuilds)
+    """Whether acknowledged writes may be lost: by the scenario, by the settings in force, because
+    the cluster was restored to a point in time, or since people have promoted a copy that commits
+    do not wait for. The loss itself is found all the same (``lost``)."""
+    allowed = run.info.scenario.expect.lost_max > 0 or bool(run.rebuilds) or bool(hand_steps(run))
     return allowed or not commits_wait_for_standby(run)
 
 

@@ -14,6 +14,7 @@ from chaos.findings import Verdict
 from chaos.judge.folder import Judged
 from chaos.judge.verdict_file import ReadTotals, VerdictFile
 from chaos.report.access import access_lines
+from chaos.report.figures import hand_notes
 from chaos.report.reads import behind_words, waits
 from chaos.report.sentence import verdict_sentence
 from chaos.report.words import (
@@ -78,7 +79,9 @@ def _predicted(prediction: Prediction) -> str:
 def facts(verdict: VerdictFile) -> list[str]:
     """The figures, one line each."""
     lost_bytes = verdict.rpo.lost_wal_bytes
-    wal = f" ({counted(lost_bytes, 'byte', 'bytes')} of WAL)" if lost_bytes else ""
+    over_s = verdict.rpo.lost_over_s
+    over = "" if over_s is None else f", acknowledged over {over_s:.1f} s"
+    wal = f"{over} ({counted(lost_bytes, 'byte', 'bytes')} of WAL)" if lost_bytes else over
     rows = [
         ("acknowledged", f"{verdict.acknowledged:,}"),
         ("lost", number(verdict.lost) + wal),
@@ -110,6 +113,7 @@ def facts(verdict: VerdictFile) -> list[str]:
     ]
     if verdict.through is not None:
         rows.append(("RTO direct", through_words(verdict.through)))
+    rows += [("by hand", ", ".join(hand_notes(one))) for one in verdict.by_hand]
     if verdict.reads is not None:
         rows.append(("reads", reads_words(verdict.reads)))
     if verdict.access is not None:

@@ -165,7 +165,14 @@ class Schedule:
         self._told[stroke] = (step, shown)
         detail = await self._book.strike(stage, stroke)
         self._recorder.event(
-            FaultStruck(t_s=begin_s, fault=step.fault, target=host, node=host, detail=detail)
+            FaultStruck(
+                t_s=begin_s,
+                fault=step.fault,
+                target=host,
+                node=host,
+                detail=detail,
+                took_s=round(time.monotonic() - begin_s, 3),
+            )
         )
         return detail
 

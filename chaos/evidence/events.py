@@ -83,6 +83,8 @@ class FaultStruck(RunEvent):
     target: str | None = None
     node: str | None = None
     detail: str | None = None
+    took_s: int | float | None = None
+    """From its begin until it had taken effect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -174,6 +174,9 @@ class FaultKind(Generic[P]):
     """Its words where they depend on its parameters; None: ``words``."""
     chances: Chances = Chances()
     """How a campaign draws it, if ``draw`` is there."""
+    by_hand: bool = False
+    """It brings the service back, and people decide on it and carry it out: their time is told
+    apart."""
 
     @property
     def family(self) -> Family:

@@ -140,7 +140,7 @@ async def _replace(stage: Stage, host: str) -> None:
         dcs_snapshot.snapshot_file(stage, host),
         str(member.data_dir(substrate, host)),
         host,
-        member.initial_cluster(substrate, host),
+        member.initial_cluster(substrate, member.members_with(substrate, host)),
         substrate.topology.cluster.scope,
         member.peer_url(substrate, host),
     )

@@ -19,7 +19,7 @@ from cluster.substrates.base import DiskEditable, Haltable
 from cluster.topology.model import Topology
 
 KEY = "dcs-wiped"
-JOIN_TIMEOUT_S = 15.0
+JOIN_TIMEOUT_S = 60.0
 MEMBERS_MIN = 3
 """With two, the other one alone is no majority and cannot change who belongs to the cluster."""
 
@@ -51,6 +51,10 @@ async def join_anew(stage: Stage, victim: Victim, params: FaultParams) -> str:
     url = member.peer_url(substrate, host)
     removed = await admin.remove_member(cluster.etcd, others, host)
     await admin.add_member(cluster.etcd, others, url)
+    # After a disaster fewer belong to it than there were; etcd compares ("member count").
+    known = [one for one in await admin.members_now(cluster.etcd, others) if one not in ("", host)]
+    initial = member.initial_cluster(substrate, [*known, host])
+    await cluster.configure(host, "etcd", {member.INITIAL_CLUSTER_KEY: initial})
     # Half-struck, the folder may be there still: what is in it belongs to the member removed.
     folder = str(member.data_dir(substrate, host))
     await stage.able(DiskEditable).edit_disk(host, ("rm", "-rf", folder))

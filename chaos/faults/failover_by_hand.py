@@ -55,9 +55,19 @@ async def fail_over(stage: Stage, victim: Victim, params: FailoverByHandParams) 
     candidate = params.candidate or furthest_behind(able)
     if candidate is None:
         raise PatroniError("no replica answers: there is no candidate for a failover by hand")
-    said = await _ask(stage, candidate, members)
     if params.refused:
+        said = await _ask(stage, candidate, members)
         return await _was_refused(stage, candidate, said)
+    return await promote(stage, candidate, members)
+
+
+async def promote(stage: Stage, candidate: str, members: Mapping[str, MemberAnswer | None]) -> str:
+    """Ask for a failover to ``candidate``; what was done, in words, once it leads.
+
+    Raises:
+        PatroniError: nobody answered, or it does not lead after ``ttl`` and a promotion.
+    """
+    said = await _ask(stage, candidate, members)
     ttl_s = stage.cluster.substrate.topology.cluster.ttl_s
 
     async def leads() -> bool:

@@ -45,6 +45,7 @@ from chaos.faults.patroni_restart import PATRONI_RESTART
 from chaos.faults.port_cut import PORT_CUT
 from chaos.faults.process import PROCESS_KILL
 from chaos.faults.promote_standby import PROMOTE_STANDBY
+from chaos.faults.promoted_by_hand import PROMOTED_BY_HAND
 from chaos.faults.restore_test import RESTORE_TEST
 from chaos.faults.rolling_restart import ROLLING_RESTART
 from chaos.faults.site import SITE_CUT
@@ -90,6 +91,7 @@ _KINDS: tuple[FaultKind[Any], ...] = (
     ROLLING_RESTART,
     FAILOVER_BY_HAND,
     PROMOTE_STANDBY,
+    PROMOTED_BY_HAND,
     PAUSE,
     CONFIG_CHANGE,
     CONFIG_WRONG,

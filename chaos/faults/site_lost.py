@@ -9,21 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import anyio
-
-from chaos.faults import dcs_wiped
 from chaos.faults.base import NO_PARAMS, Chances, FaultKind, FaultParams, FaultWords, Stage
-from chaos.faults.site_power import cannot_lose_its_power, cut_power, sites_in_words, split
-from chaos.faults.targets import SITES, Victim, find_victim, layout_of
+from chaos.faults.site_anew import join_anew
+from chaos.faults.site_power import cannot_lose_its_power, cut_power, sites_in_words
+from chaos.faults.targets import SITES, Victim
 from chaos.wording import joined
-from cluster.etcd import member
-from cluster.patroni import config
 from cluster.substrates.base import Cuttable, DiskEditable, Haltable, Killable
 from cluster.topology.model import Topology
 
 KEY = "site-lost-for-good"
-ERASE = 'for one; do rm -rf "$one" && test ! -e "$one" || exit 1; done'
-"""Deletes what it is given, and looks whether it is gone."""
 
 
 async def lose(stage: Stage, victim: Victim, params: FaultParams) -> str:
@@ -36,38 +30,9 @@ async def lose(stage: Stage, victim: Victim, params: FaultParams) -> str:
 
 
 async def build_anew(stage: Stage, victim: Victim, params: FaultParams) -> str:
-    """Power on, empty disks, etcd's members replaced one after another, then Patroni.
-
-    What runs already is left as it is, so that a site that was built half is finished.
-    """
-    machine, topology = stage.able(Killable), stage.cluster.substrate.topology
-    runs = stage.able(Haltable).runs_unit
-    hosts, clients = split(topology, victim.hosts)
-    dead = {
-        unit: [host for host in hosts if role in topology.host(host).roles and not runs(host, unit)]
-        for unit, role in ((member.UNIT, "etcd"), (config.UNIT, "postgres"))
-    }
-    async with anyio.create_task_group() as boots:
-        for host in clients:
-            boots.start_soon(stage.able(Cuttable).heal_link, host)
-        for host in hosts:
-            if not machine.has_power(host):
-                boots.start_soon(machine.start_host, host)
-    words = []
-    layout = layout_of(topology)
-    for host in dead[member.UNIT]:
-        await _erase(stage, host, str(member.data_dir(stage.cluster.substrate, host)))
-        said = await dcs_wiped.join_anew(stage, find_victim(host, layout), NO_PARAMS)
-        words.append(f"etcd on {host} {said}")
-    for host in dead[config.UNIT]:
-        await _erase(stage, host, str(stage.cluster.substrate.data_folder(host) / "pgdata"))
-        await stage.cluster.start_services(host, only="postgres")
-        words.append(f"patroni on {host} started without data, to be cloned")
+    """New machines, which join the cluster that went on (``site_anew``)."""
+    words = await join_anew(stage, victim, keeps_data=False)
     return f"new machines with empty disks: {'; '.join(words)}" if words else "it runs already"
-
-
-async def _erase(stage: Stage, host: str, folder: str) -> None:
-    await stage.able(DiskEditable).edit_disk(host, ("sh", "-c", ERASE, "sh", folder))
 
 
 def cannot_be_built_anew(

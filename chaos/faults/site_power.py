@@ -3,22 +3,28 @@
 The client's host of the site keeps its power, because its load is what knows how the site is
 served. It is cut off from everybody instead: what its users feel is the same, and the site counts
 as one that cannot be served until the power is back.
+
+Where somebody has taken the service up elsewhere by hand (``promoted-by-hand``), the site must be
+``fenced``: what comes back by itself is the cluster of then (``site_anew``).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import anyio
 
-from chaos.faults.base import NO_PARAMS, Chances, FaultKind, FaultParams, FaultWords, Stage
+from chaos.faults.base import Chances, FaultKind, FaultParams, FaultWords, Stage
+from chaos.faults.site_anew import join_anew
 from chaos.faults.targets import SITES, Victim
 from chaos.wording import joined, plural
 from cluster.errors import HostError
 from cluster.etcd.member import CLIENT_PORT
 from cluster.patroni.config import REST_PORT
 from cluster.substrates.base import Cuttable, Killable, Process
+from cluster.toml.reader import TomlTable
 from cluster.topology.model import HostRole, Topology
 
 KEY = "site-power-cut"
@@ -44,6 +50,20 @@ async def main():
 asyncio.run(main())
 """
 """Exits with 0 if none of the addresses answers, not even to refuse."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SitePowerParams(FaultParams):
+    """How the site comes back."""
+
+    fenced: bool | None = None
+    """Nothing starts by itself: etcd joins the cluster of now as a new member, then Patroni starts
+    with the old data. None: everything starts as it was."""
+
+
+def read(table: TomlTable) -> SitePowerParams:
+    """``fenced``."""
+    return SitePowerParams(fenced=table.flag("fenced") if table.has("fenced") else None)
 
 
 async def cut_power(stage: Stage, victim: Victim, params: FaultParams) -> str:
@@ -73,8 +93,12 @@ async def cut_power(stage: Stage, victim: Victim, params: FaultParams) -> str:
     return words
 
 
-async def give_power_back(stage: Stage, victim: Victim, params: FaultParams) -> str:
+async def give_power_back(stage: Stage, victim: Victim, params: SitePowerParams) -> str:
     """Power on for every host that has none, and etcd and Patroni started as at boot."""
+    if params.fenced:
+        joined_anew = await join_anew(stage, victim, keeps_data=True)
+        words = "; ".join(joined_anew)
+        return f"power on, held back: {words}" if words else "the power was back already"
     machine, cables = stage.able(Killable), stage.able(Cuttable)
     hosts, clients = split(stage.cluster.substrate.topology, victim.hosts)
     dark = [host for host in hosts if not machine.has_power(host)]
@@ -89,8 +113,8 @@ async def give_power_back(stage: Stage, victim: Victim, params: FaultParams) -> 
             boots.start_soon(cables.heal_link, host)
         for host in dark:
             boots.start_soon(boot, host)
-    words = [f"{', '.join(started[host])} on {host}" for host in dark if started[host]]
-    return f"power on, started {'; '.join(words)}" if words else "the power was back already"
+    units = [f"{', '.join(started[host])} on {host}" for host in dark if started[host]]
+    return f"power on, started {'; '.join(units)}" if units else "the power was back already"
 
 
 def split(topology: Topology, hosts: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -168,8 +192,8 @@ SITE_POWER_CUT = FaultKind(
         clause=lambda sites: f"the {sites_in_words(sites)} lost {_their(sites)} power",
         broken=lambda site: f"site {site} has no power",
     ),
-    params=FaultParams,
-    read=lambda table: NO_PARAMS,
+    params=SitePowerParams,
+    read=read,
     takes=SITES,
     needs=(Killable, Cuttable),
     lasts=True,
@@ -177,7 +201,7 @@ SITE_POWER_CUT = FaultKind(
     strike=cut_power,
     undo=give_power_back,
     chances=Chances(weight=2.0),
-    draw=lambda random: NO_PARAMS,
+    draw=lambda random: SitePowerParams(),
     impossible=cannot_lose_its_power,
 )
 

@@ -31,6 +31,7 @@ from chaos.judge.verdict_file import (
     VerdictFile,
 )
 from chaos.timing import Timing, measure
+from chaos.timing.hands import hand_steps
 
 
 def build_verdict(run: Run) -> VerdictFile:
@@ -68,7 +69,9 @@ def assemble(run: Run, judgement: Judgement, timing: Timing) -> VerdictFile:
         rpo=Rpo(
             lost_entries=lost_entries,
             lost_wal_bytes=_unless_unproved(timing.lost_wal_bytes, judgement, "dead-timeline"),
+            lost_over_s=_lost_over_s(run),
         ),
+        by_hand=hand_steps(run),
         access=access_totals(
             run,
             is_seen=not _could_not_look(judgement, "seals"),
@@ -195,6 +198,12 @@ def _lost(run: Run, judgement: Judgement) -> int | None:
     """How many acknowledged entries are certainly lost; None instead of an unproved zero."""
     lost = lost_operations(run)
     return None if lost is None else _unless_unproved(len(lost), judgement, "lost-entries")
+
+
+def _lost_over_s(run: Run) -> float | None:
+    """Over how long the lost entries were acknowledged; None where none is found lost."""
+    ends_s = [op.ended_s for op in lost_operations(run) or () if op.ended_s is not None]
+    return max(ends_s) - min(ends_s) if ends_s else None
 
 
 def _duplicated(run: Run, judgement: Judgement) -> int | None:

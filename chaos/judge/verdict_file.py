@@ -18,6 +18,7 @@ from chaos.evidence.records import Scalar
 from chaos.evidence.run import Manifest
 from chaos.evidence.whole_file import write_whole
 from chaos.findings import Finding, Verdict
+from chaos.timing.hands import HandStep
 from chaos.timing.model import Prediction, ReadTiming, RtoPhase, ServiceGap, SiteTiming
 from chaos.timing.reads import DEMANDED
 from cluster.topology.promises import SERVICES, ServiceKind
@@ -48,6 +49,9 @@ class Rpo:
 
     lost_entries: int | None
     lost_wal_bytes: int | None
+    lost_over_s: float | None = None
+    """From the acknowledgement of the first lost entry to that of the last one; 0 of a single one.
+    None where none is found lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +198,8 @@ class VerdictFile:
     reads: ReadTotals | None
     """None where the load read nothing beside its writes."""
     rpo: Rpo
+    by_hand: tuple[HandStep, ...]
+    """What people did to bring the service back, in order."""
     access: AccessTotals | None
     """None where the scenario has no probes."""
     through: ThroughProxy | None
@@ -246,7 +252,19 @@ class VerdictFile:
             "rpo": {
                 "lost_entries": self.rpo.lost_entries,
                 "lost_wal_bytes": self.rpo.lost_wal_bytes,
+                "lost_over_s": _rounded(self.rpo.lost_over_s),
             },
+            "by_hand": [
+                {
+                    "fault": one.fault,
+                    "node": one.node,
+                    "began_s": _rounded(one.began_s),
+                    "decided_s": _rounded(one.decided_s),
+                    "took_s": _rounded(one.took_s),
+                    "detail": one.detail,
+                }
+                for one in self.by_hand
+            ],
             "access": _access_json(self.access),
             "through": _through_json(self.through),
             "checkers": [_checker_json(checker) for checker in self.checkers],

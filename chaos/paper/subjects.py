@@ -57,7 +57,7 @@ SUBJECTS: tuple[Subject, ...] = (
     Subject(key="service", checkers=("service", "read-service", "prediction")),
     Subject(key="failover", checkers=("failover", "recovery")),
     Subject(key="seals", checkers=("seals",)),
-    Subject(key="doors", checkers=("doors",)),
+    Subject(key="doors", checkers=("doors", "powers")),
     Subject(key="withdrawal", checkers=("withdrawal",)),
     Subject(key="trail", checkers=("trail",)),
     Subject(key=RESTORE, checkers=("restore", "restored")),

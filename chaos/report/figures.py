@@ -22,6 +22,7 @@ from chaos.report.words import (
     through_words,
 )
 from chaos.timing import SiteTiming
+from chaos.timing.hands import HandStep
 from chaos.wording import counted, joined
 
 UNKNOWN = "not known"
@@ -70,6 +71,7 @@ def key_figures(run: Run, verdict: VerdictFile) -> tuple[Figure, ...]:
         *_reads(verdict),
         *_access(verdict),
         _outage(run, verdict),
+        *_by_hand(verdict),
         _availability(verdict),
         Figure(
             name="Split brain",
@@ -116,10 +118,12 @@ def _lost(run: Run, verdict: VerdictFile) -> Figure:
     allowed = counted(run.info.scenario.expect.lost_max, "entry", "entries")
     lost_bytes = verdict.rpo.lost_wal_bytes
     wal = "WAL lost not known" if lost_bytes is None else f"at least {size(lost_bytes)} of WAL"
+    over_s = verdict.rpo.lost_over_s
+    over = [] if over_s is None else [f"acknowledged over {seconds(over_s)}"]
     return Figure(
         name="Lost (RPO)",
         value=UNKNOWN if verdict.lost is None else count(verdict.lost),
-        notes=_listed([f"allowed: {allowed}", *([wal] if lost_bytes != 0 else [])], ";"),
+        notes=_listed([f"allowed: {allowed}", *over, *([wal] if lost_bytes != 0 else [])], ";"),
         is_bad=bool(verdict.lost),
     )
 
@@ -206,6 +210,25 @@ def _outage(run: Run, verdict: VerdictFile) -> Figure:
         notes=_listed(notes, ";"),
         is_bad=value == "not ended" or (bool(servable) and (verdict.rto_s or 0.0) > limit_s),
     )
+
+
+def _by_hand(verdict: VerdictFile) -> tuple[Figure, ...]:
+    """How long people took, of the outage; nothing where nothing was done by hand."""
+    return tuple(
+        Figure(
+            name="By hand",
+            value=UNKNOWN if one.took_s is None else seconds((one.decided_s or 0.0) + one.took_s),
+            notes=_listed(hand_notes(one), ";"),
+        )
+        for one in verdict.by_hand
+    )
+
+
+def hand_notes(one: HandStep) -> list[str]:
+    """How long was decided, and how long it took to carry it out."""
+    decided = [] if one.decided_s is None else [f"decided after {seconds(one.decided_s)}"]
+    took = [] if one.took_s is None else [f"{one.fault} of {one.node} in {seconds(one.took_s)}"]
+    return [*decided, *took]
 
 
 def _availability(verdict: VerdictFile) -> Figure:

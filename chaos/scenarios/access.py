@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from cluster.errors import Problem
@@ -78,6 +78,9 @@ class AccessSpec:
     withdrawals: tuple[WithdrawalSpec, ...] = ()
     trail: bool = False
     """Every acknowledged access must be in the logs of the nodes at the end."""
+    moving: tuple[str, ...] = ()
+    """Beginnings of names of roles and schemas that come and go while the load runs: what concerns
+    them is left out when rights are compared."""
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -104,13 +107,30 @@ def read_access(root: TomlTable) -> AccessSpec:
             _read_withdrawal(one) for one in root.tables("withdrawal", optional=True)
         ),
         trail=root.flag("trail", False),
+        moving=root.texts("moving") if root.has("moving") else (),
     )
+
+
+def with_access_of(access: AccessSpec, workload: AccessSpec) -> AccessSpec:
+    """What a scenario asks, and what its workload asks besides; a probe that the scenario has too,
+    by its name, is the scenario's."""
+    known = {probe.name for probe in access.probes}
+    own = tuple(probe for probe in workload.probes if probe.name not in known)
+    moving = tuple(dict.fromkeys([*access.moving, *workload.moving]))
+    return replace(access, probes=(*access.probes, *own), moving=moving)
 
 
 def access_tables(access: AccessSpec) -> Iterator[tuple[str, dict[str, object]]]:
     """What ``read_access`` reads back: (heading, keys) of each table, without what says nothing;
     the first one has no heading."""
-    yield "", {"setup": list(access.setup) or None, "trail": access.trail or None}
+    yield (
+        "",
+        {
+            "setup": list(access.setup) or None,
+            "trail": access.trail or None,
+            "moving": list(access.moving) or None,
+        },
+    )
     for probe in access.probes:
         keys = {"name": probe.name, "as": probe.role, "sql": list(probe.sql)}
         expect = f"rows = {probe.rows}" if probe.expect == "rows" else probe.expect
@@ -162,7 +182,7 @@ def _problems_of_withdrawals(
 
 
 def _read_probe(table: TomlTable) -> ProbeSpec:
-    expect, rows = table.parsed("expect", _parse_expected, FORMS, NEUTRAL)
+    expect, rows = table.parsed("expect", parse_expected, FORMS, NEUTRAL)
     return ProbeSpec(
         name=table.line("name"),
         role=table.line("as"),
@@ -172,7 +192,7 @@ def _read_probe(table: TomlTable) -> ProbeSpec:
     )
 
 
-def _parse_expected(text: str) -> tuple[Expected, int | None] | None:
+def parse_expected(text: str) -> tuple[Expected, int | None] | None:
     """None: it is none of the ``FORMS``."""
     if text == "refused":
         return "refused", None

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from pkgutil import resolve_name
 from typing import Any, get_args
 
 from chaos.errors import ScenarioError
 from chaos.faults.base import FaultKind
 from chaos.faults.registry import FAULTS
 from chaos.faults.targets import FORMS, PRIMARY, Target, parse_target
-from chaos.scenarios.access import access_tables, read_access
+from chaos.scenarios.access import AccessSpec, access_tables, read_access, with_access_of
 from chaos.scenarios.model import (
     CUES,
     HEALING_CUES,
@@ -24,8 +25,9 @@ from chaos.scenarios.model import (
     WorkloadSpec,
 )
 from chaos.scenarios.rules import problems_of_scenario
+from chaos.workloads.kind import WorkloadOptions
 from chaos.workloads.registry import DEFAULT as DEFAULT_WORKLOAD
-from chaos.workloads.registry import WORKLOADS
+from chaos.workloads.registry import WORKLOADS, kind_of
 from cluster.errors import Problem
 from cluster.toml.builtin import Catalogue, TomlText
 from cluster.toml.reader import TomlDocument, TomlTable, one_of, quote
@@ -171,6 +173,11 @@ def _read(found: TomlText) -> Scenario:
         access=read_access(root),
     )
     document.settle()
+    asked = kind_of(scenario.workload.options).access
+    if asked:
+        of_workload: Callable[[WorkloadOptions], AccessSpec] = resolve_name(asked)
+        access = with_access_of(scenario.access, of_workload(scenario.workload.options))
+        scenario = replace(scenario, access=access)
     document.settle([*strangers, *problems_of_scenario(scenario)])
     return scenario
 

@@ -58,6 +58,9 @@ class WorkloadKind:
     """What a run with it cannot prove, in a sentence for the report."""
     load: str
     """``module:class`` of what runs, a ``Workload`` (``base.py``)."""
+    access: str = ""
+    """``module:function`` that says who must be let in to what, besides what a scenario asks: from
+    the options to an ``AccessSpec``. Empty: the workload asks nothing."""
     checkers: tuple[str, ...] = ()
     """``module:name`` of each ``Checker`` that judges this workload alone, in the order of reports.
     """

@@ -7,7 +7,7 @@ of etcd is needed for it.
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,9 @@ import anyio
 from cluster.errors import ClusterError
 from cluster.etcd.member import EtcdRest
 
-CHANGE_TIMEOUT_S = 20.0
-"""For a change of the members, which etcd refuses at first where a connection is new."""
+CHANGE_TIMEOUT_S = 60.0
+"""For a change of the members, which etcd refuses at first where a connection is new: 5 s, on a
+busy machine more."""
 SNAPSHOT_TIMEOUT_S = 20.0
 STATUS_TIMEOUT_S = 1.0
 POLL_S = 0.1
@@ -116,6 +117,18 @@ async def add_member(etcd: EtcdRest, via: Sequence[str], peer_url: str) -> None:
     raise ClusterError(f"etcd did not add the member {peer_url}: asked {', '.join(via)}")
 
 
+async def members_now(etcd: EtcdRest, via: Sequence[str]) -> tuple[str, ...]:
+    """The hosts whose members belong to the cluster, by name; one that was added and has not been
+    started yet has no name.
+
+    Raises:
+        ClusterError: nobody says so within ``CHANGE_TIMEOUT_S``.
+    """
+    with anyio.move_on_after(CHANGE_TIMEOUT_S):
+        return tuple(str(one.get("name", "")) for one in await _members(etcd, via))
+    raise ClusterError(f"etcd did not say who belongs to it: asked {', '.join(via)}")
+
+
 async def _members(etcd: EtcdRest, via: Sequence[str]) -> list[dict[str, Any]]:
     """Who belongs to the cluster; waits until somebody says so."""
     while (answer := await _ask(etcd, via, "list", {})) is None:
@@ -135,8 +148,8 @@ async def _ask(
     return None
 
 
-async def delete_keys(etcd: EtcdRest, via: Sequence[str], prefix: str) -> None:
-    """Delete every key that begins with ``prefix``, once etcd has a majority.
+async def delete_keys(etcd: EtcdRest, via: Sequence[str], prefix: str) -> int:
+    """Delete every key that begins with ``prefix``, once etcd has a majority; how many there were.
 
     Args:
         etcd: how to ask.
@@ -146,15 +159,33 @@ async def delete_keys(etcd: EtcdRest, via: Sequence[str], prefix: str) -> None:
     Raises:
         ClusterError: nobody did it in ``CHANGE_TIMEOUT_S``.
     """
-    end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-    body: dict[str, object] = {"key": _coded(prefix), "range_end": _coded(end)}
+    return await _delete(etcd, via, prefix, {"range_end": _coded(_next_of(prefix))})
+
+
+async def delete_key(etcd: EtcdRest, via: Sequence[str], key: str) -> bool:
+    """Delete a key; whether it was there.
+
+    Raises:
+        ClusterError: nobody did it in ``CHANGE_TIMEOUT_S``.
+    """
+    return await _delete(etcd, via, key, {}) > 0
+
+
+async def _delete(etcd: EtcdRest, via: Sequence[str], key: str, more: Mapping[str, object]) -> int:
+    body: dict[str, object] = {"key": _coded(key), **more}
     with anyio.move_on_after(CHANGE_TIMEOUT_S):
         while True:
             for host in via:
-                if await etcd.call(host, "/v3/kv/deleterange", body) is not None:
-                    return
+                answer = await etcd.call(host, "/v3/kv/deleterange", body)
+                if answer is not None:
+                    return int(answer.get("deleted", 0))
             await anyio.sleep(POLL_S)
-    raise ClusterError(f"etcd did not delete the keys of {prefix}: asked {', '.join(via)}")
+    raise ClusterError(f"etcd did not delete {key}: asked {', '.join(via)}")
+
+
+def _next_of(prefix: str) -> str:
+    """The first key after all that begin with ``prefix``."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
 def _coded(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,11 +46,23 @@ def peer_url(substrate: Substrate, host: str) -> str:
     return f"http://{substrate.address(host)}:{PEER_PORT}"
 
 
-def initial_cluster(substrate: Substrate, host: str) -> str:
-    """Every member of the etcd that ``host`` belongs to and where it is, as etcd's option of that
-    name has it."""
-    hosts = (one.name for one in substrate.topology.cluster_of(host).hosts_with("etcd"))
-    return ",".join(f"{one}={peer_url(substrate, one)}" for one in hosts)
+INITIAL_CLUSTER_KEY = "initial-cluster"
+"""Who makes the cluster; of a member that joins one: who belongs to it, itself included. Counts
+only where the member has no data."""
+
+FORCE_KEY = "force-new-cluster"
+"""A member that starts with it drops all others and goes on alone, with its data. Counts at every
+start: take it out afterwards (etcd docs, configuration options, "unsafe")."""
+
+
+def members_with(substrate: Substrate, host: str) -> tuple[str, ...]:
+    """Every host of the etcd that ``host`` belongs to."""
+    return tuple(one.name for one in substrate.topology.cluster_of(host).hosts_with("etcd"))
+
+
+def initial_cluster(substrate: Substrate, hosts: Iterable[str]) -> str:
+    """Members and where they are, as etcd's option of that name has it."""
+    return ",".join(f"{host}={peer_url(substrate, host)}" for host in hosts)
 
 
 def render_config(substrate: Substrate, host: str) -> dict[str, object]:
@@ -65,7 +77,7 @@ def render_config(substrate: Substrate, host: str) -> dict[str, object]:
         "initial-advertise-peer-urls": peer_url(substrate, host),
         "listen-client-urls": f"http://0.0.0.0:{CLIENT_PORT}",
         "advertise-client-urls": f"http://{address}:{CLIENT_PORT}",
-        "initial-cluster": initial_cluster(substrate, host),
+        INITIAL_CLUSTER_KEY: initial_cluster(substrate, members_with(substrate, host)),
         STATE_KEY: "new",
         "initial-cluster-token": topology.cluster.scope,
         "heartbeat-interval": timing.heartbeat_ms,

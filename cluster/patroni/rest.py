@@ -6,6 +6,7 @@ Every request has a deadline; a member that does not answer is ``None``, never a
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -61,6 +62,8 @@ class MemberAnswer(_Answer):
     """Maintenance mode, as this member has seen it."""
     dcs_last_seen: int = 0
     """When it last read the DCS, in whole seconds of wall time."""
+    tags: Mapping[str, bool | int | str] = {}
+    """Those that it has in force."""
 
 
 class ClusterMember(_Answer):

@@ -25,6 +25,8 @@ class WarehouseOptions(WorkloadOptions):
     """Results of one delivery, which is one operation."""
     fill_seed: int = 7
     """Which patients."""
+    workspaces: bool = False
+    """Projects are open, their probes are asked, and a steward opens and closes others."""
 
     @classmethod
     def read(cls, table: TomlTable) -> Self:
@@ -35,6 +37,7 @@ class WarehouseOptions(WorkloadOptions):
             profile=table.choice("profile", names, default.profile),
             delivery_rows=table.integer("delivery_rows", default.delivery_rows, minimum=10),
             fill_seed=table.integer("fill_seed", default.fill_seed, minimum=0),
+            workspaces=table.flag("workspaces", default.workspaces),
         )
 
 
@@ -47,9 +50,11 @@ WAREHOUSE = WorkloadKind(
     "watermark, withdrawals of patients, and reads of one snapshot. Nothing is said about other "
     "ways to load a warehouse.",
     load="chaos.workloads.warehouse.load:Warehouse",
+    access="chaos.workloads.warehouse.escapes:access_of",
     checkers=(
         "chaos.workloads.warehouse.check_feeds:FEEDS",
         "chaos.workloads.warehouse.check_totals:TOTALS",
         "chaos.workloads.warehouse.check_reads:COHORTS",
+        "chaos.workloads.warehouse.check_workspaces:WORKSPACES",
     ),
 )

@@ -11,6 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from chaos.scenarios.access import (
+    NEUTRAL,
+    NO_ACCESS,
+    AccessSpec,
+    ProbeSpec,
+    parse_expected,
+)
+from chaos.workloads.kind import WorkloadOptions
+from chaos.workloads.warehouse import WarehouseOptions, stewardship
 from chaos.workloads.warehouse.workspaces import Project
 
 
@@ -34,6 +43,35 @@ def probes_of(projects: Sequence[Project]) -> Iterator[SealProbe]:
                 yield from _of_other(project, other)
         yield from _of_the_core(project)
         yield from _of_the_server(project)
+
+
+_OF_DRILLS = (
+    *("own-", "writes-nothing", "requests-", "becomes-", "reads-tolerance-", "reads-reponse-"),
+    *("reads-warehouse-person", "reads-identity-patient", "server-passwords", "server-programs"),
+    *("server-trail",),
+)
+"""What a drill asks of each project: one of each kind, since every node is asked every second."""
+
+
+def access_of(options: WorkloadOptions) -> AccessSpec:
+    """What a drill of the warehouse asks, where it has workspaces; else nothing."""
+    assert isinstance(options, WarehouseOptions)
+    if not options.workspaces:
+        return NO_ACCESS
+    projects = stewardship.drill_projects()
+    probes = [
+        _spec(probe)
+        for project in projects
+        for probe in probes_of(projects)
+        if probe.name.removeprefix(f"{project.name}-").startswith(_OF_DRILLS)
+        and probe.name.startswith(f"{project.name}-")
+    ]
+    return AccessSpec(probes=tuple(probes), moving=stewardship.MOVING)
+
+
+def _spec(probe: SealProbe) -> ProbeSpec:
+    expect, rows = parse_expected(probe.expect) or NEUTRAL
+    return ProbeSpec(name=probe.name, role=probe.role, sql=(probe.sql,), expect=expect, rows=rows)
 
 
 def probes_toml(projects: Sequence[Project]) -> str:
@@ -96,6 +134,7 @@ def _of_the_server(project: Project) -> Iterator[SealProbe]:
         ("passwords", "SELECT rolpassword FROM pg_authid"),
         ("files", "SELECT pg_read_file('PG_VERSION')"),
         ("folders", "SELECT pg_ls_dir('.')"),
+        ("trail", "SELECT pg_ls_logdir()"),
         ("programs", "COPY (SELECT 1) TO PROGRAM 'true'"),
         ("server-files", "COPY (SELECT 1) TO '/tmp/out'"),
         ("large-objects", "SELECT lo_import('PG_VERSION')"),

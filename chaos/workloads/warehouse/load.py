@@ -8,6 +8,8 @@
   read on replicas ends with a row in ``bascule.warehouse_access``, as an operation.
 - **A steward** carries withdrawals out, by turns an opposition (the facts go) and an erasure (the
   identity too). Persons whose number ends in 0 never withdraw: they are the cohort.
+- With ``workspaces``, another steward opens and closes projects, and admits and dismisses their
+  members (``stewardship``).
 
 The feeders make the rate that was asked for; the member and the steward come on top.
 """
@@ -30,7 +32,7 @@ from chaos.evidence.records import Scalar
 from chaos.workloads.base import SiteLoad, Work, WorkResult
 from chaos.workloads.chunks import ChunksHeard
 from chaos.workloads.pacing import Pacer, pacers, run_work, site_pacers, wait_turn
-from chaos.workloads.warehouse import WarehouseOptions
+from chaos.workloads.warehouse import WarehouseOptions, stewardship
 from chaos.workloads.warehouse.deliveries import deliver, kind_of_delivery
 from chaos.workloads.warehouse.feed import GRANTS, MERGE, RECORD, RECORD_COLUMNS, WITHDRAW
 from chaos.workloads.warehouse.fill import fill_on
@@ -52,7 +54,7 @@ PAGE_ROWS = 3_000
 PAGE_DEADLINE_S = 5.0
 """Of one page of a cohort; then it counts as interrupted, and is asked for again."""
 
-MEMBER_SHARE, STEWARD_SHARE = 0.5, 0.25
+MEMBER_SHARE, STEWARD_SHARE, PROJECTS_SHARE = 0.5, 0.25, 0.125
 """Of the rate, on top of it."""
 
 _MARKS = "SELECT source, batch FROM feed.watermark"
@@ -89,6 +91,10 @@ class Warehouse:
 
     def __init__(self, options: WarehouseOptions) -> None:
         self._options = options
+        if options.workspaces:
+            self.tables = (*self.tables, stewardship.TABLE)
+            self.grants = (*self.grants, *stewardship.GRANTS)
+            self.final_read = stewardship.final_of(FINAL_READ)
         self._profile = PROFILES[options.profile]
 
     def opening(self) -> Iterable[tuple[LiteralString, tuple[Any, ...]]]:
@@ -103,6 +109,8 @@ class Warehouse:
         """
         await _require_room_at(admin, self._profile)
         await fill_on(admin, Generator(self._profile, self._options.fill_seed))
+        if self._options.workspaces:
+            await stewardship.open_drill_projects(admin, self._options.fill_seed)
 
     async def run(self, load: SiteLoad) -> None:
         """Deliver, read and withdraw until the load is stopped."""
@@ -116,6 +124,9 @@ class Warehouse:
                 group.start_soon(feeder.run)
             group.start_soon(_Member(load, config.workers, member).run)
             group.start_soon(self._withdraw, load, config.workers + 1, steward)
+            if self._options.workspaces:
+                [of_projects] = self._pacers(load, "projects", PROJECTS_SHARE)
+                group.start_soon(self._govern, load, config.workers + 2, of_projects)
 
     def _pacers(self, load: SiteLoad, name: str, share: float) -> list[Pacer]:
         config = load.config
@@ -138,8 +149,19 @@ class Warehouse:
             id_ = f"withdrawal-{site}-{number}"
             values = (id_, site, number, person, kind)
             about: WorkResult = {"op": "withdrawal", "number": number, "person": person}
-            work = Work(id=id_, apply=partial(_carry_out, values), about={**about, "kind": kind})
+            seed = self._options.fill_seed if self._options.workspaces else None
+            apply = partial(_carry_out, values, seed)
+            work = Work(id=id_, apply=apply, about={**about, "kind": kind})
             await run_work(load, work, worker)
+
+    async def _govern(self, load: SiteLoad, worker: int, pacer: Pacer) -> None:
+        """Open, admit, dismiss, close."""
+        number = 0
+        while await wait_turn(load, pacer):
+            number += 1
+            one = stewardship.StewardAct(site=load.config.site, number=number)
+            apply = partial(one.apply, self._options.fill_seed)
+            await run_work(load, Work(id=one.id, apply=apply, about=one.about), worker)
 
 
 async def _require_room_at(admin: Session, profile: Profile) -> None:
@@ -154,8 +176,13 @@ async def _require_room_at(admin: Session, profile: Profile) -> None:
         require_room(profile, room, nodes=1 + int(replicas), wal_max_bytes=float(wal_max_bytes))
 
 
-async def _carry_out(values: tuple[object, ...], transaction: Transaction) -> WorkResult:
+async def _carry_out(
+    values: tuple[str, str, int, int, str], seed: int | None, transaction: Transaction
+) -> WorkResult:
+    """``seed``: of the keys of the workspaces; None: there are none."""
     await transaction.execute(WITHDRAW, values)
+    if seed is not None:
+        await stewardship.forget_everywhere(seed, values[3], transaction)
     return {}
 
 

@@ -63,8 +63,47 @@ _SHARED: tuple[LiteralString, ...] = (
     "ALTER TABLE workspace.export_request FORCE ROW LEVEL SECURITY",
 )
 
+_FUNCTIONS: tuple[LiteralString, ...] = (
+    # A workspace that is closed meanwhile has nobody to forget.
+    """
+    CREATE FUNCTION workspace.forget(of_schema text, number bigint) RETURNS bigint
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $function$
+    DECLARE
+        copy text; deleted bigint; all_deleted bigint := 0;
+    BEGIN
+        -- By name: of a table that is dropped meanwhile the name is an error of its own.
+        FOR copy IN SELECT format('%I.%I', n.nspname, c.relname)
+            FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+            WHERE n.nspname = of_schema AND c.relkind = 'r' ORDER BY c.relname
+        LOOP
+            BEGIN
+                EXECUTE format('DELETE FROM %s WHERE person_id = $1', copy) USING number;
+                GET DIAGNOSTICS deleted = ROW_COUNT;
+                all_deleted := all_deleted + deleted;
+            EXCEPTION WHEN undefined_table OR invalid_schema_name THEN NULL;
+            END;
+        END LOOP;
+        RETURN all_deleted;
+    END
+    $function$
+    """,
+    """
+    CREATE FUNCTION workspace.persons(of_schema text) RETURNS bigint
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $function$
+    DECLARE
+        counted bigint;
+    BEGIN
+        EXECUTE format('SELECT count(*) FROM %I.person', of_schema) INTO counted;
+        RETURN counted;
+    END
+    $function$
+    """,
+)
+"""They have the rights of their caller."""
+
 SHARED_MIGRATIONS = (
     Migration(id="0001-shared", statements=tuple(sql.SQL(text) for text in _SHARED)),
+    Migration(id="0002-functions", statements=tuple(sql.SQL(text) for text in _FUNCTIONS)),
 )
 
 SHIFT_DAYS_MAX = 365
@@ -150,7 +189,11 @@ def _policy(project: Project) -> Iterator[sql.Composed]:
 async def _copy(project: Project, key: bytes, transaction: Transaction) -> None:
     """Fill the schema of a project."""
     where, values = _where(project.cohort)
-    chosen = sql.SQL("SELECT p.person_id FROM warehouse.person AS p WHERE {}").format(where)
+    # Locked, so that a withdrawal comes before, and the patient is not copied; or afterwards, and
+    # finds the copy.
+    chosen = sql.SQL(
+        "SELECT p.person_id FROM warehouse.person AS p WHERE {} FOR KEY SHARE OF p"
+    ).format(where)
     persons = [int(row[0]) for row in (await transaction.execute(chosen, values)).rows]
     await transaction.execute(
         "CREATE TEMPORARY TABLE pseudonym (person_id integer PRIMARY KEY,"
@@ -197,6 +240,9 @@ def _where(cohort: Cohort) -> tuple[sql.Composed, Mapping[str, object]]:
     if cohort.born_from is not None:
         parts.append(sql.SQL("p.year_of_birth >= %(born_from)s"))
         values["born_from"] = cohort.born_from
+    if cohort.one_in is not None:
+        parts.append(sql.SQL("mod(p.person_id, %(one_in)s) = 0"))
+        values["one_in"] = cohort.one_in
     return sql.SQL(" AND ").join(parts), values
 
 
@@ -229,6 +275,27 @@ def _copy_table(project: Project, table: OmopTable, columns: Sequence[str]) -> s
         sql.Composed(joins),
         key,
     )
+
+
+async def make_workspace(transaction: Transaction, project: Project, key: bytes) -> None:
+    """Open a workspace in one transaction, without migrations: for one that is closed again. It has
+    no part in ``workspace.export_request``.
+
+    Args:
+        transaction: of a role that may make roles and schemas, and read the warehouse.
+        project: the workspace; it is not there.
+        key: its own.
+    """
+    for statement in _roles(project):
+        await transaction.execute(statement)
+    await _copy(project, key, transaction)
+
+
+async def drop_workspace(transaction: Transaction, project: Project) -> None:
+    """Close a workspace: its copies and its role go, its members stay."""
+    schema, role = sql.Identifier(project.schema), sql.Identifier(project.role)
+    await transaction.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(schema))
+    await transaction.execute(sql.SQL("DROP ROLE {}").format(role))
 
 
 async def forget(

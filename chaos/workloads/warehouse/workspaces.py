@@ -43,6 +43,8 @@ class Cohort:
     """They have had this condition, by the name of its concept."""
     born_before: int | None = None
     born_from: int | None = None
+    one_in: int | None = None
+    """A sample: one patient in so many, those whose number it divides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +122,7 @@ def _read_cohort(table: TomlTable) -> Cohort:
         condition=table.choice("condition", conditions) if table.has("condition") else None,
         born_before=year["born_before"],
         born_from=year["born_from"],
+        one_in=table.integer("one_in", minimum=2) if table.has("one_in") else None,
     )
 
 

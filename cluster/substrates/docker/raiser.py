@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cluster.boot import raise_services
@@ -41,9 +41,16 @@ class ContainerServices:
     def forget_etcd(self) -> None:
         """No effect: the configuration of a member without data says ``new`` here at all times."""
 
-    def configure(self, topology: Topology) -> None:
+    def reconfigure(self, topology: Topology) -> None:
         """No topology with a standby cluster is raised in containers."""
         raise ClusterError(f"containers have no standby cluster: {topology.name}")
+
+    async def configure(
+        self, host: str, role: HostRole, changes: Mapping[str, object | None]
+    ) -> None:
+        """Refused: a container has its configuration from the project that it was made of."""
+        words = f"the configuration of {role} on {host} cannot be changed: it is in the container"
+        raise ClusterError(words, host=host)
 
 
 class ContainerRaiser:

@@ -134,11 +134,47 @@ STATE: dict[str, str] = {
 }
 
 
+def act(number: int, what: str, project: int = 1) -> tuple[Operation, dict[str, Any]]:
+    """An act of the steward of Paris, as an operation and as a node holds it."""
+    role = f"ws_steward_paris_{project}"
+    work = {"op": "stewardship", "site": "paris", "number": number, "project": role, "act": what}
+    return op(f"steward-paris-{number}", 4.0 + number / 10, work=work), work
+
+
+STEWARD = (
+    *(act(1, "open"), act(2, "admit"), act(3, "dismiss"), act(4, "admit")),
+    *(act(5, "open", 2), act(6, "admit", 2), act(7, "dismiss", 2), act(8, "close", 2)),
+)
+"""The first project stays open with its member, the second one is closed."""
+SPACES = {
+    "workspace:ws_steward_paris_1": json.dumps(
+        {"schema": True, "members": ["steward_paris"], "persons": 1000}
+    ),
+    "workspace-cohort": "1000",
+}
+
+
+def steward_run(
+    *, without: Sequence[int] = (), state: Mapping[str, str | None] | None = None
+) -> Run:
+    """A good run with workspaces; of the acts ``without`` a node has no row, and ``state`` differs
+    (None: it is missing)."""
+    rows = {one.id: row for one, row in STEWARD if row["number"] not in without}
+    kept = {**SPACES, **(state or {})}
+    return warehouse_run(
+        [*OPERATIONS, *(one for one, _ in STEWARD)],
+        rows=rows,
+        state={name: value for name, value in kept.items() if value is not None},
+        workspaces=True,
+    )
+
+
 def warehouse_run(
     operations: Sequence[Operation] = OPERATIONS,
     *,
     rows: Mapping[str, Mapping[str, Any]] | None = None,
     state: Mapping[str, str] | None = None,
+    workspaces: bool = False,
 ) -> Run:
     """A run whose two nodes hold the same; ``rows`` and ``state`` differ from the good ones."""
     held = {**ROWS, **(rows or {})}
@@ -154,7 +190,7 @@ def warehouse_run(
         )
         for node in (A, B)
     ]
-    spec = WorkloadSpec(options=WarehouseOptions())
+    spec = WorkloadSpec(options=WarehouseOptions(workspaces=workspaces))
     # Of a handful of operations no rate is asked.
     no_rate: dict[str, Scalar] = {"rate_per_s": None}
     return run(operations, reads=reads, asked=scenario(workload=spec), settings=no_rate)
@@ -174,6 +210,9 @@ def bad_warehouse() -> Run:
         "not-logged:feed.record": "u",
         "wrong-values": "1",
         "withdrawn-kept:note": "1",
+        "workspace:ws_steward_paris_1": json.dumps({"schema": True, "members": [], "persons": 3}),
+        "workspace-cohort": "2",
     }
     changed = content(3, "again", foreign=1, inserted=1)
-    return warehouse_run(operations, rows={"feed-paris-0-2": changed}, state=state)
+    rows = {"feed-paris-0-2": changed}
+    return warehouse_run(operations, rows=rows, state=state, workspaces=True)

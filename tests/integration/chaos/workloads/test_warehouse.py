@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -43,25 +44,35 @@ from chaos.workloads.warehouse.sealing import (
     SHARED_MIGRATIONS,
     SHARED_SERIES,
     days_back,
+    drop_workspace,
     forget,
+    make_workspace,
     migrations_of,
     pseudonym,
     series_of,
 )
+from chaos.workloads.warehouse.stewardship import (
+    BORN_FROM,
+    StewardAct,
+    drill_key,
+    forget_everywhere,
+)
 from chaos.workloads.warehouse.tables import TABLES
 from chaos.workloads.warehouse.workspaces import Project, load_workspaces
-from replication import Credentials, Storage, StorageSettings
+from replication import Credentials, Storage, StorageSettings, Transaction
 from replication.schema import MigrationChanged, install, migrate
 from replication.wire import Address, session_to
 
 pytestmark = pytest.mark.anyio
 
 ROLE, ROLE_PASSWORD = "bascule_app", "app-password"
-SPEC = WorkloadSpec(options=WarehouseOptions())
+SPEC = WorkloadSpec(options=WarehouseOptions(workspaces=True))
 WORKSPACES = Path(__file__).parents[4] / "examples" / "warehouse" / "workspaces.toml"
 KEYS = {"reponse-tumeur-1": b"one" * 16, "tolerance": b"two" * 16}
 LOCAL = StorageSettings(durability="local", membership="fixed")
 """Nobody is a synchronous standby here."""
+
+Work = Callable[[Transaction], Awaitable[None]]
 
 _databases = count()
 
@@ -152,6 +163,8 @@ async def test_a_loaded_warehouse_adds_up_and_what_is_broken_by_hand_is_found(
     assert [(op.id, op.error) for op in history.operations if op.outcome != "ok"] == []
     for kind in ("delivery", "withdrawal", "snapshot", "snapshot-on-primary", "cohort", "finish"):
         assert of_kind(history, kind), kind
+    acts = [op.work["act"] for op in of_kind(history, "stewardship")]
+    assert acts[:3] == ["open", "admit", "dismiss"]
     assert {op.work["kind"] for op in of_kind(history, "delivery")} == {"new", "again"}
     *cohorts, last = of_kind(history, "cohort")
     assert all(op.work["complete"] for op in cohorts)  # the end of the load may cut the last one
@@ -162,7 +175,7 @@ async def test_a_loaded_warehouse_adds_up_and_what_is_broken_by_hand_is_found(
     for what in ("inserted", "corrected", "unchanged"):
         assert sum(one.get(what, 0) for one in deliveries) > 0, f"nothing was {what}"
     verdicts = judged(history, reads)
-    assert verdicts.keys() > {"feeds", "warehouse-totals", "warehouse-reads"}
+    assert verdicts.keys() > {"feeds", "warehouse-totals", "warehouse-reads", "workspaces"}
     assert set(verdicts.values()) == {Verdict.VALID}
 
     # Each of these is what a failover, or a feed that is built otherwise, could have done.
@@ -178,6 +191,9 @@ async def test_a_loaded_warehouse_adds_up_and_what_is_broken_by_hand_is_found(
         "CREATE UNLOGGED TABLE feed.staging (n integer)",
         "INSERT INTO warehouse.person SELECT (SELECT min(person_id) FROM identity.withdrawal),"
         " 8507, 1970, 1, 0, 0, 1",
+        "GRANT ws_steward_paris_1 TO camille; ALTER ROLE camille RENAME TO steward_camille",
+        "DELETE FROM ws_steward_paris_1.person"
+        " WHERE person_id = (SELECT min(person_id) FROM ws_steward_paris_1.person)",
         "UPDATE feed.batch SET inserted = 1, unchanged = unchanged - 1"
         " WHERE kind = 'again' AND batch = 6",
     ):
@@ -188,6 +204,7 @@ async def test_a_loaded_warehouse_adds_up_and_what_is_broken_by_hand_is_found(
     assert {finding.kind.word for finding in judge(of).findings} >= {
         *("torn-delivery", "wrong-watermark", "changed-by-rerun", "broken-reference"),
         *("reused-id", "unlogged-table", "unreconciled-rows", "withdrawn-patient", "wrong-cohort"),
+        *("wrong-workspace", "withdrawn-in-copy"),
     }
 
 
@@ -328,6 +345,64 @@ async def test_who_withdrew_stays_away_whoever_comes_first(
         assert ask(primary, database, counted) == [(0,)]
     kept = "SELECT DISTINCT person_id FROM feed.record"
     assert ask(primary, database, kept) == [(12,)]
+
+
+async def test_no_copy_has_who_withdrew_whoever_comes_first(
+    pair: tuple[LocalPostgres, LocalPostgres], database: str
+) -> None:
+    primary, _ = pair
+    project = StewardAct(site="lyon", number=1).project  # roles are of all databases
+    key = drill_key(7, project.name)
+    async with (
+        rest_api(primary=True) as answers,
+        storage_on(primary, answers, database) as storage,
+    ):
+        await install(storage)
+        await fill_through(storage, Generator(Profile(name="tiny", patients=200), 7))
+        await migrate(storage, SHARED_MIGRATIONS, series=SHARED_SERIES)
+        born = f"SELECT person_id FROM warehouse.person WHERE year_of_birth >= {BORN_FROM}"
+        [(early,), (late,), *others] = ask(primary, database, f"{born} ORDER BY person_id")
+        assert others
+
+        async def withdraw(person: int, transaction: Transaction) -> None:
+            values = (f"w-{person}", person, person)
+            await transaction.execute("SELECT feed.withdraw(%s, 'x', %s, %s, 'erasure')", values)
+            await forget_everywhere(7, person, transaction)
+
+        async def held(work: Work, done: anyio.Event, go: anyio.Event) -> None:
+            """Do it, and commit when it is time."""
+
+            async def apply(transaction: Transaction) -> None:
+                await work(transaction)
+                done.set()
+                await go.wait()
+
+            await storage.run(apply)
+
+        async def copy(transaction: Transaction) -> None:
+            await make_workspace(transaction, project, key)
+
+        for first, second, whose in (
+            (partial(withdraw, early), copy, early),
+            (copy, partial(withdraw, late), late),
+        ):
+            done, go = anyio.Event(), anyio.Event()
+            with anyio.fail_after(60):
+                async with anyio.create_task_group() as group:
+                    group.start_soon(held, first, done, go)
+                    await done.wait()
+                    group.start_soon(storage.run, second)
+                    await anyio.to_thread.run_sync(
+                        lambda: wait_until(lambda: primary.query(BLOCKED))
+                    )
+                    go.set()
+            found = ask(primary, database, f"SELECT person_id FROM {project.schema}.person")
+            assert pseudonym(key, whose) not in {row[0] for row in found}
+            if first is not copy:
+                assert len(found) == len(others) + 1, "the copy waited, and has the others"
+                await storage.run(partial(drop_workspace, project=project))
+        left = ask(primary, database, f"SELECT count(*) FROM {project.schema}.person")
+        assert left == [(len(others),)]
 
 
 async def test_workspaces_are_sealed(

@@ -172,6 +172,20 @@ def test_rights_that_a_failover_has_changed_are_found() -> None:
     assert "the rights on db-orsay at the end are not those on db-paris before" in finding.summary
 
 
+def test_rights_that_come_and_go_are_left_out_and_no_others() -> None:
+    moving = AccessSpec(probes=GOOD.info.scenario.access.probes, moving=("ws_steward_",))
+    judged = with_access(LOADED, moving)
+    came = RIGHTS | {
+        "role ws_steward_paris_1": "NOLOGIN",
+        "member alice of ws_steward_paris_1 by bascule_app": "{}",
+        "table ws_steward_paris_1.person": "owner bascule_app",
+    }
+    assert doors.check(with_print(judged, fingerprint(A, "rejoined", rights=came))) == []
+    other = came | {"member alice of core by postgres": "{}"}
+    [finding] = doors.check(with_print(judged, fingerprint(A, "rejoined", rights=other)))
+    assert [proof["item"] for proof in finding.evidence] == ["member alice of core by postgres"]
+
+
 def test_many_differences_are_counted_and_all_in_the_evidence() -> None:
     more = {f"HBA rule {number}": "host" for number in range(2, 9)}
     [finding, _] = doors.check(with_print(GOOD, fingerprint(A, "promoted", doors=DOORS | more)))

@@ -46,7 +46,8 @@ LINES = (
     ),
     (
         FaultStruck(t_s=1.0, fault="link-cut", target="a", node="a", detail="link down"),
-        '"fault", "fault": "link-cut", "target": "a", "node": "a", "detail": "link down"',
+        '"fault", "fault": "link-cut", "target": "a", "node": "a", "detail": "link down",'
+        ' "took_s": null',
     ),
     (
         FaultHealed(t_s=1.0, fault="link-cut", target="a", detail="link up"),

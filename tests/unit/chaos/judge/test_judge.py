@@ -50,6 +50,7 @@ from chaos.workloads.transfers import TransfersOptions
 SPECIAL = {"shared-units", "stale-reads", "read-service", "restore", "restored"} | {
     "seals",
     "doors",
+    "powers",
     "withdrawal",
     "trail",
 }
@@ -243,6 +244,8 @@ def _bad_runs() -> Iterator[Run]:
     escaped = [answer(ESCAPE, A, 20.0, rows=150), answer(OWN, A, 20.0, rows=99)]
     yield with_print(with_answers(well, *escaped), fingerprint(A, "rejoined", doors={}))
     yield replace(well, access=replace(well.access, trails=()))
+    mighty = {"role alice": "LOGIN SUPERUSER"}
+    yield with_print(well, fingerprint(A, "rejoined", rights=mighty))
     yield withdrawn_run(_good(), [answer(OWN, B, 30.0, rows=100)])
     # Of two PostgreSQL one is lost, and the other one acknowledges, alone.
     yield run(
@@ -327,7 +330,9 @@ def test_the_checkers_of_a_workload_are_those_that_know_it() -> None:
     assert names["set"] - common == {"elements"}
     assert names["write-skew"] - common == {"takers"}
     assert names["long-fork"] - common == {"forks"}
-    assert names["warehouse"] - common == {"feeds", "warehouse-totals", "warehouse-reads"}
+    assert names["warehouse"] - common == {
+        *("feeds", "warehouse-totals", "warehouse-reads", "workspaces"),
+    }
     assert set.union(*names.values()) == {checker.name for checker in CHECKERS}
 
 

@@ -76,7 +76,7 @@ def test_what_the_verdict_of_a_failover_says() -> None:
     assert document["verdict"] == "invalid"
     assert (document["scenario"], document["seed"]) == ("tiny", 7)
     assert (document["lost"], document["duplicated"], document["split_brain"]) == (1, 0, False)
-    assert document["rpo"] == {"lost_entries": 1, "lost_wal_bytes": 0}
+    assert document["rpo"] == {"lost_entries": 1, "lost_wal_bytes": 0, "lost_over_s": 0.0}
     assert document["rto_s"] == pytest.approx(23.1)
     assert list(document["rto_phases_s"].values()) == [18.0, 0.5, 1.5, 3.005]
     assert (document["rto_predicted_s"]["low_s"], document["rto_predicted_s"]["high_s"]) == (15, 29)

@@ -10,7 +10,7 @@ import pytest
 from chaos.errors import ScenarioError
 from chaos.evidence.scenario_json import scenario_from_dict, scenario_to_dict
 from chaos.scenarios.access import NO_ACCESS, ProbeSpec, WithdrawalSpec
-from chaos.scenarios.load import builtin_scenarios, load_scenario
+from chaos.scenarios.load import builtin_scenarios, load_scenario, to_toml
 from chaos.scenarios.model import Scenario
 
 HEAD = """
@@ -121,7 +121,27 @@ def test_the_built_in_ones_ask_what_they_are_for() -> None:
         "trail-survives-rewind",
         "trail-lost-by-rewind",
         "restore",
+        "warehouse-host-loss",
+        "warehouse-site-loss",
     }
     assert sum(probe.is_escape for probe in asking["host-loss-sealed"].probes) == 7
     assert len(asking["withdrawal-during-cut"].withdrawals) == 2
     assert asking["trail-survives-rewind"] == asking["trail-lost-by-rewind"]
+
+
+def test_a_workload_asks_besides_what_its_scenario_asks(tmp_path: Path) -> None:
+    warehouse = "[workload]\nkind = 'warehouse'\nworkspaces = true\n"
+    own = READS.replace('"reads"', '"sacha counts"').replace("alice", "sacha")
+    setup = "setup = 'CREATE ROLE sacha'\n"
+    access = scenario_of(tmp_path, setup, own, warehouse).access
+    names = [probe.name for probe in access.probes]
+    assert names[0] == "sacha counts"
+    assert {"tolerance-own-person", "reponse-tumeur-1-becomes-tolerance"} < set(names)
+    assert len(set(names)) == len(names)
+    assert {probe.role for probe in access.probes} == {"camille", "sacha"}
+    # What was written down with everything is read back as the same.
+    again = tmp_path / "again.toml"
+    again.write_text(to_toml(load_scenario("warehouse-host-loss")))
+    assert load_scenario(str(again)) == load_scenario("warehouse-host-loss")
+    without = scenario_of(tmp_path, "[workload]\nkind = 'warehouse'\n").access
+    assert without == NO_ACCESS

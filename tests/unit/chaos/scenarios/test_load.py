@@ -38,6 +38,11 @@ OF_ETCD_AND_OPERATOR = {
         ("maintenance-walk", "must", ["dcs-stop", "dcs-stop", "rolling-restart"]),
         ("paused-crash", "may", ["pause", "host-power-cut"]),
         ("wrong-failover-by-hand", "must", ["link-cut", "host-power-cut", "failover-by-hand"]),
+        (
+            "cloud-standby-promoted",
+            "must",
+            ["site-cut", "site-power-cut", "site-power-cut", "promoted-by-hand"],
+        ),
     )
 }
 HEAD = """

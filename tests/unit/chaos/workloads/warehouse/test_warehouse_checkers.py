@@ -13,6 +13,7 @@ from support.evidence.warehoused import (
     content,
     on_primary,
     snapshot,
+    steward_run,
     warehouse_run,
 )
 
@@ -176,3 +177,47 @@ def test_a_run_in_which_no_cohort_was_read_to_its_end_is_not_valid() -> None:
     assert result is not None
     assert result.verdict is Verdict.UNKNOWN
     assert [finding.kind.word for finding in result.findings] == ["incomplete-evidence"]
+
+
+def space(**other: object) -> str:
+    return json.dumps({"schema": True, "members": ["steward_paris"], "persons": 1000} | other)
+
+
+OPEN = "workspace:ws_steward_paris_1"
+
+
+def test_workspaces_that_are_what_the_acts_made_of_them() -> None:
+    judgement = judge(steward_run())
+    assert judgement.findings == ()
+    result = judgement.result("workspaces")
+    assert result is not None
+    assert result.verdict is Verdict.VALID
+    assert judge(warehouse_run()).result("workspaces") is None, "it is asked where there are some"
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {OPEN: None},
+        {OPEN: space(members=[])},
+        {OPEN: space(members=["steward_orsay", "steward_paris"])},
+        {OPEN: space(schema=False, persons=None)},
+        {"workspace:ws_steward_paris_2": space(members=[])},
+        {"workspace-without-role:ws_steward_paris_2": "1"},
+    ],
+    ids=["lost", "nobody in it", "a stranger", "without its schema", "closed", "half closed"],
+)
+def test_a_workspace_that_its_steward_did_not_make_so(state: dict[str, str | None]) -> None:
+    assert found(steward_run(state=state)) == {"wrong-workspace"}
+
+
+def test_a_dismissal_that_was_lost_is_a_lost_entry_and_no_wrong_workspace() -> None:
+    """What a node holds agrees with its own acts; that one is missing is another finding."""
+    run_ = steward_run(without=[4], state={OPEN: space(members=[])})
+    assert found(run_) == {"lost-acknowledged-write"}
+
+
+@pytest.mark.parametrize("persons", [999, 1001])
+def test_a_copy_that_has_other_patients_than_its_cohort(persons: int) -> None:
+    """S7 in the copies: who withdrew is in none of them."""
+    assert found(steward_run(state={OPEN: space(persons=persons)})) == {"withdrawn-in-copy"}

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from chaos.errors import PreflightError
-from chaos.workloads.warehouse.escapes import probes_of, probes_toml
+from chaos.scenarios.access import NO_ACCESS
+from chaos.workloads.warehouse import WarehouseOptions
+from chaos.workloads.warehouse.escapes import access_of, probes_of, probes_toml
 from chaos.workloads.warehouse.sealing import (
     SHIFT_DAYS_MAX,
     days_back,
@@ -17,6 +19,7 @@ from chaos.workloads.warehouse.sealing import (
     pseudonym,
     series_of,
 )
+from chaos.workloads.warehouse.stewardship import MOVING, StewardAct, drill_key, drill_projects
 from chaos.workloads.warehouse.workspaces import (
     Cohort,
     Project,
@@ -161,3 +164,39 @@ def test_the_days_of_a_patient_are_the_projects_own() -> None:
         assert len(set(one)) == SHIFT_DAYS_MAX
     alike = sum(a == b for a, b in zip(*days, strict=True))
     assert alike < 50, "one in 365, by chance"
+
+
+def test_a_steward_opens_admits_dismisses_and_closes_every_second_project() -> None:
+    acts = [StewardAct(site="saint-cloud", number=number) for number in range(1, 10)]
+    assert [one.act for one in acts] == [
+        *("open", "admit", "dismiss", "admit"),
+        *("open", "admit", "dismiss", "close"),
+        "open",
+    ]
+    roles = [one.project.role for one in acts]
+    assert roles == [
+        *["ws_steward_saint_cloud_1"] * 4,
+        *["ws_steward_saint_cloud_2"] * 4,
+        "ws_steward_saint_cloud_3",
+    ]
+    assert all(role.startswith(MOVING) for role in roles)
+    assert acts[0].project.members == ("steward_saint_cloud",)
+    assert acts[0].project.members[0].startswith(MOVING)
+    assert len({one.id for one in acts}) == len(acts)
+    keys = {drill_key(7, project.name) for project in (*drill_projects(), acts[0].project)}
+    assert len(keys) == 3, "each project has a key of its own"
+
+
+def test_what_a_drill_asks_has_one_escape_of_each_kind_and_own_rows() -> None:
+    asked = access_of(WarehouseOptions(workspaces=True))
+    assert asked.moving == MOVING
+    names = [probe.name for probe in asked.probes]
+    for project, other in (("reponse-tumeur-1", "tolerance"), ("tolerance", "reponse-tumeur-1")):
+        for what in (
+            *("own-person", "writes-nothing", f"becomes-{other}", f"reads-{other}-person"),
+            *("reads-identity-patient", "reads-warehouse-person", "server-passwords"),
+        ):
+            assert f"{project}-{what}" in names
+    assert sum(probe.expect == "same" for probe in asked.probes) == 5
+    assert sum(probe.is_escape for probe in asked.probes) > 20
+    assert access_of(WarehouseOptions()) == NO_ACCESS
