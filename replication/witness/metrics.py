@@ -126,6 +126,8 @@ class WitnessMetrics:
             buckets=DETECTION_BUCKETS_S,
         )
 
+        for metric in (self._votes, self._stalls, self._detection):
+            metric.labels(**self._labels)
         for case in CASES:
             self._suspicions.labels(**self._labels, case=case)
         for outcome in OUTCOMES:

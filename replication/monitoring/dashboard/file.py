@@ -12,8 +12,11 @@ from replication.monitoring.dashboard.replica import DURABILITY, LAG
 from replication.monitoring.dashboard.state import MARKERS as STATE_MARKERS
 from replication.monitoring.dashboard.state import ROLES_ROW, STATE
 from replication.monitoring.dashboard.storage import EXPORTER, STORAGE
+from replication.monitoring.dashboard.witness import WITNESSES
 
-ROWS: tuple[PanelRow, ...] = (STATE, LAG, ROLES_ROW, STORAGE, DURABILITY, EXPORTER, DRILL)
+ROWS: tuple[PanelRow, ...] = (
+    *(STATE, LAG, ROLES_ROW, STORAGE, DURABILITY, WITNESSES, EXPORTER, DRILL),
+)
 MARKERS = (*STATE_MARKERS, *DRILL_MARKERS)
 DASHBOARD_FILE = Path(__file__).with_name("dashboard.json")
 
@@ -36,6 +39,11 @@ def expressions() -> tuple[str, ...]:
 def drill_expressions() -> tuple[str, ...]:
     """Those queries that only a running drill answers."""
     return _expressions((DRILL,), DRILL_MARKERS)
+
+
+def witness_expressions() -> tuple[str, ...]:
+    """Those that only a cluster with witnesses answers."""
+    return _expressions((WITNESSES,), ())
 
 
 def _expressions(rows: Iterable[PanelRow], markers: Iterable[Marker]) -> tuple[str, ...]:

@@ -29,9 +29,9 @@ from cluster.substrates.base import Process
 from cluster.substrates.lab.lab import Lab
 from cluster.topology.load import load_builtin
 
-REPLACED_S_MAX = 3.0
-"""For a dead host's lease to pass to another; 0.6 s where the machine is idle, 20 s without
-witnesses (ttl)."""
+REPLACED_S_MAX = 14.0
+"""For a dead host's lease to pass to another; 0.6 s where the machine is idle. Without witnesses it
+takes 15 s or more (ttl 20, loop_wait 5)."""
 FREEZE_S = 3.0
 """Ten times a witness's patience."""
 CALM_S = 3.0

@@ -141,6 +141,9 @@ async def test_a_primary_that_gets_nothing_acknowledged_is_no_proof_whatever_its
         old = await on.storage.read(anything, max_staleness_s=1e6, deadline_s=GENEROUS_S)
         assert old.staleness_s is not None
         assert old.staleness_s > 0.5
+        # A primary in maintenance confirms as well; its own units of work are refused meanwhile.
+        read_only = "ALTER SYSTEM SET default_transaction_read_only = on"
+        await anyio.to_thread.run_sync(on.primary.query, read_only)
         await waits_for(on.primary, "*")  # the replica
         read = await on.storage.read(anything, max_staleness_s=5, deadline_s=GENEROUS_S)
         assert read.staleness_s is not None

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from prometheus_client import CollectorRegistry, generate_latest
+from support.monitoring.scrapes import parse
 
 from chaos.cli.main import bascule
 from chaos.live.metrics import DRILL_METRICS
@@ -19,10 +21,11 @@ from replication.monitoring.dashboard.file import (
     dashboard_json,
     expressions,
     panels,
+    witness_expressions,
 )
 from replication.monitoring.exporter.metrics import EXPORTER_METRICS
 from replication.observability.metric_names import STORAGE_METRICS, Metric
-from replication.witness.metrics import WITNESS_METRICS
+from replication.witness.metrics import WITNESS_METRICS, WitnessMetrics
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -75,6 +78,20 @@ def test_histograms_and_counters_are_asked_as_such(metric: Metric) -> None:
         if metric.kind == "histogram":
             assert "histogram_quantile" in expr
             assert f"{metric.name}_bucket" in expr
+
+
+@pytest.mark.parametrize("expr", witness_expressions())
+def test_a_witness_exports_each_series_of_its_row_from_the_beginning(expr: str) -> None:
+    """No increase is seen in a series that begins with its first event."""
+    registry = CollectorRegistry()
+    witness = WitnessMetrics(registry, cluster="wh", site="paris", sites=3)
+    witness.looked({"db-paris": 0.0}, dcs_age_s=0.1, peers=3)
+    page = parse(generate_latest(registry).decode())
+    asked = re.findall(r"\b(bascule_witness_[a-z_]+)\{([^}]*)\}", expr)
+    assert asked
+    for name, matchers in asked:
+        labels = dict(re.findall(r'(\w+)="([^"$]*)"', matchers))
+        assert page.values(name, **labels), expr
 
 
 def test_every_panel_and_query_is_in_the_json() -> None:
