@@ -45,7 +45,7 @@ SETTINGS = {
     "shared_buffers": "128MB",
     "maintenance_work_mem": "256MB",
 }
-CHANGE = "UPDATE omop.measurement SET value_as_number = 0 WHERE measurement_id % 100 = 7"
+CHANGE = "UPDATE warehouse.measurement SET value_as_number = 0 WHERE measurement_id % 100 = 7"
 
 
 async def fill(server: LocalPostgres, profile: Profile) -> None:
@@ -79,7 +79,7 @@ def run(profile: Profile, folder: Path) -> dict[str, Any]:
             found[f"{kind}_s"], found[f"{kind}_bytes"] = taken.took_s, size(home)
             if kind == "full":
                 server.query(CHANGE)
-        rows = server.query("SELECT count(*) FROM omop.measurement")
+        rows = server.query("SELECT count(*) FROM warehouse.measurement")
     begun_s = time.perf_counter()
     store.restore(folder / "restored")
     found["combined_s"] = time.perf_counter() - begun_s
@@ -90,7 +90,7 @@ def run(profile: Profile, folder: Path) -> dict[str, Any]:
     restored.start()
     found["recovered_s"] = time.perf_counter() - begun_s
     try:
-        if restored.query("SELECT count(*) FROM omop.measurement") != rows:
+        if restored.query("SELECT count(*) FROM warehouse.measurement") != rows:
             raise RuntimeError("what was restored has other rows")
     finally:
         restored.stop()
