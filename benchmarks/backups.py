@@ -45,7 +45,7 @@ SETTINGS = {
     "shared_buffers": "128MB",
     "maintenance_work_mem": "256MB",
 }
-CHANGE = "UPDATE warehouse.measurement SET value_as_number = 0 WHERE measurement_id % 100 = 7"
+CHANGE = "UPDATE warehouse.measurement SET value_as_number = 0 WHERE mod(measurement_id, 100) = 7"
 
 
 async def fill(server: LocalPostgres, profile: Profile) -> None:
