@@ -1,4 +1,4 @@
-"""What is withdrawn again after a restore: what came back with the data, and nothing that failed."""
+"""What is withdrawn again after a restore: what came back with the data, nothing that failed."""
 
 from __future__ import annotations
 
