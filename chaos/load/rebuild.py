@@ -147,7 +147,7 @@ async def restore_everything(
         return "it was restored already"
     begin_s = time.monotonic()
     found = replace(found, begin_s=begin_s)
-    again = _withdrawn_since(evidence, found) if withdraw_again else ()
+    again = withdrawn_since(evidence, found) if withdraw_again else ()
     try:
         found = await _recover(cluster, found, again)
         write_rebuild(evidence, number, found)
@@ -209,7 +209,7 @@ def _data_folder(cluster: RaisedCluster, host: str) -> Path:
     return cluster.substrate.data_folder(host) / "pgdata"
 
 
-def _withdrawn_since(evidence: Path, found: Rebuild) -> tuple[Withdrawn, ...]:
+def withdrawn_since(evidence: Path, found: Rebuild) -> tuple[Withdrawn, ...]:
     """What was withdrawn after the point, in the order in which it was."""
     return tuple(
         one

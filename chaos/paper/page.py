@@ -233,7 +233,13 @@ def _fault(key: str, words: Language) -> str:
 
 
 def _subjects(shown: Shown) -> list[tuple[str, Sequence[SubjectAnswer]]]:
-    return list(shown.answers.items())
+    """Where a cluster was restored in place, the statement of the data leaves out what that gave up
+    on purpose, and says so."""
+    rebuilt = any(run.run.rebuilds for run in shown.runs)
+    return [
+        ("data_restored" if rebuilt and key == "data" else key, answers)
+        for key, answers in shown.answers.items()
+    ]
 
 
 _AFTER_A_RESTORE = ("restore", "seals", "doors", "withdrawal", "trail")

@@ -46,6 +46,8 @@ milliseconds. One that does not is asked as it is."""
 CATCH_UP_POLL_S = 0.05
 PRIMARY_TIMEOUT_S = 10.0
 """For a primary to say that it is one: on a busy machine it misses the deadline of one question."""
+WITHDRAW_PATIENCE_S = 20.0
+"""For a withdrawal to be acknowledged: a switchover takes seconds."""
 LOOK_TIMEOUT_S = 10.0
 """For the fingerprint of a node, and for a look through its logs."""
 
@@ -264,18 +266,27 @@ class AccessProber:
         if primary is not None:
             await self._fingerprint(primary, "withdrawn", None, is_primary=True)
 
-    async def _withdraw(self, one: WithdrawalSpec) -> None:
-        begin_s = time.monotonic()
+    async def _try_to_withdraw(self, one: WithdrawalSpec) -> tuple[str | None, str | None]:
+        """The primary that was asked, and why it did not acknowledge; None: it did."""
         primary = await self._primary()
-        error: str | None = "there is no primary" if primary is None else None
-        if primary is not None:
-            try:
-                async with superuser_session(
-                    self._cluster, primary, application=APPLICATION
-                ) as session:
-                    await session.fetch(one.sql)
-            except (psycopg.Error, StorageError, ExceptionGroup) as failed:
-                error = _words(failed)
+        if primary is None:
+            return None, "there is no primary"
+        try:
+            async with superuser_session(
+                self._cluster, primary, application=APPLICATION
+            ) as session:
+                await session.fetch(one.sql)
+        except (psycopg.Error, StorageError, ExceptionGroup) as failed:
+            return primary, _words(failed)
+        return primary, None
+
+    async def _withdraw(self, one: WithdrawalSpec) -> None:
+        """Until it is acknowledged: in the middle of a failover a steward tries again, too."""
+        begin_s = time.monotonic()
+        primary, error = await self._try_to_withdraw(one)
+        while error is not None and time.monotonic() < begin_s + WITHDRAW_PATIENCE_S:
+            await anyio.sleep(WITHDRAWN_S)
+            primary, error = await self._try_to_withdraw(one)
         end_s = time.monotonic()
         self._withdrawn.append(one.probe)
         self._say(f"withdrawn: {one.probe}" if error is None else f"NOT withdrawn: {error}")

@@ -67,6 +67,7 @@ SHORTER = {
     "fault_s = 12": "fault_s = 4",
     "after_heal_s = 5": "after_heal_s = 1",
     "at_s = 11": "at_s = 4",
+    "trail = true": "",  # it has its own tests
     "after_s = 10": "after_s = 5",
     "back_s = 8": "back_s = 4",
     "recovery_s_max = 120": "recovery_s_max = 300",

@@ -11,6 +11,7 @@ import pytest
 from support.evidence.reported import Reported
 
 from chaos.checkers.exits import UNEXPECTED_EXIT
+from chaos.evidence.rebuilds import Rebuild
 from chaos.evidence.run import SiteInfo
 from chaos.findings import Finding, FindingKind, Verdict
 from chaos.judge.verdict_file import CheckerSummary
@@ -134,6 +135,37 @@ def test_a_restore_has_its_record_with_the_fields_of_the_text(host_loss: Reporte
     status = fields["Statut des vérifications effectuées"].replace("\u00a0", " ")
     assert status.startswith("Restauration : sans écart ; Cloisonnement : écart ; ")
     assert status.endswith("Traces : non exercé")
+
+
+def test_a_cluster_restored_in_place_says_what_that_gave_up(host_loss: Reported) -> None:
+    run = with_checker(seen(host_loss), "restored")
+    operations = [one for site in run.run.histories for one in site.operations]
+    entry = next(one for one in operations if one.outcome == "ok" and one.shared_unit is None)
+    rebuild = Rebuild(
+        entry=entry.id,
+        xid="731",
+        age_s=5.0,
+        named_s=entry.end_s + 5.0,
+        named_timeline=1,
+        dead_s=entry.end_s + 6.0,
+        host="db-orsay",
+        begin_s=entry.end_s + 7.0,
+        primary_s=entry.end_s + 11.4,
+        timeline=3,
+        withdrawn_again=("bruno reads",),
+        backup_label="START TIME: 2026-11-27 11:34:57 UTC\n",
+    )
+    page = page_of(replace(run, run=replace(run.run, rebuilds=(rebuild,))))
+    fields = {name: value.replace("\u00a0", " ") for name, value in page.restore}
+    assert entry.id in fields["Fichiers restaurés"]
+    assert fields["Date de la sauvegarde"] == "27 novembre 2026, 11 h 34 UTC"
+    took = "Durée de la restauration, jusqu’à ce qu’il y ait de nouveau un primaire"
+    assert fields[took] == "4,4 s"
+    gave_up = "Données abandonnées, postérieures au point de restauration visé"
+    assert fields[gave_up] == "0 écriture, soit 0 s avant la perte des données"
+    again = "Retraits de droits postérieurs à ce point, appliqués de nouveau avant toute connexion"
+    assert fields[again] == "1"
+    assert "qu’une restauration abandonne" in page.subjects[0].words
 
 
 def test_several_runs_say_of_how_many(host_loss: Reported, async_loss: Reported) -> None:

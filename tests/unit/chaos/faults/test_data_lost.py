@@ -1,0 +1,48 @@
+"""The loss of all data on paper: where it is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chaos.faults.data_lost import DATA_LOST, DataLostParams
+from cluster.topology.load import builtin_topologies
+from cluster.topology.model import Topology
+
+TOPOLOGIES = {one.name: one for one in builtin_topologies()}
+
+
+def why_not(topology: Topology) -> str | None:
+    return DATA_LOST.impossible(DataLostParams(), topology, topology.nodes)
+
+
+def test_the_default_topology_can_lose_everything() -> None:
+    assert why_not(next(iter(TOPOLOGIES.values()))) is None
+
+
+def test_it_is_refused_where_the_load_would_die_with_the_cluster() -> None:
+    topology = next(iter(TOPOLOGIES.values()))
+    sites = tuple(
+        replace(
+            site,
+            hosts=tuple(
+                replace(host, roles=(*host.roles, "client")) if "etcd" in host.roles else host
+                for host in site.hosts
+            ),
+        )
+        for site in topology.sites
+    )
+    assert "would end the load" in (why_not(replace(topology, sites=sites)) or "")
+
+
+def test_witnesses_are_refused() -> None:
+    topology = next(iter(TOPOLOGIES.values()))
+    witnessed = replace(topology, cluster=replace(topology.cluster, witness=True))
+    assert "witness" in (why_not(witnessed) or "")
+
+
+@pytest.mark.parametrize("name", TOPOLOGIES)
+def test_every_shipped_topology_is_answered(name: str) -> None:
+    found = why_not(TOPOLOGIES[name])
+    assert found is None or name in found or "witness" in found
