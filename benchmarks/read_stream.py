@@ -2,8 +2,8 @@
 
 A primary and a replica on this machine; the table has a million rows of eight columns. Every way
 reads all of it from the replica, in a process of its own: shown are rows per second, how much
-memory that took beyond what the process had when it was connected, its CPU time, and, in a second part, what
-becomes of the read when the replica is stopped immediately on the way.
+memory that took beyond what the process had when it was connected, its CPU time, and, in a second
+part, what becomes of the read when the replica is stopped immediately on the way.
 
 - ``fetchall``, ``cursor``: psycopg, all at once, and with a server-side cursor of 10,000 rows;
 - ``adbc``: ``adbc-driver-postgresql``, its reader of record batches;

@@ -106,8 +106,15 @@ async def caught_up(pair: tuple[LocalPostgres, LocalPostgres]) -> AsyncIterator[
 
 async def replayed(on: Pair) -> None:
     """Until the replica has all that the primary has written."""
-    (end,) = on.primary.query("SELECT pg_current_wal_lsn()")[0]
+    await replayed_by(on.replica, on.primary)
+
+
+async def replayed_by(replica: LocalPostgres, primary: LocalPostgres) -> None:
+    """As ``replayed``, where there is no storage on them."""
+    (end,) = primary.query("SELECT pg_current_wal_lsn()")[0]
     reached = sql.SQL("SELECT pg_last_wal_replay_lsn() >= {}::pg_lsn").format(str(end))
-    with anyio.fail_after(GENEROUS_S):
-        while on.replica.query(reached) != [(True,)]:
+    with anyio.move_on_after(GENEROUS_S):
+        while replica.query(reached) != [(True,)]:
             await anyio.sleep(0.02)
+        return
+    raise AssertionError(f"the replica has not replayed up to {end} within {GENEROUS_S:g} s")
