@@ -2,8 +2,8 @@
 
 A primary and a replica on this machine; the table has a million rows of eight columns. Every way
 reads all of it from the replica, in a process of its own: shown are rows per second, how much
-memory that took beyond what the process had when it was connected, and, in a second part, what
-becomes of the read when the replica is stopped immediately on the way.
+memory that took beyond what the process had when it was connected, its CPU time, and, in a second
+part, what becomes of the read when the replica is stopped immediately on the way.
 
 - ``fetchall``, ``cursor``: psycopg, all at once, and with a server-side cursor of 10,000 rows;
 - ``adbc``: ``adbc-driver-postgresql``, its reader of record batches;
@@ -54,16 +54,18 @@ class Reading:
         self.rows = 0
         self.begun_s = 0.0
         self.base_mib = 0.0
+        self.base_cpu_s = 0.0
 
     def begin(self) -> None:
         self.base_mib = memory_mib("VmRSS")
-        self.begun_s = time.monotonic()
+        self.begun_s, self.base_cpu_s = time.monotonic(), time.process_time()
         print("begun", flush=True)
 
     def end(self, error: BaseException | None = None) -> None:
         said = {
             "rows": self.rows,
             "elapsed_s": time.monotonic() - self.begun_s,
+            "cpu_s": time.process_time() - self.base_cpu_s,
             "grown_mib": memory_mib("VmHWM") - self.base_mib,
             "peak_mib": memory_mib("VmHWM"),
             "error": None if error is None else f"{type(error).__name__}: {error}"[:90],
@@ -245,11 +247,12 @@ async def compare(ground: Ground, rows: int, runs: int, ways: Sequence[str]) -> 
             print(f"  {way:12s} is not installed in the interpreter of --others")
             continue
         pace = sorted(rows / one["elapsed_s"] / 1000 for one in found[way])
+        cpu_s = statistics.median(one["cpu_s"] for one in found[way])
         grown = statistics.median(one["grown_mib"] for one in found[way])
         print(
             f"  {way:12s} {statistics.median(pace):6.0f} thousand rows/s"
             f" ({pace[0]:.0f} to {pace[-1]:.0f})   {grown:6.0f} MiB more"
-            f" ({100 * grown / whole:.0f} % of fetchall)"
+            f" ({100 * grown / whole:.0f} % of fetchall)   {cpu_s:.2f} s of client CPU"
         )
     print("\nthe replica is stopped, immediately, on the way:")
     for way, done in found.items():

@@ -137,10 +137,10 @@ async def _receive(connection: Connection, statement: bytes) -> tuple[BinaryRows
         raise psycopg.OperationalError(_why(pgconn))
     while pgconn.status == ConnStatus.OK and await _next_result(connection) is not None:
         pass
-    return _rows_of(data, sizes), result
+    return rows_of_copy(data, sizes), result
 
 
-def _rows_of(data: bytearray, sizes: array[int]) -> BinaryRows:
+def rows_of_copy(data: bytearray, sizes: array[int]) -> BinaryRows:
     """Without what stands before and behind the rows: a signature, flags and an extension of the
     header, in a message of its own or in the first row's; and the number of fields -1 (PostgreSQL
     manual, COPY, "Binary Format"). Both are missing where the COPY has failed."""

@@ -297,7 +297,13 @@ class Session:
         return [selected(result, self._connection) for result in results[-len(statements) :]]
 
     async def copy_binary(self, query: Query, params: Params | None) -> BinaryRows:
-        """The rows of ``query`` in binary, all at once; the parameters go into its text."""
+        """The rows of ``query`` in binary, all at once; the parameters go into its text.
+
+        Texts in them are in UTF-8: in this format a COPY knows no other encoding than the session's
+        (PostgreSQL manual, COPY), so another one is changed for the rest of the transaction.
+        """
+        if self._connection.pgconn._encoding != "utf-8":
+            await self.execute("SET LOCAL client_encoding = 'UTF8'", None)
         if self._unsent:
             self._header = (await self._send(()))[-1]
         text = psycopg.AsyncClientCursor(self._connection).mogrify(query, params)

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, LiteralString
 
 import anyio.to_thread
 
-from replication.reads.streams.forms import FetchedPage, PageAsked, key_fields, select_settled
-from replication.reads.streams.ranges import Asked, Ranges
+from replication.reads.streams.forms import (
+    INT_OIDS,
+    FetchedPage,
+    PageAsked,
+    key_fields,
+    select_settled,
+)
+from replication.reads.streams.ranges import PageColumns, Ranges
 from replication.units.unit import Transaction
 from replication.wire import Column, Params
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-INT_OIDS = frozenset({20, 21, 23})
-"""int8, int2, int4: their binary form is written here as PostgreSQL would."""
 
 
 class RecordBatches:
@@ -33,7 +35,6 @@ class RecordBatches:
 
     settings: LiteralString = (
         ", set_config('TimeZone', 'UTC', true), set_config('bytea_output', 'hex', true)"
-        ", set_config('client_encoding', 'UTF8', true)"
     )
 
     def __init__(self) -> None:
@@ -65,7 +66,10 @@ class RecordBatches:
 
 
 def last_key(
-    fields: list[bytes | None], asked: Asked, columns: tuple[Column, ...], key: tuple[str, ...]
+    fields: list[bytes | None],
+    asked: PageColumns,
+    columns: tuple[Column, ...],
+    key: tuple[str, ...],
 ) -> tuple[str | None, ...]:
     """The key of a row, as PostgreSQL writes it; empty if there is no row."""
     values: list[str | None] = []

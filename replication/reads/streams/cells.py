@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from replication.wire import BinaryRows
 
-Ints = npt.NDArray[np.int64]
+Places = npt.NDArray[np.int64]
 
 _COUNT_BYTES = 2
 _LENGTH_BYTES = 4
@@ -39,8 +39,8 @@ class Cells:
     """
 
     data: bytearray
-    at: Ints
-    lengths: Ints
+    at: Places
+    lengths: Places
     nulls: npt.NDArray[np.bool_] | None
 
     def fixed(self, word: str) -> npt.NDArray[Any]:
@@ -69,7 +69,7 @@ class Cells:
         return gather(self.data, self.at + offset if offset else self.at, word)
 
 
-def gather(data: bytearray, at: Ints, word: str | np.dtype[Any]) -> npt.NDArray[Any]:
+def gather(data: bytearray, at: Places, word: str | np.dtype[Any]) -> npt.NDArray[Any]:
     """The numbers of type ``word`` that begin at these places.
 
     They are taken as plain bytes, four times as quick as numbers that are not aligned.

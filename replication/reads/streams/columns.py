@@ -1,8 +1,8 @@
 """Which type of Arrow a column becomes, and how: from what COPY wrote of it in binary. Pure.
 
-Types that are not here are asked for as text, as PostgreSQL writes it (``Reading.as_text``): no
-value is ever converted by a rule that is not the server's. Oids are fixed for types that are built
-in (``src/include/catalog/pg_type.dat``); what each writes is its ``send`` function.
+Types that are not here are asked for as text, as PostgreSQL writes it: no value is ever converted
+by a rule that is not the server's. Oids are fixed for types that are built in
+(``src/include/catalog/pg_type.dat``); what each writes is its ``send`` function.
 
 Needs pyarrow, so it is imported when the first stream of this form is made.
 """
@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from replication.reads.streams.arrow import INT_OIDS
-from replication.reads.streams.cells import Cells, Ints, NotBinary, cut, gather
-from replication.reads.streams.ranges import Asked
+from replication.reads.streams.cells import Cells, NotBinary, Places, cut, gather
+from replication.reads.streams.forms import INT_OIDS
+from replication.reads.streams.ranges import PageColumns
 from replication.wire import BinaryRows, Column
 
 NUMERIC_OID = 1700
@@ -49,7 +49,7 @@ class CannotBeArrow(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class ColumnReading:
     """How a column is read: ``type`` in Arrow; ``as_text``: the server is asked for the text of it;
     ``is_text``: what comes is text, as PostgreSQL writes the value."""
 
@@ -59,7 +59,7 @@ class Reading:
     is_text: bool = False
 
 
-def reading_of(column: Column) -> Reading:
+def reading_of(column: Column) -> ColumnReading:
     """How ``column`` is read.
 
     A ``numeric`` is a decimal where its digits are declared, else text: nothing is rounded.
@@ -73,8 +73,8 @@ def reading_of(column: Column) -> Reading:
         return _AS_TEXT
     kind = pa.decimal128(precision, scale)
     if precision > DIGITS_MAX:
-        return Reading(type=kind, read=partial(_cast, kind), as_text=True, is_text=True)
-    return Reading(type=kind, read=partial(_decimals, kind))
+        return ColumnReading(type=kind, read=partial(_cast, kind), as_text=True, is_text=True)
+    return ColumnReading(type=kind, read=partial(_decimals, kind))
 
 
 def numeric_digits(modifier: int) -> tuple[int, int]:
@@ -84,13 +84,13 @@ def numeric_digits(modifier: int) -> tuple[int, int]:
     return (packed >> 16) & 0xFFFF, ((packed & 0x7FF) ^ 1024) - 1024
 
 
-def asked_of(columns: tuple[Column, ...], key: tuple[str, ...]) -> Asked:
+def asked_of(columns: tuple[Column, ...], key: tuple[str, ...]) -> PageColumns:
     """How these columns are asked for, and those of the key so that its last value is known as
     PostgreSQL writes it."""
     readings = [reading_of(column) for column in columns]
     names = [column.name for column in columns]
     keys = [names.index(name) for name in key if name in names]  # else the server says it
-    return Asked(
+    return PageColumns(
         names=tuple(names),
         as_text=frozenset(at for at, one in enumerate(readings) if one.as_text),
         added=tuple(
@@ -99,7 +99,9 @@ def asked_of(columns: tuple[Column, ...], key: tuple[str, ...]) -> Asked:
     )
 
 
-def record_batch(columns: tuple[Column, ...], asked: Asked, found: BinaryRows) -> pa.RecordBatch:
+def record_batch(
+    columns: tuple[Column, ...], asked: PageColumns, found: BinaryRows
+) -> pa.RecordBatch:
     """The rows as one batch.
 
     Args:
@@ -231,43 +233,43 @@ def _decimals(kind: pa.DataType, cells: Cells) -> pa.Array:
     return _array(kind, cells, pairs)
 
 
-def _scaled(kind: pa.DataType, digits: Ints, power: int) -> Ints:
+def _scaled(kind: pa.DataType, digits: Places, power: int) -> Places:
     """``digits * 10**power``, exact or not at all; ``kind`` has no place for 10**18 and more."""
     largest = 10 ** (DIGITS_MAX - power) - 1 if 0 <= power <= DIGITS_MAX else 0
     divisor = 10**-power if -_DIGIT_POWER < power < 0 else 1
     fits = power < 0 or digits.max(initial=0) <= largest
     if not fits or (digits % divisor).any() or (power <= -_DIGIT_POWER and digits.any()):
         raise CannotBeArrow(f"a number with other digits than {kind} has")
-    scaled: Ints = digits // divisor if power < 0 else digits * 10 ** min(power, DIGITS_MAX)
+    scaled: Places = digits // divisor if power < 0 else digits * 10 ** min(power, DIGITS_MAX)
     return scaled
 
 
-def _numbers_as(kind: pa.DataType, word: str) -> Reading:
-    return Reading(type=kind, read=partial(_numbers, kind, word))
+def _numbers_as(kind: pa.DataType, word: str) -> ColumnReading:
+    return ColumnReading(type=kind, read=partial(_numbers, kind, word))
 
 
-def _timestamps_as(kind: pa.DataType) -> Reading:
-    return Reading(type=kind, read=partial(_timestamps, kind))
+def _timestamps_as(kind: pa.DataType) -> ColumnReading:
+    return ColumnReading(type=kind, read=partial(_timestamps, kind))
 
 
-_TEXT = Reading(type=pa.string(), read=partial(_texts, pa.string()), is_text=True)
-_AS_TEXT = Reading(type=pa.string(), read=_TEXT.read, as_text=True, is_text=True)
-_READINGS: dict[int, Reading] = {
-    16: Reading(type=pa.bool_(), read=_booleans),
-    17: Reading(type=pa.binary(), read=partial(_texts, pa.binary())),  # bytea
+_TEXT = ColumnReading(type=pa.string(), read=partial(_texts, pa.string()), is_text=True)
+_AS_TEXT = ColumnReading(type=pa.string(), read=_TEXT.read, as_text=True, is_text=True)
+_READINGS: dict[int, ColumnReading] = {
+    16: ColumnReading(type=pa.bool_(), read=_booleans),
+    17: ColumnReading(type=pa.binary(), read=partial(_texts, pa.binary())),  # bytea
     20: _numbers_as(pa.int64(), ">i8"),
     21: _numbers_as(pa.int16(), ">i2"),
     23: _numbers_as(pa.int32(), ">i4"),
     25: _TEXT,
-    26: Reading(type=pa.int64(), read=_oids),
+    26: ColumnReading(type=pa.int64(), read=_oids),
     114: _TEXT,  # json
     700: _numbers_as(pa.float32(), ">f4"),
     701: _numbers_as(pa.float64(), ">f8"),
     1042: _TEXT,  # char(n)
     1043: _TEXT,  # varchar
-    1082: Reading(type=pa.date32(), read=_dates),
-    1083: Reading(type=pa.time64("us"), read=_times),
+    1082: ColumnReading(type=pa.date32(), read=_dates),
+    1083: ColumnReading(type=pa.time64("us"), read=_times),
     1114: _timestamps_as(pa.timestamp("us")),
     1184: _timestamps_as(pa.timestamp("us", tz="UTC")),
-    3802: Reading(type=pa.string(), read=_jsonb),
+    3802: ColumnReading(type=pa.string(), read=_jsonb),
 }

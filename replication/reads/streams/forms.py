@@ -16,6 +16,9 @@ from replication.wire import Column, Params, Query, SelectedRows
 
 B = TypeVar("B")
 
+INT_OIDS = frozenset({20, 21, 23})
+"""int8, int2, int4: of their binary form their text is made here, as PostgreSQL would write it."""
+
 SLICE_ROWS = 1000
 """Rows that are converted at a stretch: some 2 ms."""
 

@@ -55,7 +55,7 @@ class PageLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class PageColumns:
     """What a page has of each column, where that is not the column itself.
 
     Args:
@@ -83,7 +83,9 @@ class Ranges:
     key: tuple[str, ...]
     has_params: bool
 
-    def page(self, after: LastKey | None, limit: int, asked: Asked | None = None) -> sql.Composed:
+    def page(
+        self, after: LastKey | None, limit: int, asked: PageColumns | None = None
+    ) -> sql.Composed:
         """The rows behind ``after`` (None: all), ``limit`` of them and what ties with the last."""
         key = sql.SQL(", ").join(self._names())
         select = sql.SQL("SELECT * FROM ") if asked is None else self._select(asked)
@@ -107,14 +109,14 @@ class Ranges:
         words = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {})")
         return words.format(self._source(), is_null)
 
-    def _select(self, asked: Asked) -> sql.Composed:
+    def _select(self, asked: PageColumns) -> sql.Composed:
         columns = [sql.Identifier("stream", name) for name in self._distinct(asked)]
         texts = [sql.SQL(_AS_TEXT).format(column) for column in columns]
         taken = [texts[at] if at in asked.as_text else columns[at] for at in range(len(columns))]
         taken += [texts[at] for at in asked.added]
         return sql.SQL("SELECT {} FROM ").format(sql.SQL(", ").join(taken))
 
-    def _distinct(self, asked: Asked) -> list[str]:
+    def _distinct(self, asked: PageColumns) -> list[str]:
         """The names of the columns, others for those that come twice: such a name says nothing."""
         names = asked.names
         return [

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import anyio
 import anyio.to_thread
+from psycopg import sql
 from support.postgres.ledger_entries import Entry, add_entry, prepare
 from support.postgres.local_postgres import PASSWORD, SUPERUSER, LocalPostgres
 from support.postgres.patroni_answers import Answers, rest_api
@@ -93,3 +94,27 @@ def replay_paused(replica: LocalPostgres) -> Iterator[None]:
         yield
     finally:
         replica.query("SELECT pg_wal_replay_resume()")
+
+
+@asynccontextmanager
+async def caught_up(pair: tuple[LocalPostgres, LocalPostgres]) -> AsyncIterator[Pair]:
+    """A storage on the pair; the replica has all that the primary has."""
+    async with storage_on(pair) as on:
+        await replayed(on)
+        yield on
+
+
+async def replayed(on: Pair) -> None:
+    """Until the replica has all that the primary has written."""
+    await replayed_by(on.replica, on.primary)
+
+
+async def replayed_by(replica: LocalPostgres, primary: LocalPostgres) -> None:
+    """As ``replayed``, where there is no storage on them."""
+    (end,) = primary.query("SELECT pg_current_wal_lsn()")[0]
+    reached = sql.SQL("SELECT pg_last_wal_replay_lsn() >= {}::pg_lsn").format(str(end))
+    with anyio.move_on_after(GENEROUS_S):
+        while replica.query(reached) != [(True,)]:
+            await anyio.sleep(0.02)
+        return
+    raise AssertionError(f"the replica has not replayed up to {end} within {GENEROUS_S:g} s")

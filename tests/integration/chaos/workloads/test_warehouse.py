@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -25,6 +24,7 @@ from support.postgres.local_postgres import (
     local_postgres,
     replica_of,
 )
+from support.postgres.moved_dates import assert_moved
 from support.postgres.patroni_answers import Answers, rest_api
 from support.postgres.synchronous import wait_until
 
@@ -43,7 +43,6 @@ from chaos.workloads.warehouse.profiles import PROFILES, Profile
 from chaos.workloads.warehouse.sealing import (
     SHARED_MIGRATIONS,
     SHARED_SERIES,
-    days_back,
     drop_workspace,
     forget,
     make_workspace,
@@ -58,7 +57,7 @@ from chaos.workloads.warehouse.stewardship import (
     forget_everywhere,
 )
 from chaos.workloads.warehouse.tables import TABLES
-from chaos.workloads.warehouse.workspaces import Project, load_workspaces
+from chaos.workloads.warehouse.workspaces import load_workspaces
 from replication import Credentials, Storage, StorageSettings, Transaction
 from replication.schema import MigrationChanged, install, migrate
 from replication.wire import Address, session_to
@@ -452,8 +451,9 @@ async def test_workspaces_are_sealed(
             assert 100 < len(persons) < 6000
             assert persons <= numbers[name].keys()
         assert not found[response.name] & found[tolerance.name]
-        assert_moved(primary, database, response, numbers[response.name])
-        assert_moved(primary, database, tolerance, numbers[tolerance.name])
+        for project in projects:
+            query = partial(ask, primary, database)
+            assert_moved(query, project, KEYS[project.name], numbers[project.name])
         everything = ask(
             primary,
             database,
@@ -500,27 +500,6 @@ async def test_workspaces_are_sealed(
         assert forgotten["person"] == 1
         [(left,)] = ask(primary, database, f"SELECT count(*) FROM {tolerance.schema}.person")
         assert left == len(found["tolerance"]) - 1
-
-
-def assert_moved(
-    primary: LocalPostgres, database: str, project: Project, persons: Mapping[int, int]
-) -> None:
-    """All dates of a patient were moved by the same days, those under the project's key."""
-    key, columns = KEYS[project.name], 0
-    for table, names in project.tables.items():
-        for name in (one for one in names if one.endswith("_date")):
-            columns += 1
-            query = (
-                f"SELECT person_id, array_agg({name} ORDER BY {name}) FROM {{}}.{table} GROUP BY 1"
-            )
-            kept = dict(ask(primary, database, query.format("warehouse")))
-            moved = ask(primary, database, query.format(project.schema))
-            assert moved, name
-            for number, days in moved:
-                person = persons[number]
-                back = timedelta(days=days_back(key, person))
-                assert [None if day is None else day + back for day in days] == kept[person]
-    assert columns > 1, "dates of several tables"
 
 
 def answer(server: LocalPostgres, database: str, probe: SealProbe) -> str:

@@ -32,7 +32,14 @@ def test_a_key_is_what_postgresql_writes_whatever_its_column_is_read_as() -> Non
     )
     asked = asked_of(columns, ("n", "day", "ward", "cost", "id"))
     assert (asked.as_text, asked.added) == (frozenset({3}), (1,))
-    fields = [b"\xff" * 8, b"\0\0\0\1", "é".encode(), b"1.50", b"\x80\0", b"2000-01-02"]
+    fields: list[bytes | None] = [
+        b"\xff" * 8,
+        b"\0\0\0\1",
+        "é".encode(),
+        b"1.50",
+        b"\x80\0",
+        b"2000-01-02",
+    ]
     key = ("n", "day", "ward", "cost", "id")
     assert last_key(fields, asked, columns, key) == ("-32768", "2000-01-02", "é", "1.50", "-1")
     fields[0] = None

@@ -25,7 +25,7 @@ from replication.reads.streams.columns import (
     reading_of,
     record_batch,
 )
-from replication.reads.streams.ranges import Asked
+from replication.reads.streams.ranges import PageColumns
 from replication.wire import Column
 
 
@@ -38,7 +38,7 @@ def numeric(precision: int, scale: int) -> Column:
 
 
 def batch_of(one: Column, values: Sequence[bytes | None]) -> pa.RecordBatch:
-    batch = record_batch((one,), Asked(names=(one.name,)), binary_rows([[v] for v in values]))
+    batch = record_batch((one,), PageColumns(names=(one.name,)), binary_rows([[v] for v in values]))
     batch.validate(full=True)
     return batch
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import sql
 
-from replication.reads.streams.ranges import GROWTH, Asked, PageLimits, Ranges
+from replication.reads.streams.ranges import GROWTH, PageColumns, PageLimits, Ranges
 
 
 def said(statement: sql.Composed) -> str:
@@ -67,7 +67,7 @@ def test_a_page_never_asks_for_more_than_fits(
 
 
 def test_columns_that_are_asked_for_as_text_and_a_key_that_is_added_as_text() -> None:
-    asked = Asked(names=("id", "a", "a", "100%"), as_text=frozenset({3}), added=(0,))
+    asked = PageColumns(names=("id", "a", "a", "100%"), as_text=frozenset({3}), added=(0,))
     page = said(ranges("id", has_params=True).page(("7",), 10, asked))
     assert page == (
         'SELECT "stream"."id", "stream"."column 1", "stream"."column 2",'
