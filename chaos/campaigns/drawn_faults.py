@@ -69,7 +69,7 @@ def moves_the_lead(topology: Topology, step: FaultStep) -> bool:
     if step.target.selector not in {"primary", "site-of"}:
         return False
     shape = shape_of(topology)
-    for primary in topology.nodes:
+    for primary in topology.main.nodes:
         whole_site = step.target.selector == "site-of"
         hosts = [h.name for h in topology.site_of(primary).hosts] if whole_site else [primary]
         found = promise(shape, broken_by(effect, hosts), primary)

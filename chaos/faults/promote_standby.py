@@ -76,21 +76,22 @@ async def promote(stage: Stage, victim: Victim, params: PromoteStandbyParams) ->
         raise PatroniError(f"{leader}, the standby leader, does not answer")
     if not await cluster.rest[leader].patch_configuration({"standby_cluster": None}):
         raise PatroniError(f"{leader} refused the change of the configuration")
+    cluster.promoted()
+    after: int | None = None
 
     async def leads() -> bool:
+        nonlocal after
         member = await cluster.rest[leader].member()
-        return member is not None and member.role in PRIMARY_ROLES and member.state == "running"
+        if member is None or member.role not in PRIMARY_ROLES or member.state != "running":
+            return False
+        after = member.timeline
+        return after not in (None, before.timeline)
 
-    otherwise = f"{leader} leads the standby cluster, and was not promoted"
+    otherwise = f"{leader}, which led the standby cluster, is no primary on a new timeline"
     await maintenance.wait_for(leads, otherwise, timeout_s=PROMOTE_TIMEOUT_S)
-    after = await cluster.rest[leader].member()
-    timelines = [one.timeline for one in (before, after) if one is not None]
-    if timelines[0] == timelines[-1]:
-        raise PatroniError(f"{leader} leads on timeline {timelines[0]}, on which it followed")
-    cluster.promoted()
     took_s = time.monotonic() - begin_s
-    words = f"{leader} was promoted by hand within {took_s:.1f} s, from timeline {timelines[0]}"
-    words += f" to {timelines[-1]}"
+    words = f"{leader} was promoted by hand within {took_s:.1f} s, from timeline {before.timeline}"
+    words += f" to {after}"
     if params.fence is False:
         return f"{words}; nobody looked after the old primary"
     return f"{words}; Patroni stays down on {joined(led)}"
@@ -132,18 +133,19 @@ async def build_standby(stage: Stage, victim: Victim, params: PromoteStandbyPara
     Hosts of it that have no power yet get it here: nobody else may start their Patroni before.
     """
     cluster, topology = stage.cluster, stage.cluster.substrate.topology
-    if not cluster.is_promoted or cluster.following is not None:
-        return "nothing was promoted"
     left = topology.main
+    if not cluster.is_promoted:
+        return await _release(stage, left)
+    if cluster.following is not None:
+        return "the old cluster stands by already"
     await _fence(stage, left)
     machine = stage.able(Killable)
     for host in [one.name for one in left.hosts if not machine.has_power(one.name)]:
         await machine.start_host(host)
         await cluster.start_services(host, only="etcd")
-    leader = await cluster.primary()
-    if leader is None:
-        raise PatroniError("there is no primary that the old cluster could follow")
-    await cluster.rest[leader].patch_configuration({"slots": patroni.SLOTS_FOR_STANDBY})
+    leader = await maintenance.wait_primary(cluster, timeout_s=PROMOTE_TIMEOUT_S)
+    if not await cluster.rest[leader].patch_configuration({"slots": patroni.SLOTS_FOR_STANDBY}):
+        raise PatroniError(f"{leader} refused a slot for the old cluster")
     prefix = f"{patroni.NAMESPACE}{left.cluster.scope}/"
     await admin.delete_keys(cluster.etcd, [one.name for one in left.hosts_with("etcd")], prefix)
     for node in left.nodes:
@@ -153,6 +155,17 @@ async def build_standby(stage: Stage, victim: Victim, params: PromoteStandbyPara
     for node in left.nodes:
         await cluster.start_services(node, only="postgres")
     return f"{joined(left.nodes)} built anew as the standby cluster of the promoted one"
+
+
+async def _release(stage: Stage, left: Topology) -> str:
+    """Nothing was promoted: who was kept down for it is started again."""
+    cluster = stage.cluster
+    cluster.retire(())
+    for node in left.nodes:
+        runs = stage.able(Haltable).runs_unit(node, patroni.UNIT)
+        if stage.able(Killable).has_power(node) and not runs:
+            await cluster.start_services(node, only="postgres")
+    return "nothing was promoted"
 
 
 def has_no_standby(

@@ -88,7 +88,7 @@ def import_topology(
     hosts, said = hosts_of(leading)
     left_out |= dict.fromkeys(said)
     behind, said = hosts_of(standing, "standby-dcs") if standing else ({}, [])
-    left_out |= dict.fromkeys([*said, *_other_scope(first, standing)])
+    left_out |= dict.fromkeys([*said, *_of_standby(first, standing)])
     for member in members:
         left_out |= dict.fromkeys(_left_out_of(member))
     if sites:
@@ -121,8 +121,18 @@ def import_topology(
     return Imported(topology=topology, left_out=tuple(left_out))
 
 
-def _other_scope(first: PatroniFile, standing: Sequence[PatroniFile]) -> Iterator[str]:
-    if standing and standing[0].scope != first.scope:
+def _of_standby(first: PatroniFile, standing: Sequence[PatroniFile]) -> Iterator[str]:
+    """In what the standby cluster is another one here."""
+    if not standing:
+        return
+    section = table(standing[0].source, standing[0].dynamic, "standby_cluster")
+    if "," in str(section.get("host", "")) and not section.get("primary_slot_name"):
+        yield (
+            "standby_cluster names several hosts and no primary_slot_name: the real standby leader "
+            "streams from the one that answers first, a replica as well (Patroni adds "
+            "target_session_attrs only beside a slot); here it has a slot"
+        )
+    if standing[0].scope != first.scope:
         yield (
             f"scope {standing[0].scope} of the standby cluster: here it has the name of the other "
             f"one, {first.scope}, in an etcd of its own; applications that know {first.scope} "

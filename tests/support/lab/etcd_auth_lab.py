@@ -23,6 +23,7 @@ from chaos.faults import dcs_wiped
 from chaos.faults.base import NO_PARAMS, Stage
 from chaos.faults.targets import Victim
 from chaos.live.board import Board
+from cluster import maintenance
 from cluster.binaries import find_binaries
 from cluster.boot import raise_cluster
 from cluster.etcd import member
@@ -63,7 +64,7 @@ class AuthLab:
             while not await condition():
                 await anyio.sleep(POLL_S)
             return
-        raise AssertionError(f"after {WAIT_S:g} s not yet: {what}")
+        raise AssertionError(f"after {WAIT_S:g} s not yet: {what}; leaders seen: {self.seen}")
 
     async def whole(self) -> None:
         """Wait until nothing is missing."""
@@ -75,7 +76,7 @@ class AuthLab:
         async def has_seen() -> bool:
             return self.seen[-1:] == [holder]
 
-        await self.wait(f"the watch sees {holder} lead; it saw {self.seen}", has_seen)
+        await self.wait(f"the watch sees {holder} lead", has_seen)
 
     async def nobody_reads_without_a_user(self) -> None:
         """And the lab's own way in does, as root."""
@@ -83,7 +84,15 @@ class AuthLab:
         anonymous = self.cluster.etcd.without_login()
         assert await anonymous.value(host, self.key) is None
         await anonymous.aclose()
-        assert await self.cluster.etcd.value(host, self.key) is not None
+        await self.reads(host)
+
+    async def reads(self, host: str) -> None:
+        """Wait until the lab reads a key of the member on ``host`` as root."""
+
+        async def has_read() -> bool:
+            return await self.cluster.etcd.value(host, self.key) is not None
+
+        await self.wait(f"root reads a key of etcd on {host}", has_read)
 
     async def restart_etcd(self) -> None:
         """Every member, one after another: each has forgotten all tokens then."""
@@ -103,14 +112,15 @@ class AuthLab:
         Between the two nobody here knows the password: nothing is read.
         """
         etcd, host = self.cluster.etcd, self.cluster.dcs_hosts[0]
-        assert await etcd.value(host, self.key) is not None
         path, ours = "/v3/auth/user/changepw", self.cluster.credentials.etcd_root
-        assert await etcd.call(host, path, {"name": ROOT, "password": "another"}) is not None
+        changed: dict[str, object] = {"name": ROOT, "password": "another"}
+        assert await etcd.call(host, path, changed, timeout_s=WAIT_S) is not None
         assert await etcd.value(host, self.key) is None
         other = EtcdRest(self.lab.console, EtcdLogin(user=ROOT, password="another"))
-        assert await other.call(host, path, {"name": ROOT, "password": ours}) is not None
+        changed["password"] = ours
+        assert await other.call(host, path, changed, timeout_s=WAIT_S) is not None
         await other.aclose()
-        assert await etcd.value(host, self.key) is not None
+        await self.reads(host)
 
 
 def no_secret_is_left(credentials: Passwords, folder: Path) -> None:
@@ -150,8 +160,7 @@ async def probe(folder: Path) -> None:
                 one.changed,
                 cluster.etcd_login,
             )
-            first = await cluster.primary()
-            assert first is not None
+            first = await maintenance.wait_primary(cluster, timeout_s=WAIT_S)
             await one.is_watched(first)
             await one.nobody_reads_without_a_user()
             await one.restart_etcd()
@@ -161,12 +170,7 @@ async def probe(folder: Path) -> None:
             # The witnesses end the lease, a winner passes the gate: all of them log in for it.
             await lab.kill_host(first)
 
-            async def another_leads() -> bool:
-                return await cluster.primary() not in (None, first)
-
-            await one.wait(f"another one than {first} leads", another_leads)
-            second = await cluster.primary()
-            assert second is not None
+            second = await maintenance.wait_primary(cluster, timeout_s=WAIT_S, other_than=first)
             await one.is_watched(second)
             gates = [path.read_text() for path in logs.glob("*.patroni.log")]
             assert any("event=gate outcome=open" in text for text in gates)

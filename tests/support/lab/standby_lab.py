@@ -9,7 +9,7 @@ follows it. The probe asserts; its exit code is the answer.
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import anyio
@@ -65,19 +65,30 @@ TOPOLOGY = Topology(
 )
 
 
-async def wait(what: str, condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for a condition; what it was, if it does not come."""
+async def wait(
+    what: str, condition: Callable[[], Awaitable[bool]], found: Mapping[str, str] | None = None
+) -> None:
+    """Wait for a condition; says what it was, and what was ``found``, if it does not come."""
     with anyio.move_on_after(WAIT_S):
         while not await condition():
             await anyio.sleep(POLL_S)
         return
-    raise AssertionError(f"after {WAIT_S:g} s not yet: {what}")
+    raise AssertionError(f"after {WAIT_S:g} s not yet: {what}; found {found}")
 
 
-async def roles(cluster: RaisedCluster) -> dict[str, str]:
-    """What each member says that it is."""
-    members = await cluster.members()
-    return {node: "silent" if one is None else one.role for node, one in members.items()}
+async def wait_roles(cluster: RaisedCluster, led: str, behind: str) -> None:
+    """Wait until each member says that it is that."""
+    wanted, found = {LED: led, BEHIND: behind}, dict[str, str]()
+
+    async def are_so() -> bool:
+        members = await cluster.members()
+        found.update({node: one.role if one else "silent" for node, one in members.items()})
+        leads = find_primary(members)
+        # A standby leader is no second primary; of two nobody can say which one leads.
+        count = list(wanted.values()).count("primary")
+        return found == wanted and (leads is not None) == (count == 1)
+
+    await wait(f"the roles {wanted}", are_so, found)
 
 
 async def is_left_alone_by_a_witness(lab: Lab, cluster: RaisedCluster, folder: Path) -> None:
@@ -114,9 +125,8 @@ async def probe(folder: Path) -> None:
         cluster = await raise_cluster(
             lab, find_binaries(), config_folder=folder / "config", logs=logs, done=print
         )
-        assert await cluster.missing_of_whole() is None
-        assert await roles(cluster) == {LED: "primary", BEHIND: STANDBY_LEADER}
-        assert await cluster.primary() == LED, "a standby leader is no second primary"
+        assert await cluster.wait_whole(timeout_s=WAIT_S) is None
+        await wait_roles(cluster, "primary", STANDBY_LEADER)
 
         await is_left_alone_by_a_witness(lab, cluster, folder)
         assert await cluster.wait_whole(timeout_s=WAIT_S) is None
@@ -124,15 +134,11 @@ async def probe(folder: Path) -> None:
         stage, victim = Stage(cluster=cluster), Victim(name=CLUSTER, hosts=(LED,))
         careless = PromoteStandbyParams(fence=False)
         print(await PROMOTE_STANDBY.strike(stage, victim, careless))
-        assert await roles(cluster) == {LED: "primary", BEHIND: "primary"}
-        assert find_primary(await cluster.members()) is None, "nobody can say which one leads"
-        behind = await cluster.rest[BEHIND].member()
-        assert behind is not None
-        assert behind.timeline == 2
+        await wait_roles(cluster, "primary", "primary")
 
         print(await PROMOTE_STANDBY.undo(stage, victim, careless))
         assert await cluster.wait_whole(timeout_s=WAIT_S) is None
-        assert await roles(cluster) == {LED: STANDBY_LEADER, BEHIND: "primary"}
+        await wait_roles(cluster, STANDBY_LEADER, "primary")
         await cluster.aclose()
 
 

@@ -361,6 +361,15 @@ def test_a_standby_cluster_is_taken_over_beside_the_one_that_it_follows() -> Non
     assert [site.name for site in asked.sites if site.standby] == ["lyon"]
 
 
+def test_a_standby_leader_without_a_slot_may_stream_from_a_replica() -> None:
+    main = [(f"{n}.yml", TAGGED.format(n=n, tags="{}")) for n in (1, 2)]
+    behind = [(f"lyon-{n}.yml", STANDBY.format(n=n, scope="tagged")) for n in (1, 2)]
+    assert not any("slot" in words for words in import_topology([*main, *behind]).left_out)
+    bare = [(name, text.replace(", primary_slot_name: lyon", "")) for name, text in behind]
+    found = import_topology([*main, *bare]).left_out
+    assert any(words.startswith("standby_cluster names several hosts and no") for words in found)
+
+
 def test_a_standby_cluster_needs_sites_of_its_own() -> None:
     main = [(f"{n}.yml", TAGGED.format(n=n, tags="{}")) for n in (1, 2)]
     behind = [(f"lyon-{n}.yml", STANDBY.format(n=n, scope="tagged")) for n in (1, 2)]
