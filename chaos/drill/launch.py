@@ -287,7 +287,7 @@ def run_info(request: DrillRequest, place: Place) -> RunInfo:
     }
     if request.scenario.through is not None:
         delay_s = proxy_delay_s(request.topology.proxies, request.scenario.through)
-        settings = {**settings, PROXY_DELAY_S: delay_s}
+        settings = {**settings, **({} if delay_s is None else {PROXY_DELAY_S: delay_s})}
     return RunInfo(
         scenario=request.scenario,
         command=request.command,

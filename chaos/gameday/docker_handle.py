@@ -56,6 +56,7 @@ from cluster.substrates.owner import this_process
 from cluster.substrates.relay import relay
 from cluster.topology.load import to_toml
 from cluster.topology.model import Topology
+from cluster.topology.proxies import PROXY_ROLES
 
 T = TypeVar("T")
 
@@ -353,12 +354,15 @@ def _without_clients(topology: Topology) -> Topology:
     """The topology's hosts that are containers.
 
     Raises:
-        OptionError: a host has two roles.
+        OptionError: a host has two roles, or is a proxy.
     """
     sites = []
     for site in topology.sites:
         hosts = tuple(host for host in site.hosts if host.roles != ("client",))
         for host in hosts:
+            if proxies := [role for role in PROXY_ROLES if role in host.roles]:
+                words = f"{host.name} has the role {proxies[0]}, which containers have not"
+                raise OptionError(f"mode='docker': {words}; mode='lab' has it")
             if len(host.roles) != 1:
                 words = f"{host.name} has the roles {', '.join(host.roles)}"
                 raise OptionError(f"mode='docker': {words}; a container has one")

@@ -1,8 +1,8 @@
 """PgBouncer as a process of a host: a pool of connections before the nearest HAProxy.
 
-Its configuration leaves the timeouts at PgBouncer's own defaults (pgbouncer.org, config): what a
-drill shows is what such an installation does. Who may log in is in a file on the host's own disk,
-because passwords are written into no run folder.
+Its configuration leaves the other timeouts at PgBouncer's own defaults (pgbouncer.org, config):
+what a drill shows is what such an installation does. Who may log in is in a file on the host's own
+disk, because passwords are written into no run folder.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ def render_config(substrate: Substrate, host: str, dbname: str) -> str:
             "auth_type = scram-sha-256",
             f"auth_file = {users_path(substrate, host)}",
             f"pool_mode = {substrate.topology.proxies.pool_mode}",
+            f"server_login_retry = {substrate.topology.proxies.login_retry_s}",
             f"max_client_conn = {CLIENTS_MAX}",
             "",
         ]

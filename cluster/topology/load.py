@@ -220,6 +220,7 @@ def _read_proxies(table: TomlTable) -> ProxySettings:
         check_fall=table.integer("check_fall", usual.check_fall),
         check_rise=table.integer("check_rise", usual.check_rise),
         shutdown_sessions=table.flag("shutdown_sessions", usual.shutdown_sessions),
+        login_retry_s=table.integer("login_retry_s", usual.login_retry_s),
         pool_mode=table.choice("pool_mode", POOL_MODES, usual.pool_mode),
     )
 

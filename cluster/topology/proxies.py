@@ -36,25 +36,29 @@ class ProxySettings:
     """HAProxy's ``on-marked-down shutdown-sessions``: what is connected to such a member is cut.
     Without it sessions stay on a primary that is none any more."""
     pool_mode: PoolMode = "transaction"
+    login_retry_s: int = 15
+    """PgBouncer's ``server_login_retry``, and its default: so long it waits after a login that
+    failed, as all do while nobody leads (pgbouncer.org, config)."""
 
 
 PLAIN_PROXIES = ProxySettings()
-LOGIN_RETRY_S = 15
-"""PgBouncer's default ``server_login_retry``: so long it waits after a login that failed, as all do
-while nobody leads (pgbouncer.org, config)."""
 CHECK_INTERVAL_S_MAX = 60
 CHECKS_MAX = 10
+LOGIN_RETRY_S_MAX = 600
 
 
-def proxy_delay_s(settings: ProxySettings, through: ProxyRole) -> float:
-    """How long after a promotion clients are led to the new primary, at the latest. Pure.
+def proxy_delay_s(settings: ProxySettings, through: ProxyRole) -> float | None:
+    """How long after a promotion clients are led to the new primary, at the latest; None: nobody
+    can say, since their sessions stay where they are. Pure.
 
     Args:
         settings: of the proxies.
         through: which one clients go through.
     """
+    if not settings.shutdown_sessions:
+        return None
     known_s = settings.check_interval_s * settings.check_rise
-    return known_s + (LOGIN_RETRY_S if through == "pgbouncer" else 0)
+    return known_s + (settings.login_retry_s if through == "pgbouncer" else 0)
 
 
 def problems_of_proxies(
@@ -71,6 +75,7 @@ def problems_of_proxies(
         ("check_interval_s", settings.check_interval_s, CHECK_INTERVAL_S_MAX),
         ("check_fall", settings.check_fall, CHECKS_MAX),
         ("check_rise", settings.check_rise, CHECKS_MAX),
+        ("login_retry_s", settings.login_retry_s, LOGIN_RETRY_S_MAX),
     ):
         if not 1 <= value <= highest:
             words = f"expected a number from 1 to {highest}; found {value}"

@@ -26,6 +26,9 @@ SETTINGS = "Patroni documentation, Dynamic Configuration Settings"
 ETCD_ELECTION_S = 3
 """An election of etcd takes 1 to 3 s with its default timeouts (heartbeat 100 ms, election 1 s)."""
 
+LOGIN_RETRY_NOTED_S = 3
+"""As much as HAProxy takes between two looks by Patroni's template: it matters no more."""
+
 
 def traps(topology: Topology) -> tuple[Trap, ...]:
     """Every trap that is known, the most important first."""
@@ -43,6 +46,7 @@ def traps(topology: Topology) -> tuple[Trap, ...]:
         *failsafe(shape),
         *_tokens(topology),
         *_standby(standby),
+        *_proxies(topology),
     )
 
 
@@ -238,6 +242,31 @@ def _timing(topology: Topology) -> Iterator[Trap]:
             remedy="primary_start_timeout_s = 0 fails over at once where it can be done without "
             "loss; some ttl give crash recovery its time",
             source=f"{SETTINGS}: primary_start_timeout; patroni issue 3121",
+            is_note=True,
+        )
+
+
+def _proxies(topology: Topology) -> Iterator[Trap]:
+    """What HAProxy and PgBouncer add to a failover."""
+    settings = topology.proxies
+    if topology.hosts_with("haproxy") and not settings.shutdown_sessions:
+        yield Trap(
+            key="sessions-stay",
+            words="HAProxy leaves sessions on a primary that is gone (shutdown_sessions is off): "
+            "clients wait for an answer that never comes, and its kernel acknowledges what they "
+            "send, so that no TCP timeout of theirs helps",
+            remedy="shutdown_sessions = true cuts them (on-marked-down shutdown-sessions)",
+            source="haproxy.cfg of Patroni's repository; HAProxy configuration manual, "
+            "on-marked-down; scenario sticky-sessions",
+        )
+    if topology.hosts_with("pgbouncer") and settings.login_retry_s > LOGIN_RETRY_NOTED_S:
+        yield Trap(
+            key="pgbouncer-login-retry",
+            words=f"PgBouncer waits {settings.login_retry_s} s after a login that failed "
+            "(server_login_retry), as all do while nobody leads: so much later it finds the new "
+            "primary",
+            remedy="login_retry_s = 1 asks sooner",
+            source="pgbouncer.org, config: server_login_retry",
             is_note=True,
         )
 

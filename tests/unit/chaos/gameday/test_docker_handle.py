@@ -15,7 +15,7 @@ from support.docker.fake_things import FakeThings
 from chaos.gameday import docker_handle
 from chaos.gameday.choices import Settings, choose_backend
 from chaos.gameday.docker_handle import DockerBackend, engine_words, need_client, need_engine
-from chaos.gameday.errors import FaultError, StartError
+from chaos.gameday.errors import FaultError, OptionError, StartError
 from chaos.gameday.requests import Done, Ready, Request
 from chaos.testing import NoDockerError
 from cluster.errors import EngineError, HostError
@@ -311,3 +311,8 @@ def test_without_a_client_it_says_what_to_do(
 def test_an_error_of_the_engine_is_a_start_s() -> None:
     with pytest.raises(StartError, match="Docker refused: no"), engine_words():
         raise EngineError("no")
+
+
+def test_proxies_are_refused_with_the_mode_that_has_them() -> None:
+    with pytest.raises(OptionError, match=r"lb-paris has the role haproxy.*mode='lab' has it"):
+        DockerBackend(find_topology("three-sites-proxies"))

@@ -23,6 +23,7 @@ BUILTIN: dict[str, Want | None] = {
     "steady": None,
     "host-loss": "returns",
     "host-loss-through-haproxy": "returns",
+    "sticky-sessions": "returns",
     "warehouse-host-loss": "returns",
     "warehouse-site-loss": "returns",
     "process-crash": "returns",
@@ -53,7 +54,10 @@ BUILTIN: dict[str, Want | None] = {
     "trail-lost-by-rewind": "returns",
 }
 """Of the scenarios whose moments and effects are known beforehand."""
-OTHERWISE: dict[tuple[str, str], Want] = {
+OTHERWISE: dict[tuple[str, str], Want | None] = {
+    # Sessions stay on the old primary: how long, is up to who waits.
+    ("three-sites-sticky-proxies", "host-loss-through-haproxy"): None,
+    ("three-sites-sticky-proxies", "sticky-sessions"): None,
     ("three-sites-failsafe", "dcs-majority-loss"): "goes-on",  # what failsafe_mode is for
     ("two-sites-named-standby", "host-absent"): "returns",  # it may be the named one
 }

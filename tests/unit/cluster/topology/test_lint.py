@@ -10,9 +10,10 @@ from typing import Literal
 import pytest
 
 from cluster.topology.lint import SINGLE, Lint, LossKind, hosts_of, lint, losses
-from cluster.topology.load import builtin_topologies
+from cluster.topology.load import builtin_topologies, load_builtin
 from cluster.topology.model import ClusterSettings, Host, HostRole, Site, Topology
 from cluster.topology.promises import always_served
+from cluster.topology.proxies import ProxySettings
 from cluster.topology.quorum import shape_of
 from cluster.topology.tags import Tags
 from cluster.topology.traps import advice, failsafe, traps
@@ -195,6 +196,8 @@ def test_two_sites_without_a_witness() -> None:
         ),
         (tagged(THREE, {"db-orsay": Tags(sync_priority=5)}), "sync-priority-needs-named-standbys"),
         (THREE.with_postgresql(LOGS_BELOW), "logs-below-pgdata"),
+        (load_builtin("three-sites-sticky-proxies"), "sessions-stay"),
+        (load_builtin("three-sites-proxies"), "pgbouncer-login-retry"),
     ],
 )
 def test_every_trap_has_a_remedy_and_a_source(topology: Topology, key: str) -> None:
@@ -203,6 +206,12 @@ def test_every_trap_has_a_remedy_and_a_source(topology: Topology, key: str) -> N
     for one in found.values():
         assert all((one.words, one.remedy, one.source))
         assert not one.words.endswith(".")
+
+
+def test_the_cures_of_proxies() -> None:
+    cured = ProxySettings(login_retry_s=1)
+    found = {one.key for one in traps(replace(load_builtin("three-sites-proxies"), proxies=cured))}
+    assert not found & {"sessions-stay", "pgbouncer-login-retry"}
 
 
 def test_failsafe_mode_needs_every_member() -> None:

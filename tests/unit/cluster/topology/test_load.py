@@ -97,6 +97,7 @@ class TestBuiltIn:
         traps = {
             "two-sites-named-standby": "which may all be there",
             "three-sites-not-strict": "synchronous_mode_strict is off",
+            "three-sites-sticky-proxies": "HAProxy leaves sessions on a primary that is gone",
             "two-sites-no-witness": "site paris has 2 of 3 etcd members",
         }
         for name, words in traps.items():

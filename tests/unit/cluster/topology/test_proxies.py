@@ -23,7 +23,12 @@ def written(folder: Path, text: str) -> Path:
 
 def test_what_is_asked_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     asked = ProxySettings(
-        check_interval_s=1, check_fall=2, check_rise=1, shutdown_sessions=False, pool_mode="session"
+        check_interval_s=1,
+        check_fall=2,
+        check_rise=1,
+        shutdown_sessions=False,
+        pool_mode="session",
+        login_retry_s=1,
     )
     topology = replace(load_builtin(NAME), proxies=asked)
     assert load_topology(written(tmp_path, to_toml(topology))) == topology
@@ -65,6 +70,7 @@ def test_what_cannot_work_is_refused(tmp_path: Path, old: str, new: str, words: 
 @pytest.mark.parametrize(("through", "delay_s"), [("haproxy", 6), ("pgbouncer", 21)])
 def test_pgbouncer_waits_after_a_login_that_failed(through: ProxyRole, delay_s: float) -> None:
     assert proxy_delay_s(ProxySettings(), through) == delay_s
+    assert proxy_delay_s(ProxySettings(shutdown_sessions=False), through) is None
 
 
 def test_settings_without_a_proxy_are_refused(tmp_path: Path) -> None:
