@@ -38,7 +38,7 @@ from chaos.evidence.run import Run
 from chaos.timing.due import leader_at
 from chaos.timing.durations import ELECTION_S_MAX, ETCD_ELECTION_S_MAX
 from chaos.timing.failover import FAULT_GRACE_S
-from cluster.topology.lint import Claim, hosts_of, lint
+from cluster.topology.lint import Claim, lint
 from cluster.topology.load import builtin_topologies, find_topology, to_toml
 from cluster.topology.model import Topology
 from cluster.topology.promises import promise
@@ -103,22 +103,16 @@ class Answer:
 
 
 def strokes_of(claim: Claim, topology: Topology) -> tuple[Aimed, ...]:
-    """The faults that bring a loss about; none where no fault of ours can.
-
-    The power of a site without a fault for it: of its hosts that have no client, whose loss would
-    take the load away, and with it the only witness.
+    """The faults that bring a loss about; none where no fault of ours can: the host of a client
+    takes the load along, and with it the only witness.
     """
     loss = claim.loss
-    if loss.kind.endswith("cut"):
-        return tuple(Aimed(fault="site-cut", target=f"site:{name}") for name in loss.names)
-    hosts = loss.names
-    if loss.kind.endswith("power"):
-        sites = [site for site in topology.sites if site.name in loss.names]
-        hosts = tuple(host for site in sites for host in sorted(hosts_of(site)))
-        hosts = tuple(one for one in hosts if "client" not in topology.host(one).roles)
-    if any("client" in topology.host(host).roles for host in hosts):
+    if loss.kind.startswith("site"):
+        fault = "site-cut" if loss.kind.endswith("cut") else "site-power-cut"
+        return tuple(Aimed(fault=fault, target=f"site:{name}") for name in loss.names)
+    if any("client" in topology.host(host).roles for host in loss.names):
         return ()
-    return tuple(Aimed(fault="host-power-cut", target=f"host:{host}") for host in hosts)
+    return tuple(Aimed(fault="host-power-cut", target=f"host:{host}") for host in loss.names)
 
 
 def trials_of(

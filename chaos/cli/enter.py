@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from chaos.cli.labs import lab_of, lab_option
 from chaos.drill.launch import LAB_PID
 from chaos.errors import RunFolderError
 from chaos.evidence.events import EVENTS, FaultHealed, FaultStruck, RunEvent, read_events
-from chaos.evidence.folder import read_run_json
+from chaos.evidence.folder import RUN_JSON, read_run_json
 from chaos.faults.registry import lasts
 from chaos.faults.targets import find_victim, layout_of
 from chaos.gameday.errors import NotHealthyError
@@ -49,7 +50,8 @@ def enter(*, host: str | None, name: str | None, words: tuple[str, ...]) -> None
     LAB is the name of a lab that is up (bascule up), or the run folder of a drill that is running,
     or was kept with --keep (psql needs that).
     """
-    place, command = where(name, words)
+    source = click.get_current_context().get_parameter_source("name")
+    place, command = where(name, words, is_typed=source == ParameterSource.COMMANDLINE)
     run = place if isinstance(place, Path) else place.run
     pid = lab_pid(run)
     if pid is None:
@@ -74,20 +76,23 @@ def enter(*, host: str | None, name: str | None, words: tuple[str, ...]) -> None
     os.execvpe(way.argv[0], way.argv, {**os.environ, **way.environment})
 
 
-def where(name: str | None, words: tuple[str, ...]) -> tuple[LivingLab | Path, tuple[str, ...]]:
+def where(
+    name: str | None, words: tuple[str, ...], *, is_typed: bool
+) -> tuple[LivingLab | Path, tuple[str, ...]]:
     """The lab or the run folder that is meant, and the command to run there.
 
     Args:
-        name: of ``--lab``.
+        name: of ``--lab``, or of its variable.
         words: as they were typed; the first may be the name of a lab, or a run folder.
+        is_typed: the name was: then all the words are the command.
 
     Raises:
         LabNameError: no lab is up, or several are.
     """
-    if name is None and words:
+    if words and not is_typed:
         if words[0] in lab_names():
             return find(words[0]), words[1:]
-        if Path(words[0]).is_dir():
+        if (Path(words[0]) / RUN_JSON).exists():
             return Path(words[0]), words[1:]
     return lab_of(name), words
 

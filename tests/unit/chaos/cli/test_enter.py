@@ -66,8 +66,12 @@ def test_the_first_word_is_a_lab_or_a_run_folder_or_the_command(
     monkeypatch.chdir(tmp_path)
     run = tmp_path / "run"
     run.mkdir()
-    assert where(None, (str(run), "patronictl", "list")) == (run, ("patronictl", "list"))
-    assert where(None, ("run",)) == (Path("run"), ())
+    (run / "run.json").touch()
+    (tmp_path / "psql").mkdir()
+    listed = (str(run), "patronictl", "list")
+    assert where(None, listed, is_typed=False) == (run, listed[1:])
+    assert where("mine", listed, is_typed=False) == (run, listed[1:])  # of the variable
+    assert where(None, ("run",), is_typed=False) == (Path("run"), ())
     for name, words in ((None, ("psql", "-c", "TABLE x")), ("mine", ("run",))):
         with pytest.raises(LabNameError):  # none is up, and the words are a command
-            where(name, words)
+            where(name, words, is_typed=name is not None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from support.gameday.plans import plan_of
 from chaos.gameday import labs
 from chaos.gameday.labs import LabDiedError, LabNameError, claim, find, living, names, the_one
 from chaos.gameday.plan import write_plan
+from cluster.errors import EngineError
+from cluster.substrates.lab.kind import LAB
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +83,26 @@ def test_one_that_died_is_said_once_and_removed(place: Path, tmp_path: Path) -> 
     assert list(run.iterdir()) == []
     with pytest.raises(LabNameError):
         find("lab")
+
+
+@pytest.mark.parametrize("refusal", [None, EngineError("the engine does not answer")])
+def test_what_its_sites_left_on_the_machine_is_removed_too(
+    monkeypatch: pytest.MonkeyPatch, refusal: EngineError | None
+) -> None:
+    """Of containers, where the process that had them was killed as well."""
+    removed: list[str] = []
+
+    def remove(say: Callable[[str], object]) -> None:
+        removed.append("containers")
+        if refusal is not None:
+            raise refusal
+
+    monkeypatch.setattr(labs, "SUBSTRATES", {"lab": replace(LAB, remove_left=remove)})
+    made("lab").close()
+    with pytest.raises(LabDiedError):
+        find("lab")
+    assert removed == ["containers"]
+    assert names() == []
 
 
 def test_the_name_of_one_that_died_can_be_used_at_once() -> None:
