@@ -231,7 +231,7 @@ INVARIANTS: tuple[Invariant, ...] = (
         look="answers",
         probes="-server-trail",
         rejects=(f"{_ACCESS}::test_an_escape_that_shows_a_row_breaks_the_seal",),
-        note="probes `server-trail`; who could write it needs files or programs of the server: `server-*`",
+        note="probes `server-trail`; to write it takes files or programs of the server, `server-*`",
     ),
     Invariant(
         id="A4",
