@@ -17,8 +17,8 @@ from cluster.errors import ClusterError
 from cluster.etcd.member import EtcdRest
 
 CHANGE_TIMEOUT_S = 60.0
-"""For a change of the members, which etcd refuses at first where a connection is new: 5 s, on a
-busy machine more."""
+"""For a change of the members, which etcd refuses at first where a connection is new: for 5 s, on a
+busy machine longer."""
 SNAPSHOT_TIMEOUT_S = 20.0
 STATUS_TIMEOUT_S = 1.0
 POLL_S = 0.1

@@ -229,9 +229,9 @@ INVARIANTS: tuple[Invariant, ...] = (
         checker="seals",
         finds=("seal-broken",),
         look="answers",
-        probes="-server-",
+        probes="-server-trail",
         rejects=(f"{_ACCESS}::test_an_escape_that_shows_a_row_breaks_the_seal",),
-        note="probes `server-trail` and `server-programs`",
+        note="probes `server-trail`; to write it takes files or programs of the server, `server-*`",
     ),
     Invariant(
         id="A4",
