@@ -60,6 +60,7 @@ OTHERWISE: dict[tuple[str, str], Want | None] = {
     ("three-sites-sticky-proxies", "sticky-sessions"): None,
     ("three-sites-failsafe", "dcs-majority-loss"): "goes-on",  # what failsafe_mode is for
     ("two-sites-named-standby", "host-absent"): "returns",  # it may be the named one
+    ("three-sites-not-strict", "host-absent"): "returns",  # both are named
 }
 FITTING = [
     (topology, scenario)
