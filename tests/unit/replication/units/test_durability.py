@@ -116,15 +116,22 @@ SAMPLES = st.lists(
 )
 
 
-PROVEN = {1: 100.0, 2: 100.0}
-"""Both timelines had a commit acknowledged just now; without one see ``test_staleness.py``."""
+def bound_s(samples: list[Sample], *, timeline: int | None, replayed_bytes: int) -> float | None:
+    """That of a moment at which every timeline has just had a commit acknowledged."""
+    return staleness_s(
+        samples,
+        proven=dict.fromkeys(range(10), 100.0),
+        timeline=timeline,
+        replayed_bytes=replayed_bytes,
+        now_s=100.0,
+    )
 
 
 @given(samples=SAMPLES, replayed=st.integers(min_value=0, max_value=20))
 def test_a_bound_is_that_of_the_newest_sample_that_was_replayed(
     samples: list[Sample], replayed: int
 ) -> None:
-    bound = staleness_s(samples, proven=PROVEN, timeline=1, replayed_bytes=replayed, now_s=100.0)
+    bound = bound_s(samples, timeline=1, replayed_bytes=replayed)
     seen = [s for s in samples if s.timeline == 1 and s.lsn_bytes <= replayed]
     if bound is None:
         assert not seen
@@ -135,13 +142,9 @@ def test_a_bound_is_that_of_the_newest_sample_that_was_replayed(
 
 @given(samples=SAMPLES, replayed=st.integers(min_value=0, max_value=19))
 def test_to_replay_more_never_makes_it_older(samples: list[Sample], replayed: int) -> None:
-    less, more = (
-        staleness_s(samples, proven=PROVEN, timeline=1, replayed_bytes=n, now_s=100.0)
-        for n in (replayed, replayed + 1)
-    )
+    less, more = (bound_s(samples, timeline=1, replayed_bytes=n) for n in (replayed, replayed + 1))
     assert less is None or (more is not None and more <= less)
-    nowhere = staleness_s(samples, proven=PROVEN, timeline=None, replayed_bytes=20, now_s=100.0)
-    assert nowhere is None
+    assert bound_s(samples, timeline=None, replayed_bytes=20) is None
 
 
 UNIT_IDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
