@@ -12,6 +12,7 @@ from chaos.checkers.failover import UNEXPECTED_FAILOVER
 from chaos.checkers.lost import LOST_WRITE
 from chaos.checkers.prediction import PREDICTION_REFUTED
 from chaos.checkers.registry import FINDINGS
+from chaos.checkers.restored import RESTORE_LOSS
 from chaos.checkers.shared_units import SHARED_UNIT
 from chaos.checkers.split_brain import SPLIT_BRAIN
 from chaos.checkers.stalls import STALLED_LOAD
@@ -197,3 +198,14 @@ def test_figures_are_written_for_people() -> None:
         f"100{nbsp}%",
     ]
     assert [size(v) for v in (12, 71_500, 3 << 20)] == ["12 bytes", "69.8 KiB", "3.0 MiB"]
+
+
+def test_valid_with_what_a_restore_gave_up(host_loss: Reported) -> None:
+    gone = Finding(
+        kind=RESTORE_LOSS, verdict=Verdict.VALID, summary="s", evidence=({"id": "a"}, {"id": "b"})
+    )
+    verdict = replace(host_loss.verdict, findings=(gone,), acknowledged=100)
+    assert _sentence(host_loss.run, verdict).endswith(
+        "; the restore gave up 2 acknowledged entries from after its point in time, and else none "
+        "of 100 acknowledged entries was lost."
+    )
