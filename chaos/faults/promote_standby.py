@@ -40,7 +40,7 @@ LEADER_TIMEOUT_S = 30.0
 """A standby leader that was just lost is replaced after its ttl, by its own etcd."""
 PROMOTE_TIMEOUT_S = 60.0
 """``loop_wait``, and the end of recovery, on a machine that may be busy."""
-STOP_TIMEOUT_S = 10.0
+STOP_TIMEOUT_S = 20.0
 """For Patroni to stop PostgreSQL. A primary waits for replicas that it does not reach; it is killed
 then."""
 ERASE = 'rm -rf "$1" && test ! -e "$1"'

@@ -108,6 +108,7 @@ class TestBuiltIn:
             ("dcs-majority-loss", "not-while-broken", ["host-power-cut"] * 2),
             ("host-freeze", "must", ["host-freeze"]),
             ("standby-cluster-follows", "must", ["host-power-cut"]),
+            ("standby-cluster-moved", "must", ["promote-standby"]),
             ("standby-cluster-split", "must", ["site-cut", "promote-standby"]),
             (
                 "standby-cluster-promoted",
