@@ -3,8 +3,8 @@
 Every sentence of the linter is a claim about a loss. A drill raises the topology, brings one loss
 after another about, and heals each. A claim is confirmed when every site was served meanwhile
 exactly where the claim says so, and refuted when one was not. It stays open where a primary led
-that is not the worst to have then, or where not all of the loss was brought about. Exit 1 if
-anything was refuted.
+that is not the worst to have then, where Patroni happened to have named a standby that was spared,
+or where not all of the loss was brought about. Exit 1 if anything was refuted.
 
 The claims of one drill are those that it can bring about one after another; each begins when the
 cluster has had its time to become whole again.
@@ -41,8 +41,8 @@ from chaos.timing.failover import FAULT_GRACE_S
 from cluster.topology.lint import Claim, lint
 from cluster.topology.load import builtin_topologies, find_topology, to_toml
 from cluster.topology.model import Topology
-from cluster.topology.promises import promise
-from cluster.topology.quorum import shape_of
+from cluster.topology.promises import Broken, promise
+from cluster.topology.quorum import Shape, shape_of
 
 REST_S = 40.0
 """From the heal of one loss to the next: the cluster becomes whole again in 5 to 25 s."""
@@ -163,10 +163,13 @@ def _answer(trial: Trial, topology: Topology, run: Run, begin_s: float) -> Answe
     if struck_s is None or healed_s is None or primary is None:
         why = "not all of it was brought about"
         return Answer(claim=trial.claim, primary=primary, word="open", why=why)
-    promised = promise(shape_of(topology), trial.claim.loss.broken, primary).served("write")
+    shape, broken = shape_of(topology), trial.claim.loss.broken
+    promised = promise(shape, broken, primary).served("write")
+    lucky = served_with_luck(shape, broken, primary)
     is_worst = promised == trial.claim.worst.served("write")
     settled_s = struck_s + topology.cluster.ttl_s + FAULT_GRACE_S
     wrong: list[str] = []
+    spared: list[str] = []
     for history in run.histories:
         # A primary that has lost the DCS or its replicas may serve until it gives up, a ttl later.
         from_s = struck_s + FAULT_GRACE_S if history.site in promised else settled_s
@@ -182,15 +185,33 @@ def _answer(trial: Trial, topology: Topology, run: Run, begin_s: float) -> Answe
         ]
         if acknowledged and history.site not in promised:
             after_s = (acknowledged[0].ended_s or 0.0) - struck_s
-            wrong.append(f"{history.site} was served {after_s:.1f} s after it, and cannot be")
+            served = f"{history.site} was served {after_s:.1f} s after it"
+            if history.site in lucky:
+                spared.append(f"{served}: a standby that Patroni had named was spared")
+            else:
+                wrong.append(f"{served}, and cannot be")
         if not acknowledged and history.site in promised:
             wrong.append(f"{history.site} was not served in {healed_s - struck_s:.0f} s")
     said = ", ".join(sorted(promised)) or "nobody"
     why = "; ".join(wrong) or f"with {primary} in the lead {said} could write"
-    word = "refuted" if wrong else "confirmed" if is_worst else "open"
-    if word == "open":
+    word = "refuted" if wrong else "confirmed" if is_worst and not spared else "open"
+    if spared and not wrong:
+        why = "; ".join(spared)
+    elif word == "open":
         why += f"; with {trial.claim.worst.primary} in the lead fewer could"
     return Answer(claim=trial.claim, primary=primary, word=word, why=why)
+
+
+def served_with_luck(shape: Shape, broken: Broken, primary: str) -> frozenset[str]:
+    """The sites that are served where the standby that Patroni has named happens to be in reach.
+
+    Which one it names nobody knows beforehand, so a promise counts on none. With as many named as
+    there are standbys, every one in reach is one of them.
+    """
+    if not shape.named_standbys:
+        return frozenset()
+    every = replace(shape, synchronous_node_count=len(shape.nodes) - 1)
+    return frozenset(promise(every, broken, primary).served("write"))
 
 
 def _window(trial: Trial, run: Run, begin_s: float) -> tuple[float | None, float | None]:
