@@ -14,10 +14,10 @@ from support.evidence.warehoused import OPERATIONS, snapshot, steward_run, wareh
 
 from chaos.checkers.registry import CHECKERS
 from chaos.evidence.run import Run
+from chaos.judge.invariants_matrix import COLUMNS, matrix_lines, matrix_of
 from chaos.workloads.warehouse.invariants import INVARIANTS
-from chaos.workloads.warehouse.matrix import COLUMNS, matrix_lines, matrix_of
 
-ROOT = Path(__file__).parents[5]
+ROOT = Path(__file__).parents[4]
 
 
 def test_every_invariant_names_a_checker_its_findings_and_tests_that_exist() -> None:
