@@ -54,7 +54,7 @@ def with_moments(run: Run, *, restored: bool = False) -> Run:
     events = [
         event(0.5, "phase", phase="steady"),
         event(4.0, "phase", phase="fault"),
-        *([event(4.5, "fault", fault="data-lost", target=A)] if restored else []),
+        *([event(20.0, "fault", fault="data-lost", target=A)] if restored else []),
         event(6.0, "phase", phase="recovery"),
         event(9.5, "phase", phase="quiesce"),
     ]
