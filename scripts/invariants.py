@@ -19,8 +19,8 @@ from page_tables import write_or_check
 
 from chaos.errors import ChaosError
 from chaos.evidence.folder import read_run
+from chaos.judge.invariants_matrix import COLUMNS, Matrix, matrix_lines, matrix_of
 from chaos.workloads.warehouse.invariants import INVARIANTS, Invariant
-from chaos.workloads.warehouse.matrix import COLUMNS, Matrix, matrix_lines, matrix_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "invariants.md"
 

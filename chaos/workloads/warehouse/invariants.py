@@ -21,7 +21,7 @@ _WAREHOUSE = f"{UNIT}/workloads/warehouse/test_warehouse_checkers.py"
 _ACCESS = f"{UNIT}/checkers/test_access_checkers.py"
 _POWERS = f"{UNIT}/checkers/test_powers.py"
 _WORKSPACES = f"{UNIT}/workloads/warehouse/test_workspaces.py"
-_INTEGRATION = "tests/integration/chaos/workloads/test_warehouse.py"
+_INTEGRATION = "tests/integration/chaos/workloads/test_workspaces.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

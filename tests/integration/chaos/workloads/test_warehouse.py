@@ -20,7 +20,7 @@ from support.postgres.local_postgres import (
 )
 from support.postgres.patroni_answers import rest_api
 from support.postgres.synchronous import wait_until
-from support.postgres.warehouse_databases import BLOCKED, ask, storage_on
+from support.postgres.warehouses import BLOCKED, ask, storage_on
 
 from chaos.checkers.registry import CHECKERS
 from chaos.errors import PreflightError

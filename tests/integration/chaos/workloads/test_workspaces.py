@@ -19,7 +19,7 @@ from support.postgres.local_postgres import (
 from support.postgres.moved_dates import assert_moved
 from support.postgres.patroni_answers import rest_api
 from support.postgres.synchronous import wait_until
-from support.postgres.warehouse_databases import BLOCKED, ask, storage_on
+from support.postgres.warehouses import BLOCKED, ask, storage_on
 
 from chaos.workloads.warehouse.escapes import SealProbe, probes_of
 from chaos.workloads.warehouse.fill import fill_through

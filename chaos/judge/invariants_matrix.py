@@ -113,16 +113,15 @@ class _Moments:
 
     def at(self, t_s: float) -> MatrixColumn:
         """By the clock of the run."""
+        if self.is_restored:
+            return "before" if t_s < self._restored_s else "restored"
         if t_s < self._fault_s:
             return "before"
-        if self.is_restored:
-            return "restored"
         return "promoted" if t_s < self._recovery_s else "rejoined"
 
-    def of_round(self, moment: str) -> MatrixColumn:
-        """By the name of a round of probes."""
-        column = ROUND_OF.get(moment, self.end)
-        return self.end if self.is_restored and column != "before" else column
+    def of_round(self, moment: str, t_s: float) -> MatrixColumn:
+        """By the name of a round of probes; where the data were lost, by its time."""
+        return self.at(t_s) if self.is_restored else ROUND_OF.get(moment, self.end)
 
 
 def _seen(
@@ -153,18 +152,16 @@ def _moment_of(
     run: Run, moments: _Moments, look: LookedAt, proof: Mapping[str, Scalar]
 ) -> MatrixColumn:
     """When what a finding shows was so: by its round, by that of its read, or by its time."""
+    t_s = next((proof[key] for key in ("t_s", "from_s") if key in proof), None)
+    at_s = float(t_s) if isinstance(t_s, int | float) else math.inf
     moment = proof.get("moment")
     if isinstance(moment, str):
-        return moments.of_round(moment)
+        return moments.of_round(moment, at_s)
     if look in ("snapshots", "cohorts"):
         ended = {op.id: op.ended_s for history in run.histories for op in history.operations}
         ended_s = ended.get(str(proof.get("id")))
         return moments.end if ended_s is None else moments.at(ended_s)
-    for key in ("t_s", "from_s"):
-        t_s = proof.get(key)
-        if isinstance(t_s, int | float):
-            return moments.at(float(t_s))
-    return moments.end
+    return moments.end if at_s == math.inf else moments.at(at_s)
 
 
 _Looking = Callable[[Run, _Moments, str], Iterator[MatrixColumn]]
@@ -174,22 +171,24 @@ _Looking = Callable[[Run, _Moments, str], Iterator[MatrixColumn]]
 def _answers(run: Run, moments: _Moments, probes: str) -> Iterator[MatrixColumn]:
     for one in run.access.answers:
         if one.outcome != "unanswered" and probes in one.probe:
-            yield moments.of_round(one.moment)
+            yield moments.of_round(one.moment, one.begin_s)
 
 
 def _prints(run: Run, moments: _Moments, probes: str) -> Iterator[MatrixColumn]:
-    return (moments.of_round(one.moment) for one in run.access.prints if one.error is None)
+    return (moments.of_round(one.moment, one.t_s) for one in run.access.prints if one.error is None)
 
 
 def _trail(run: Run, moments: _Moments, probes: str) -> Iterator[MatrixColumn]:
-    return (moments.of_round(one.moment) for one in run.access.answers if one.is_access)
+    return (
+        moments.of_round(one.moment, one.begin_s) for one in run.access.answers if one.is_access
+    )
 
 
 def _withdrawal(run: Run, moments: _Moments, probes: str) -> Iterator[MatrixColumn]:
     names = {one.probe: one.end_s for one in run.access.withdrawn if one.is_acknowledged}
     for one in run.access.answers:
         if one.probe in names and one.begin_s > names[one.probe] and one.outcome != "unanswered":
-            yield moments.of_round(one.moment)
+            yield moments.of_round(one.moment, one.begin_s)
 
 
 def _operations(*kinds: str) -> _Looking:

@@ -14,10 +14,10 @@ from support.evidence.warehoused import OPERATIONS, snapshot, steward_run, wareh
 
 from chaos.checkers.registry import CHECKERS
 from chaos.evidence.run import Run
+from chaos.judge.invariants_matrix import COLUMNS, matrix_lines, matrix_of
 from chaos.workloads.warehouse.invariants import INVARIANTS
-from chaos.workloads.warehouse.matrix import COLUMNS, matrix_lines, matrix_of
 
-ROOT = Path(__file__).parents[5]
+ROOT = Path(__file__).parents[4]
 
 
 def test_every_invariant_names_a_checker_its_findings_and_tests_that_exist() -> None:
@@ -54,7 +54,7 @@ def with_moments(run: Run, *, restored: bool = False) -> Run:
     events = [
         event(0.5, "phase", phase="steady"),
         event(4.0, "phase", phase="fault"),
-        *([event(4.5, "fault", fault="data-lost", target=A)] if restored else []),
+        *([event(20.0, "fault", fault="data-lost", target=A)] if restored else []),
         event(6.0, "phase", phase="recovery"),
         event(9.5, "phase", phase="quiesce"),
     ]
