@@ -53,6 +53,7 @@ BUILTIN: dict[str, Want | None] = {
 OTHERWISE: dict[tuple[str, str], Want] = {
     ("three-sites-failsafe", "dcs-majority-loss"): "goes-on",  # what failsafe_mode is for
     ("two-sites-named-standby", "host-absent"): "returns",  # it may be the named one
+    ("three-sites-not-strict", "host-absent"): "returns",  # a commit waits for both
 }
 FITTING = [
     (topology, scenario)
