@@ -1,6 +1,6 @@
 """Record batches of Apache Arrow, made from COPY's binary format, column by column.
 
-Measured beside the alternatives in ``benchmarks/read_stream.py`` (decision 0063). pyarrow is an
+Measured beside the alternatives in ``benchmarks/read_stream.py`` (decision 0033). pyarrow is an
 extra (``bascule[arrow]``); it and numpy are imported when the first stream of this form is made.
 """
 
