@@ -37,8 +37,8 @@ from chaos.campaigns.side_by_side import LabProcess, SideBySide, next_run
 from chaos.errors import CampaignError, OutputError
 from chaos.evidence.manifest import REPORT
 from cluster.errors import ClusterError
+from cluster.stop_signals import handled
 from cluster.substrates.kind import Say
-from cluster.substrates.lab.enter import handled
 from cluster.substrates.registry import DEFAULT as LAB
 from cluster.substrates.registry import SUBSTRATES
 from cluster.topology.load import to_toml as topology_toml

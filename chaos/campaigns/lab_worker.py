@@ -25,7 +25,7 @@ from chaos.campaigns.running import LABS, CaseRunner
 from chaos.decode import encode
 from chaos.errors import ChaosError
 from cluster.errors import ClusterError
-from cluster.substrates.lab.enter import handled
+from cluster.stop_signals import handled
 
 END = "end"
 

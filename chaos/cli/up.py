@@ -44,7 +44,7 @@ from chaos.judge.folder import judge_folder
 from chaos.report import write_reports
 from chaos.workloads.registry import DEFAULT as DEFAULT_WORKLOAD
 from chaos.workloads.registry import WORKLOADS
-from cluster.substrates.lab.enter import handled
+from cluster.stop_signals import handled
 from cluster.substrates.registry import SUBSTRATES
 from cluster.topology.load import builtin_topologies, find_topology
 from cluster.topology.model import SyncMode

@@ -31,8 +31,8 @@ from chaos.workloads.kind import ClientName
 from chaos.workloads.shared import shared_every
 from cluster.binaries import proxy_versions
 from cluster.errors import ClusterError, LeftoverError
+from cluster.stop_signals import handled
 from cluster.substrates.kind import Place
-from cluster.substrates.lab.enter import handled
 from cluster.substrates.registry import DEFAULT, SUBSTRATES
 from cluster.topology.load import to_toml
 from cluster.topology.model import Topology

@@ -21,7 +21,7 @@ from chaos.errors import ChaosError
 from chaos.gameday.plan import LabPlan, read_plan, scenario_of
 from chaos.judge.exit_codes import COULD_NOT_RUN, INTERRUPTED, of_verdict
 from cluster.errors import ClusterError
-from cluster.substrates.lab.enter import handled
+from cluster.stop_signals import handled
 from cluster.topology.load import load_topology
 
 TOPOLOGY = "topology.toml"

@@ -18,7 +18,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from chaos.workloads.warehouse.generator import concept
+from chaos.workloads.warehouse.concepts import concept
 from chaos.workloads.warehouse.tables import FACTS, FEED_IDS_FROM
 from replication.schema import Migration
 

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from chaos.workloads.warehouse import tables as t
+from chaos.workloads.warehouse.concepts import CONCEPTS, FIRST_CONCEPT, concept
 from chaos.workloads.warehouse.profiles import Profile
 from replication.bulk import EncodedChunk
 
@@ -39,20 +40,6 @@ _EPOCH = np.datetime64("2000-01-01")
 _FIRST_DAY = int((np.datetime64("2005-01-01") - _EPOCH).astype(int))
 _DAYS = 7_600
 """Visits lie within almost 21 years."""
-
-CONCEPTS: tuple[tuple[str, str, str], ...] = (
-    *((f"Tumeur {n}", "Condition", "Tumour") for n in range(1, 17)),
-    *((f"Diagnostic {n}", "Condition", "Diagnosis") for n in range(1, 17)),
-    *((f"Acte {n}", "Procedure", "Procedure") for n in range(1, 17)),
-    *((f"Médicament {n}", "Drug", "Drug") for n in range(1, 17)),
-    *((f"Biomarqueur {n}", "Measurement", "Biomarker") for n in range(1, 9)),
-    *((f"Analyse {n}", "Measurement", "Lab Test") for n in range(1, 17)),
-    *((f"Protocole {n}", "Drug", "Regimen") for n in range(1, 9)),
-)
-"""Name, domain and class. All of them are made up."""
-
-FIRST_CONCEPT = 2_000_000_001
-"""OMOP leaves the ids above two billion to the sites."""
 
 WARDS = ("Médecine", "Chirurgie", "Imagerie", "Radiothérapie")
 CARE_SITES = tuple(f"{ward}, {place}" for place, ward in product(("A", "B", "C"), WARDS))
@@ -77,18 +64,6 @@ _GIVEN = tuple(
     for begin in ("Ali", "Bas", "Cla", "Del", "Eli", "Fan", "Jul", "Mar", "Odi", "Vic")
     for end in ("ane", "eth", "ien", "ine", "iot", "lie", "nne", "tte")
 )
-
-
-def concept(name: str) -> int:
-    """The id of a concept.
-
-    Raises:
-        KeyError: there is none of that name.
-    """
-    for number, (known, _, _) in enumerate(CONCEPTS):
-        if known == name:
-            return FIRST_CONCEPT + number
-    raise KeyError(name)
 
 
 def chunk_rows(table: t.OmopTable) -> int:

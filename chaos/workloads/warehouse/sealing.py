@@ -35,7 +35,7 @@ from psycopg import sql
 
 from chaos.errors import PreflightError
 from chaos.wording import counted
-from chaos.workloads.warehouse.generator import concept
+from chaos.workloads.warehouse.concepts import concept
 from chaos.workloads.warehouse.tables import VISIT, OmopTable, table_named
 from chaos.workloads.warehouse.workspaces import Cohort, Project
 from replication.schema import Migration

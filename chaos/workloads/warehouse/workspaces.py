@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from chaos.errors import ChaosError
-from chaos.workloads.warehouse.generator import CONCEPTS
+from chaos.workloads.warehouse.concepts import CONCEPTS
 from chaos.workloads.warehouse.tables import NOTE, OF_PATIENTS, PATIENT, OmopTable
 from cluster.errors import Problem, describe
 from cluster.toml.reader import TomlDocument, TomlTable, read_text

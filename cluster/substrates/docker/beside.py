@@ -21,8 +21,8 @@ import anyio
 import psutil
 
 from cluster.errors import EngineError, LeftoverError
+from cluster.stop_signals import handled
 from cluster.substrates.docker.leftovers import PAUSE_S, SETTLE_S, remove_run
-from cluster.substrates.lab.enter import handled
 
 LIFELINE = "--lifeline"
 POLL_S = 0.02

@@ -11,12 +11,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from weakref import WeakSet
 
+from cluster.stop_signals import handled
 from cluster.substrates.lab import lab_init
 from cluster.substrates.lab.prerequisites import check_prerequisites, with_system_programs
 
@@ -26,7 +27,6 @@ NAMESPACES = (
 )
 """User, network, mount, IPC and PID namespaces: no privilege outside, no uplink inside."""
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ASK = b"T"
 START_POLL_S = 0.002
 END_TIMEOUT_S = 10.0
@@ -164,14 +164,3 @@ def _init_of(process: subprocess.Popen[bytes]) -> int | None:
                 return int(pids[0])
         time.sleep(START_POLL_S)
     return None
-
-
-@contextmanager
-def handled(stop: object) -> Iterator[None]:
-    """Have the stop signals handled by ``stop``, and restore their handlers afterwards."""
-    before = {number: signal.signal(number, stop) for number in STOP_SIGNALS}  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -313,19 +313,21 @@ class LabHost:
         assert process.stdout is not None
         assert process.stderr is not None
         pending = b""
-        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-            async for chunk in process.stdout:
-                *lines, pending = (pending + chunk).split(b"\n")
-                for line in lines:
-                    self._hear(json.loads(line))
-        words = b"".join([chunk async for chunk in process.stderr]).decode(errors="replace")
-        if words.strip():
-            (self._logs / f"{self.name}.init.log").write_text(words)
-        self._up.set()
-        self._answer.set()
-        for unit in self.units:
-            self._unit_gone(unit, -signal.SIGKILL)
-        self._heard_all.set()
+        try:
+            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                async for chunk in process.stdout:
+                    *lines, pending = (pending + chunk).split(b"\n")
+                    for line in lines:
+                        self._hear(json.loads(line))
+            words = b"".join([chunk async for chunk in process.stderr]).decode(errors="replace")
+            if words.strip():
+                (self._logs / f"{self.name}.init.log").write_text(words)
+        finally:  # the disk of the logs may be full
+            self._up.set()
+            self._answer.set()
+            for unit in self.units:
+                self._unit_gone(unit, -signal.SIGKILL)
+            self._heard_all.set()
         await process.wait()
 
     def _hear(self, report: dict[str, object]) -> None:

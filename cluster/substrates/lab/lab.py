@@ -20,7 +20,7 @@ import anyio.abc
 from httpcore import AsyncNetworkBackend
 
 from cluster.binaries import find_etcd_restore_tool
-from cluster.errors import HostError, LabError
+from cluster.errors import ClusterError, HostError, LabError
 from cluster.logs import log_tail
 from cluster.substrates.base import (
     ClockShift,
@@ -145,10 +145,13 @@ class Lab(LabProcessFaults):
         self._clocks.close()
         for host in self._hosts.values():
             host.power_off()
-        with anyio.CancelScope(shield=True):
-            for host in self._hosts.values():
-                await host.wait_down()
-            await self._wan.close()
+        try:
+            with anyio.CancelScope(shield=True):
+                for host in self._hosts.values():
+                    await host.wait_down()
+                await self._wan.close()
+        except ClusterError as failed:
+            kind, error, traceback = type(failed), failed, failed.__traceback__
         return await self._tasks.__aexit__(kind, error, traceback)
 
     def address(self, host: str) -> str:

@@ -12,13 +12,8 @@ import pytest
 
 from chaos.errors import PreflightError
 from chaos.workloads.warehouse import tables as t
-from chaos.workloads.warehouse.generator import (
-    CONCEPTS,
-    Generator,
-    chunk_rows,
-    concept,
-    encode_columns,
-)
+from chaos.workloads.warehouse.concepts import CONCEPTS, concept
+from chaos.workloads.warehouse.generator import Generator, chunk_rows, encode_columns
 from chaos.workloads.warehouse.profiles import PROFILES, Profile, Room, measure, require_room
 
 TINY = Profile(name="tiny", patients=400)
