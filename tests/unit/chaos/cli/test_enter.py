@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.commands.commands import wait_until
 from support.evidence.tiny import event
 
 from chaos.cli.enter import choose_host, lab_pid, where
@@ -30,6 +31,11 @@ def test_the_first_postgres_that_no_fault_keeps_out_of_reach() -> None:
     assert choose_host(topology, [off, cut, lost]) == "db-paris"  # none is better
 
 
+def wait_known(folder: Path, pid: int) -> None:
+    """A process has its command line a moment after it was started."""
+    wait_until(lambda: lab_pid(folder) == pid, timeout_s=10.0, what=f"{pid} as a lab's")
+
+
 def test_a_pid_that_somebody_else_got_is_no_lab(tmp_path: Path) -> None:
     """A drill that was killed leaves its ``lab.pid``; the kernel gives the number away again."""
     note = tmp_path / "lab.pid"
@@ -42,7 +48,7 @@ def test_a_pid_that_somebody_else_got_is_no_lab(tmp_path: Path) -> None:
     with subprocess.Popen(command, pass_fds=(lifeline,), stdin=subprocess.PIPE) as lab:
         os.close(lifeline)
         note.write_text(f"{lab.pid}\n")
-        assert lab_pid(tmp_path) == lab.pid
+        wait_known(tmp_path, lab.pid)
         os.close(hold)
     assert lab_pid(tmp_path) is None
 
@@ -54,7 +60,7 @@ def test_what_keeps_containers_is_known_by_its_lifeline(tmp_path: Path) -> None:
     with subprocess.Popen(command, pass_fds=(lifeline,)) as keeper:
         note.write_text(f"{keeper.pid}\n")
         os.close(lifeline)
-        assert lab_pid(tmp_path) == keeper.pid
+        wait_known(tmp_path, keeper.pid)
         os.close(hold)
     assert lab_pid(tmp_path) is None
 
