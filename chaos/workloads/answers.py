@@ -7,15 +7,15 @@ own (``chaos/checkers/lost.py``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Literal
 
 from chaos.checkers import needs
-from chaos.evidence.records import Scalar
+from chaos.evidence.records import Operation, Scalar
 from chaos.evidence.run import Run
-from chaos.findings import Finding, FindingKind, Verdict
+from chaos.findings import Evidence, Finding, FindingKind, Verdict
 from chaos.timing.settings import commits_wait_for_standby
 from chaos.wording import counted
 from chaos.workloads.kind import WorkloadKind
@@ -166,3 +166,37 @@ def is_nothing_promised(run: Run) -> bool:
         if operation.timeline is not None
     } | {final.timeline for final in run.final_reads if final.timeline is not None}
     return may_lose and len(timelines) > 1
+
+
+def read_evidence(read: Operation, **more: Scalar) -> Evidence:
+    """What a read that saw something wrong is known by; ``more`` says what it was."""
+    return {
+        "read": read.id,
+        "node": read.node,
+        "source": read.source,
+        "begin_s": read.begin_s,
+        **more,
+    }
+
+
+def finding_of_reads(
+    words: str, proofs: Sequence[Evidence], *, kind: FindingKind, of: str, forgiven: bool
+) -> Finding:
+    """One finding for all reads that are wrong in the same way.
+
+    Args:
+        words: after "3 reads".
+        proofs: as from ``read_evidence``, at least one.
+        kind: of the finding.
+        of: the name there of what each read was wrong about (``key``).
+        forgiven: nothing was promised.
+    """
+    reads = len({proof["read"] for proof in proofs})
+    first = proofs[0]
+    return Finding(
+        kind=kind,
+        verdict=Verdict.VALID if forgiven else Verdict.INVALID,
+        summary=f"{counted(reads, 'read')} {words}; the first, {first['read']} on "
+        f"{first['node']}: {of} {first[of]}.{FORGIVEN if forgiven else ''}",
+        evidence=tuple(proofs),
+    )

@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from chaos.checkers import needs
 from chaos.checkers.base import Checker, CheckerAnswer
-from chaos.evidence.records import Operation, Scalar
+from chaos.evidence.records import Operation
 from chaos.evidence.run import Run
-from chaos.findings import Evidence, Finding, FindingKind, Verdict
+from chaos.findings import Evidence, Finding, FindingKind
 from chaos.wording import counted
 from chaos.workloads.answers import (
-    FORGIVEN,
     TOLD_ANOMALY,
+    finding_of_reads,
     findings_of,
     is_nothing_promised,
     proof_of,
+    read_evidence,
     told,
 )
 from chaos.workloads.causal import MISSED_WRITE, missed, must_see, proof_of_miss
@@ -72,7 +73,11 @@ def answer(run: Run) -> CheckerAnswer:
     )
     findings = [
         *_forks(run, answers, forgiven=forgiven),
-        *(_finding(words, proofs, forgiven=forgiven) for words, proofs in single if proofs),
+        *(
+            finding_of_reads(words, proofs, kind=FORKED_READS, of="key", forgiven=forgiven)
+            for words, proofs in single
+            if proofs
+        ),
         *missed(_missed(run), kind=MISSED_WRITE, forgiven=forgiven),
     ]
     proof = [proof_of(said, where=where) for _, where, said in answers]
@@ -130,7 +135,7 @@ def _writes(run: Run) -> dict[int, list[Operation]]:
 def _stale(run: Run) -> list[Evidence]:
     writes = _writes(run)
     return [
-        _proof(read, key, written_by=write.id, acknowledged_s=write.ended_s)
+        read_evidence(read, key=key, written_by=write.id, acknowledged_s=write.ended_s)
         for read in filter(is_read, units_of(run))
         for key in group_of(read)
         for write in writes.get(key, ())
@@ -143,7 +148,7 @@ def _vanished(run: Run) -> list[Evidence]:
     if there is None:
         return []
     return [
-        _proof(read, key)
+        read_evidence(read, key=key)
         for read in filter(is_read, units_of(run))
         for key in sorted(seen_by(read) - there)
     ]
@@ -152,7 +157,7 @@ def _vanished(run: Run) -> list[Evidence]:
 def _phantoms(run: Run) -> list[Evidence]:
     writes = _writes(run)
     return [
-        _proof(read, key)
+        read_evidence(read, key=key)
         for read in filter(is_read, [*units_of(run), *reads_of(run)])
         for key in sorted(seen_by(read) - writes.keys())
     ]
@@ -175,29 +180,6 @@ def _missed(run: Run) -> list[Evidence]:
         )
         proofs += itertools.islice(lacking, 1)
     return proofs
-
-
-def _proof(read: Operation, key: int, **more: Scalar) -> Evidence:
-    return {
-        "read": read.id,
-        "node": read.node,
-        "source": read.source,
-        "begin_s": read.begin_s,
-        "key": key,
-        **more,
-    }
-
-
-def _finding(words: str, proofs: list[Evidence], *, forgiven: bool) -> Finding:
-    reads = len({proof["read"] for proof in proofs})
-    first = proofs[0]
-    return Finding(
-        kind=FORKED_READS,
-        verdict=Verdict.VALID if forgiven else Verdict.INVALID,
-        summary=f"{counted(reads, 'read')} {words}; the first, {first['read']} on "
-        f"{first['node']}: key {first['key']}.{FORGIVEN if forgiven else ''}",
-        evidence=tuple(proofs),
-    )
 
 
 CHECKER = Checker(

@@ -22,9 +22,9 @@ from chaos.checkers import needs
 from chaos.checkers.base import Checker
 from chaos.evidence.records import Operation
 from chaos.evidence.run import Run
-from chaos.findings import Evidence, Finding, FindingKind, Verdict
+from chaos.findings import Evidence, Finding, FindingKind
 from chaos.wording import counted
-from chaos.workloads.answers import FORGIVEN, is_nothing_promised
+from chaos.workloads.answers import finding_of_reads, is_nothing_promised, read_evidence
 from chaos.workloads.causal import MISSED_WRITE, missed, must_see, proof_of_miss
 from chaos.workloads.native import reads_of, units_of
 
@@ -84,7 +84,7 @@ def check(run: Run) -> list[Finding]:
     history = SetHistory(run)
     forgiven = is_nothing_promised(run)
     findings = [
-        _finding(words, proofs, forgiven=forgiven)
+        finding_of_reads(words, proofs, kind=WRONG_ELEMENTS, of="element", forgiven=forgiven)
         for words, proofs in (
             ("lacked an element that an earlier read of the member had", _vanished(history)),
             ("had an element more than once", _doubled(history)),
@@ -140,7 +140,9 @@ def _vanished(history: SetHistory) -> list[Evidence]:
             before = first_seen.get((read.node, element))
             if before is None or before.end_s > read.begin_s or unit.end_s > read.begin_s:
                 continue
-            proofs.append(_proof(look, element, seen_by=before.id, added_by=unit.id))
+            proofs.append(
+                read_evidence(look.read, element=element, seen_by=before.id, added_by=unit.id)
+            )
         for element in look.seen:
             known = first_seen.get((read.node, element))
             if known is None or read.end_s < known.end_s:
@@ -150,7 +152,7 @@ def _vanished(history: SetHistory) -> list[Evidence]:
 
 def _doubled(history: SetHistory) -> list[Evidence]:
     return [
-        _proof(look, element, times=times)
+        read_evidence(look.read, element=element, times=times)
         for look in history.looks
         for element, times in look.seen.items()
         if times > 1
@@ -160,35 +162,11 @@ def _doubled(history: SetHistory) -> list[Evidence]:
 def _phantoms(history: SetHistory) -> list[Evidence]:
     tried = {element_of(unit) for unit in history.units.values() if unit.outcome != "fail"}
     return [
-        _proof(look, element)
+        read_evidence(look.read, element=element)
         for look in history.looks
         for element in look.seen
         if element not in tried
     ]
-
-
-def _proof(look: SetLook, element: int, **more: str | int) -> Evidence:
-    read = look.read
-    return {
-        "read": read.id,
-        "node": read.node,
-        "source": read.source,
-        "begin_s": read.begin_s,
-        "element": element,
-        **more,
-    }
-
-
-def _finding(words: str, proofs: list[Evidence], *, forgiven: bool) -> Finding:
-    reads = len({proof["read"] for proof in proofs})
-    first = proofs[0]
-    return Finding(
-        kind=WRONG_ELEMENTS,
-        verdict=Verdict.VALID if forgiven else Verdict.INVALID,
-        summary=f"{counted(reads, 'read')} {words}; the first, {first['read']} on "
-        f"{first['node']}: element {first['element']}.{FORGIVEN if forgiven else ''}",
-        evidence=tuple(proofs),
-    )
 
 
 CHECKER = Checker(
