@@ -34,8 +34,8 @@ witness = "never"
 RUN_TIMEOUT_S = 120.0
 
 
-@pytest.mark.slow
-def test_a_campaign_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+def begun(tmp_path: Path) -> Path:
+    """The folder of a campaign of three runs whose first, a canary, is over."""
     folder, limits = tmp_path / "campaign", tmp_path / "limits.toml"
     limits.write_text(LIMITS)
     begin_campaign(
@@ -47,6 +47,12 @@ def test_a_campaign_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None
         rate_per_s=20.0,
     )
     append(folder, a_run(1, verdict="invalid", is_canary=True))
+    return folder
+
+
+@pytest.mark.slow
+def test_a_campaign_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+    folder = begun(tmp_path)
     second = folder / "runs" / "0002" / "run.json"
     with running("campaign", "--resume", str(folder)) as process:
         wait_until(second.exists, timeout_s=RUN_TIMEOUT_S, what="the second run begins")
@@ -81,17 +87,7 @@ def test_a_campaign_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_two_labs_side_by_side_take_a_block_each(tmp_path: Path) -> None:
-    folder, limits = tmp_path / "campaign", tmp_path / "limits.toml"
-    limits.write_text(LIMITS)
-    begin_campaign(
-        folder,
-        topologies=[find_topology("three-sites")],
-        limits=load_limits(limits),
-        budget=Budget(runs=3),
-        seed=5,
-        rate_per_s=20.0,
-    )
-    append(folder, a_run(1, verdict="invalid", is_canary=True))
+    folder = begun(tmp_path)
     done = bascule(
         "campaign", "--resume", str(folder), "--labs", "2", "--json", timeout_s=2 * RUN_TIMEOUT_S
     )
