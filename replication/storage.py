@@ -20,6 +20,7 @@ from psycopg.rows import TupleRow
 from replication.access.credentials import Credentials
 from replication.config.settings import Dcs, StorageSettings
 from replication.errors import StorageError
+from replication.lasting import lasting
 from replication.observability.events import MemberChanged, Observer, Observers, ReadEnded
 from replication.patroni.answers import Ask
 from replication.patroni.client import RestClient
@@ -144,8 +145,8 @@ class Storage:
         self._owned.callback(self._router.close)
         self._owned.callback(group.cancel_scope.cancel)
         await group.start(self._router.run)
-        group.start_soon(self._watch.run)
-        group.start_soon(self._reader.run)
+        group.start_soon(lasting, self._watch.run, "questions to the members")
+        group.start_soon(lasting, self._reader.run, "tasks beside the reads")
         if self.settings.membership == "followed":
             group.start_soon(self._membership.run)
         if self._dcs is not None:

@@ -166,11 +166,14 @@ class Watch:
         self._listeners.append(listener)
 
     async def run(self) -> None:
-        """Watch until cancelled."""
-        async with anyio.create_task_group() as group:
-            self._group = group
-            for member in self.members.values():
-                self._start(member)
+        """Watch until cancelled, or until a question is, which ends all (``lasting``)."""
+        try:
+            async with anyio.create_task_group() as self._group:
+                self._group.start_soon(anyio.sleep_forever)  # members may come later
+                for member in self.members.values():
+                    self._start(member)
+        finally:
+            self._group = None
 
     def put(self, member: Member) -> None:
         """``member`` is one of the cluster, from now on at this address.

@@ -72,9 +72,11 @@ class Reachable:
 
     async def run(self) -> None:
         """Own the questions, until cancelled."""
-        async with anyio.create_task_group() as group:
-            self._group = group
-            await anyio.sleep_forever()
+        try:
+            async with anyio.create_task_group() as self._group:
+                await anyio.sleep_forever()
+        finally:
+            self._group = None
 
     @property
     def group(self) -> TaskGroup | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -11,6 +12,7 @@ from dataclasses import replace
 import anyio
 import pytest
 
+from replication.lasting import lasting
 from replication.patroni.answers import RestAnswer
 from replication.patroni.members import Member
 from replication.primary.pacing import SEARCH_INTERVAL_S
@@ -387,3 +389,29 @@ async def test_whoever_shares_a_question_gets_an_answer_though_its_asker_gives_u
         assert len(samples) == 1
         assert samples[0] is not None
         assert samples[0].asked_s > before.asked_s
+
+
+async def test_a_question_that_nobody_of_ours_cancelled_does_not_end_the_watch(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cluster = Cluster(a=NO, b=NO)
+
+    async def ask(member: Member) -> RestAnswer:
+        if member.name == "a" and cluster.asked["a"] == 3:
+            cluster.asked["a"] += 1
+            raise asyncio.CancelledError
+        return await cluster.ask(member)
+
+    cluster.watch.ask = ask
+    async with anyio.create_task_group() as group:
+        group.start_soon(lasting, cluster.watch.run, "questions")
+        await until(lambda: cluster.asked["a"] > 4)
+        cluster.answers["b"] = YES
+        await until(lambda: cluster.primary == "b")
+        cluster.watch.put(member("c", port=2))
+        cluster.answers["c"] = NO
+        await until(lambda: cluster.asked["c"] > 1)
+        group.cancel_scope.cancel()
+    assert [record.message for record in caplog.records] == [
+        "questions ended though nobody ended them: they begin again"
+    ]
