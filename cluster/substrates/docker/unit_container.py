@@ -47,7 +47,8 @@ async def make_container(  # noqa: PLR0913 (one a part)
         shared = ("--user", user, "--mount", bind_mount(folder, folder))
     plain = {"HOME": "/tmp", **unit.env}
     await docker.run(
-        *("create", "--name", at.container, "--hostname", at.alias, "--init", "--interactive"),
+        *("create", "--name", at.container, "--hostname", at.alias, "--init"),
+        *("--interactive", "--attach", "stdin"),  # it sees the end of its input
         *(f"--label={name}={value}" for name, value in marks.items()),
         *("--read-only", "--tmpfs", "/tmp"),
         *("--cap-drop", "ALL", "--security-opt", "no-new-privileges:true"),
