@@ -69,8 +69,8 @@ class Container:
         Args:
             tasks: owns the task that stands by; that raises EngineError when the container's state
                 can no longer be found out.
-            stdin: what it finds on its standard input; one that was made for it (``--attach stdin``)
-                finds the end there too.
+            stdin: what it finds on its standard input; where the container was made for it
+                (``--attach stdin``) it finds the end there too.
 
         Raises:
             HostError: it runs already, or the engine did not start it; with the engine's words.
