@@ -7,6 +7,8 @@ Runs each drill several times, for real, at Patroni's defaults (ttl 30, loop_wai
 Beside it, from the logs and histories of each run: how long after the new primary accepts
 connections (PostgreSQL's own word) each site had its first write acknowledged.
 
+``--substrate compose`` runs them in containers.
+
 ``--append FILE`` keeps each run as it ends, as a line of JSON, and ``--show FILE`` prints the table
 of such files: a long series may be cut into pieces.
 """
@@ -32,6 +34,7 @@ from chaos.evidence.events import FaultStruck
 from chaos.evidence.folder import read_run
 from chaos.evidence.run import Run
 from chaos.wording import counted
+from cluster.substrates.registry import SUBSTRATES
 from cluster.topology.load import load_builtin, to_toml
 
 DEFAULTS = ("--ttl", "30", "--loop-wait", "10", "--retry-timeout", "10")
@@ -51,7 +54,7 @@ def topology_of(kind: str, folder: Path) -> Path:
     return path
 
 
-def one_run(name: str, kind: str, rate: str, odd: Path | None) -> dict[str, Any]:
+def one_run(name: str, kind: str, rate: str, odd: Path | None, *, substrate: str) -> dict[str, Any]:
     """A drill: its verdict, with ``rerouted_s`` by site. The folder of a run that is not VALID is
     kept in ``odd``.
 
@@ -61,7 +64,8 @@ def one_run(name: str, kind: str, rate: str, odd: Path | None) -> dict[str, Any]
     with tempfile.TemporaryDirectory(prefix="bascule-bench-") as at:
         folder = Path(at)
         topology = topology_of(kind, folder)
-        options = ("--topology", str(topology), *DEFAULTS, "--rate", rate)
+        where = ("--topology", str(topology), "--substrate", substrate)
+        options = (*where, *DEFAULTS, "--rate", rate)
         run = drill(name, *options, out=folder / "run")
         run["rerouted_s"] = rerouted_s(read_run(folder / "run"), folder / "run" / "logs")
         if odd is not None and run["verdict"] != "valid":
@@ -151,6 +155,7 @@ def main() -> None:
     parser.add_argument(
         "--kind", action="append", choices=KINDS, help="[default: stock and witness]"
     )
+    parser.add_argument("--substrate", choices=SUBSTRATES, default="lab")
     parser.add_argument("--rate", default="100", help="operations a second and site")
     parser.add_argument("--append", type=Path, metavar="FILE", help="keep each run there")
     parser.add_argument("--show", type=Path, nargs="+", metavar="FILE", help="run nothing")
@@ -166,7 +171,9 @@ def main() -> None:
         for name in options.only or CASES:
             for kind in options.kind or ("stock", "witness"):
                 try:
-                    run = one_run(name, kind, options.rate, options.odd)
+                    run = one_run(
+                        name, kind, options.rate, options.odd, substrate=options.substrate
+                    )
                 except RuntimeError as error:
                     sys.exit(f"{name}, {kind}: {error}")
                 rto = "none" if run["rto_s"] is None else f"{run['rto_s']:.2f} s"

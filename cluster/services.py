@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -169,19 +169,22 @@ def config_path(folder: Path, unit: str, host: str) -> Path:
     return folder / f"{unit}-{host}{SUFFIXES.get(unit, '.yml')}"
 
 
-def write_configs(substrate: Substrate, pg_bindir: Path, folder: Path) -> None:
+def write_configs(
+    substrate: Substrate, pg_bindir: Path, folder: Path, *, gate: Sequence[str] = ()
+) -> None:
     """Generate every member's configuration into a folder.
 
     Args:
         substrate: has the hosts' addresses and data folders.
         pg_bindir: PostgreSQL's programs, as the hosts see them.
         folder: is made where it is missing.
+        gate: how the hosts run the gate; none: as it is run here.
     """
     folder.mkdir(exist_ok=True)
     for host in substrate.topology.hosts_with("etcd"):
         path = config_path(folder, member.UNIT, host.name)
         path.write_text(to_yaml(member.render_config(substrate, host.name)))
-    write_patroni_configs(substrate, pg_bindir, folder, substrate.topology)
+    write_patroni_configs(substrate, pg_bindir, folder, substrate.topology, gate=gate)
     for host in substrate.topology.hosts_with("haproxy"):
         path = config_path(folder, haproxy.UNIT, host.name)
         path.write_text(haproxy.render_config(substrate))
@@ -191,12 +194,18 @@ def write_configs(substrate: Substrate, pg_bindir: Path, folder: Path) -> None:
 
 
 def write_patroni_configs(
-    substrate: Substrate, pg_bindir: Path, folder: Path, topology: Topology
+    substrate: Substrate,
+    pg_bindir: Path,
+    folder: Path,
+    topology: Topology,
+    *,
+    gate: Sequence[str] = (),
 ) -> None:
     """Generate the configuration of every member of Patroni."""
     for host in topology.hosts_with("postgres"):
         path = config_path(folder, config.UNIT, host.name)
-        path.write_text(to_yaml(config.render_config(substrate, host.name, pg_bindir, topology)))
+        made = config.render_config(substrate, host.name, pg_bindir, topology, gate=gate)
+        path.write_text(to_yaml(made))
 
 
 def to_yaml(config: Mapping[str, object]) -> str:

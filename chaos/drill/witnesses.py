@@ -94,12 +94,13 @@ async def start_witnesses(
     configs = folder / "config"
     configs.mkdir(exist_ok=True)
     for host in hosts:
-        path = configs / f"{UNIT}-{host}.toml"
-        path.write_text(config_text(cluster, host), encoding="utf-8")
-        words = ("witness", "--config", str(path), "--listen", LISTEN, *options)
+        text = config_text(cluster, host)
+        (configs / f"{UNIT}-{host}.toml").write_text(text, encoding="utf-8")
+        words = ("witness", "--config", "/dev/stdin", "--listen", LISTEN, *options)
         process = Process(
             name=UNIT,
             argv=(substrate.python, "-m", "chaos", *words),
+            stdin=text,  # a container beside etcd has no folder of this machine
             secrets={PASSWORD_VARIABLE: cluster.credentials.etcd_witness}
             if topology.cluster.etcd_auth
             else {},

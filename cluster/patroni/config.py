@@ -101,7 +101,12 @@ def dynamic_settings(settings: ClusterSettings) -> dict[str, object]:
 
 
 def render_config(
-    substrate: Substrate, host: str, pg_bindir: Path, topology: Topology | None = None
+    substrate: Substrate,
+    host: str,
+    pg_bindir: Path,
+    topology: Topology | None = None,
+    *,
+    gate: Sequence[str] = (),
 ) -> dict[str, object]:
     """The configuration file of the member on ``host``.
 
@@ -110,6 +115,7 @@ def render_config(
         host: whose.
         pg_bindir: PostgreSQL's programs, as the hosts see them.
         topology: who leads and who stands by; None: the substrate's.
+        gate: how the gate is run there; none: as it is here.
     """
     topology = substrate.topology if topology is None else topology
     address = substrate.address(host)
@@ -133,7 +139,7 @@ def render_config(
             "bin_dir": str(pg_bindir),
             "pgpass": str(disk / "pgpass"),
             "use_unix_socket": True,
-            **_gate(substrate, host),
+            **_gate(substrate, host, gate or (substrate.python, "-I", "-S", str(GATE))),
             "authentication": {
                 "superuser": {"username": SUPERUSER},
                 "replication": {"username": "replicator"},
@@ -170,12 +176,12 @@ def etcd_addresses(substrate: Substrate, host: str) -> list[str]:
     return [f"{substrate.address(member)}:{CLIENT_PORT}" for member in members]
 
 
-def _gate(substrate: Substrate, host: str) -> dict[str, object]:
+def _gate(substrate: Substrate, host: str, program: Sequence[str]) -> dict[str, object]:
     """The command that a winner on ``host`` waits for (docs/operate/witness-safety.md)."""
     settings = substrate.topology.cluster
     if not (settings.witness and settings.witness_gate):
         return {}
-    words = [substrate.python, "-I", "-S", str(GATE), "--name", host, "--scope", settings.scope]
+    words = [*program, "--name", host, "--scope", settings.scope]
     words += ["--namespace", NAMESPACE, "--wait-s", str(settings.loop_wait_s + GATE_MARGIN_S)]
     for address in etcd_addresses(substrate, host):
         words += ["--etcd", f"http://{address}"]

@@ -3,6 +3,7 @@
 Hosts keep their addresses over a power cut and a cut link, as a machine with a fixed address does;
 so that what was connected before goes on afterwards. In a block ``10.b``: the WAN is 10.b.0.0/24,
 site ``i`` 10.b.i.0/24, and each host has a console network of its own, a /29 from 10.b.128.0 on.
+A witness beside a host's service, in a container of its own, has addresses from the end of these.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from cluster.topology.model import Topology
 
 BLOCKS = tuple(IPv4Network(f"10.{number}.0.0/16") for number in range(80, 250))
 FIRST_HOST = 11
+LAST_WITNESS = 254
+ADDRESSES_MAX = LAST_WITNESS - FIRST_HOST + 1
+"""Of hosts and witnesses together: all are on the WAN."""
 CONSOLES_FROM = 128
 WAN = "wan"
 LOOKS = 10
@@ -38,6 +42,9 @@ class AddressPlan:
     at_wan: dict[str, str]
     at_console: dict[str, str]
     """By host."""
+    witness_at_site: dict[str, str]
+    witness_at_wan: dict[str, str]
+    """Of the witness beside a host's service, by host."""
 
 
 def plan_addresses(topology: Topology, block: IPv4Network) -> AddressPlan:
@@ -51,6 +58,7 @@ def plan_addresses(topology: Topology, block: IPv4Network) -> AddressPlan:
             at_site[neighbour.name] = f"{prefix}.{number}.{FIRST_HOST + index}"
     names = [host.name for host in topology.hosts]
     at_wan = {host: f"{prefix}.0.{FIRST_HOST + index}" for index, host in enumerate(names)}
+    witnessed = [(host.name, topology.site_of(host.name).name) for host in topology.witness_hosts]
     consoles: dict[str, str] = {}
     at_console: dict[str, str] = {}
     for index, host in enumerate(names):
@@ -63,6 +71,12 @@ def plan_addresses(topology: Topology, block: IPv4Network) -> AddressPlan:
         at_site=at_site,
         at_wan=at_wan,
         at_console=at_console,
+        witness_at_site={
+            host: f"{subnets[site].rpartition('.')[0]}.{LAST_WITNESS}" for host, site in witnessed
+        },
+        witness_at_wan={
+            host: f"{prefix}.0.{LAST_WITNESS - index}" for index, (host, _) in enumerate(witnessed)
+        },
     )
 
 

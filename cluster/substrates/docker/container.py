@@ -69,7 +69,8 @@ class Container:
         Args:
             tasks: owns the task that stands by; that raises EngineError when the container's state
                 can no longer be found out.
-            stdin: what it finds on its standard input.
+            stdin: what it finds on its standard input; where the container was made for it
+                (``--attach stdin``) it finds the end there too.
 
         Raises:
             HostError: it runs already, or the engine did not start it; with the engine's words.
@@ -94,6 +95,7 @@ class Container:
         if stdin is not None and client.stdin is not None:
             with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
                 await client.stdin.send(stdin.encode())
+                await client.stdin.aclose()
         with anyio.move_on_after(START_TIMEOUT_S):
             while self.is_up:
                 running, began = (

@@ -1,16 +1,15 @@
 """Sites in containers: a topology as one compose project, which is broken through the engine.
 
-A host is a container, and its service the container's main process. Clients' hosts are places
-only: each unit that runs there is a container of its own, on the site's network and the WAN, with
-the run folder at its own path.
+A host is a container, and its service the container's main process. What is started beside it (a
+witness beside etcd) is a container of its own, with its own addresses; what happens to the host
+happens to both (docs/decisions/0034-witnesses-in-containers.md). Clients' hosts are places only:
+each unit that runs there is a container of its own, on the site's network and the WAN, with the run
+folder at its own path.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import os
 import random
 import signal
 from collections.abc import Callable, Mapping
@@ -32,10 +31,10 @@ from cluster.substrates.docker import addresses, leftovers, project
 from cluster.substrates.docker import client as docker
 from cluster.substrates.docker.consoles import ContainerConsoles, PublishedPorts, by_route
 from cluster.substrates.docker.container import SIGNALLED, Container
-from cluster.substrates.docker.images import image_name
 from cluster.substrates.docker.labels import labels
-from cluster.substrates.docker.links import FLAPPING, Links
+from cluster.substrates.docker.links import FLAPPING, Attachment, Links
 from cluster.substrates.docker.process_faults import ProcessFaults
+from cluster.substrates.docker.unit_container import make_container
 from cluster.substrates.flaps import Flaps
 from cluster.substrates.owner import this_process
 from cluster.topology.model import Topology
@@ -132,7 +131,7 @@ class ContainerHosts(ProcessFaults):
                 self._plan = addresses.plan_addresses(self.topology, self.block)
             else:
                 await self._create()
-            self._made_links = Links(self.topology, self.run, self.plan, self._names_on)
+            self._made_links = Links(self.topology, self.run, self._attachments)
             await self._open_console()
         except BaseException:
             if self._at_end != "leave":
@@ -165,7 +164,7 @@ class ContainerHosts(ProcessFaults):
     async def _create(self) -> None:
         """Networks, volumes and containers, none of them started."""
         path = self._folder / PROJECT_FILE
-        write_configs(self, project.PG_BINDIR, self._config)
+        write_configs(self, project.PG_BINDIR, self._config, gate=project.GATE)
         configs = {
             host: config_path(self._config, unit, host).read_text(encoding="utf-8")
             for host in self._served
@@ -277,8 +276,30 @@ class ContainerHosts(ProcessFaults):
         assert self._made_links is not None
         return self._made_links
 
-    def _names_on(self, host: str) -> list[str]:
-        return [container.name for container in self._units[host].values()]
+    def _attachments(self, host: str) -> list[Attachment]:
+        return [
+            self._attachment(host, container.unit, container.name)
+            for container in self._units[host].values()
+        ]
+
+    def _attachment(self, host: str, unit: str, container: str) -> Attachment:
+        if self._is_companion(host, unit):
+            return Attachment(
+                container=container,
+                alias=project.companion_name(host, unit),
+                at_site=self.plan.witness_at_site[host],
+                at_wan=self.plan.witness_at_wan[host],
+            )
+        return Attachment(
+            container=container,
+            alias=host,
+            at_site=self.plan.at_site[host],
+            at_wan=self.plan.at_wan[host],
+        )
+
+    def _is_companion(self, host: str, unit: str) -> bool:
+        """It stands beside the host's service."""
+        return project.unit_of(self.topology.host(host)) not in {"", unit}
 
     @property
     def plan(self) -> addresses.AddressPlan:
@@ -303,7 +324,7 @@ class ContainerHosts(ProcessFaults):
 
     def is_down(self, host: str) -> bool:
         """The service of a host does not run."""
-        return not any(container.is_up for container in self._units[host].values())
+        return not self._main(host).is_up
 
     async def ended(self) -> dict[tuple[str, str], str]:
         """The services that do not run, by host and unit, each in words why, by the engine."""
@@ -318,36 +339,40 @@ class ContainerHosts(ProcessFaults):
         return found
 
     async def start_unit(self, host: str, unit: Process) -> None:
-        """Start a process on a client's host, in a container of its own.
+        """Start a process in a container of its own: on a client's host, or beside a service, where
+        it has nothing but its standard input, and there is one at most.
 
         Raises:
-            HostError: the host has services, or one of that name.
+            HostError: one of that name runs there, or it is the service, or another stands beside
+                the service, or nothing can: it is not where a witness would stand.
             EngineError: the container cannot be made, or a secret has the name of a variable that
                 the docker client heeds.
         """
+        await self._make_room(host, unit.name)
         container = self._container(host, unit.name)
-        if project.unit_of(self.topology.host(host)) or unit.name in self._units[host]:
-            raise HostError(f"{unit.name} cannot be started on {host}", host=host)
-        site = self.topology.site_of(host).name
-        known = addresses.host_lines(self.topology, self.plan, host)
-        plain = {"HOME": "/tmp", **unit.env}
-        await docker.run(
-            *("create", "--name", container.name, "--hostname", host, "--init", "--interactive"),
-            *(f"--label={name}={value}" for name, value in self._marks.items()),
-            *("--user", f"{os.getuid()}:{os.getgid()}", "--read-only", "--tmpfs", "/tmp"),
-            *("--cap-drop", "ALL", "--security-opt", "no-new-privileges:true"),
-            *("--mount", bind_mount(self._folder, self._folder)),
-            *(f"--add-host={line}" for line in known),
-            *("--network", project.network_name(self.run, site)),
-            *("--ip", self.plan.at_site[host], "--no-healthcheck"),
-            *(f"--env={name}={value}" for name, value in plain.items()),
-            *(f"--env={name}" for name in unit.secrets),  # the client takes the value from its own
-            *("--entrypoint", unit.argv[0], image_name("bascule"), *unit.argv[1:]),
-            secrets=unit.secrets,
+        there = self._attachment(host, unit.name, container.name)
+        await make_container(
+            unit,
+            there,
+            network=project.network_name(self.run, self.topology.site_of(host).name),
+            known=addresses.host_lines(self.topology, self.plan, host),
+            marks=self._marks,
+            folder=None if self._is_companion(host, unit.name) else self._folder,
         )
         self._units[host][unit.name] = container
         await self._links.arrive(host, container.name)
         await container.start(self._tasks, unit.stdin or "")
+
+    async def _make_room(self, host: str, unit: str) -> None:
+        """A unit that has ended may be started again. One beside a service that an earlier process
+        has left is replaced: its log would not be ours."""
+        own = project.unit_of(self.topology.host(host))
+        others = {name for name in self._units[host] if name not in {own, unit}} if own else set()
+        has_no_place = bool(own) and host not in self.plan.witness_at_site
+        if unit == own or others or has_no_place or self.runs_unit(host, unit):
+            raise HostError(f"{unit} cannot be started on {host}", host=host)
+        if unit in self._units[host] or (own and self._taken_over):
+            await self._forget(self._units[host].get(unit) or self._container(host, unit))
 
     async def stop_unit(self, host: str, unit: str, *, timeout_s: float) -> int:
         """SIGTERM, wait, SIGKILL; the exit status."""
@@ -454,7 +479,7 @@ class ContainerHosts(ProcessFaults):
 
     async def _forget(self, container: Container) -> None:
         """The unit may be started again, and the next one may have the host's addresses."""
-        del self._units[container.host][container.unit]
+        self._units[container.host].pop(container.unit, None)
         await docker.run("rm", "--force", "--volumes", container.name)
 
 
@@ -471,12 +496,3 @@ def _published_at() -> str:
     """The address at which the engine is to publish: its loopback where that is ours, else every
     one, as Docker does by default."""
     return docker.LOOPBACK if docker.address() == docker.LOOPBACK else "0.0.0.0"
-
-
-def bind_mount(source: Path, target: Path | str) -> str:
-    """The value of ``--mount`` that binds a path of this machine; the client reads it as a line of
-    CSV."""
-    line = io.StringIO()
-    fields = ["type=bind", f"source={source}", f"target={target}"]
-    csv.writer(line, lineterminator="").writerow(fields)
-    return line.getvalue()

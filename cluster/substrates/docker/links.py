@@ -9,17 +9,29 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import anyio
 
 from cluster.errors import EngineError
 from cluster.substrates.docker import client as docker
-from cluster.substrates.docker.addresses import WAN, AddressPlan
+from cluster.substrates.docker.addresses import WAN
 from cluster.substrates.docker.project import network_name
 from cluster.topology.model import Topology
 
 CUT, FLAPPING = "cut", "flapping"
 """Why a host is off its networks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A container of a host on the host's networks."""
+
+    container: str
+    alias: str
+    """The engine's resolver knows it by this name; every other host has it in ``/etc/hosts``."""
+    at_site: str
+    at_wan: str
 
 
 class Links:
@@ -28,21 +40,15 @@ class Links:
     Args:
         topology: what was raised.
         run: what its project is called.
-        plan: its addresses.
-        containers: the names of a host's containers.
+        attachments: those of a host's containers, as they are now.
     """
 
     def __init__(
-        self,
-        topology: Topology,
-        run: str,
-        plan: AddressPlan,
-        containers: Callable[[str], Iterable[str]],
+        self, topology: Topology, run: str, attachments: Callable[[str], Iterable[Attachment]]
     ) -> None:
         self._topology = topology
         self._run = run
-        self._plan = plan
-        self._containers = containers
+        self._attachments = attachments
         self._cut: dict[str, set[str]] = {}
         """Hosts whose link is cut, or whose power, and what keeps it so: at least one reason."""
         self._changing: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
@@ -88,10 +94,10 @@ class Links:
     async def join(self, host: str) -> None:
         """Put a host on its networks, except the WAN while its site is cut off. Idempotent."""
         site = self._topology.site_of(host).name
-        for container in self._containers(host):
-            await self._connect(container, host, site, self._plan.at_site[host])
+        for one in self._attachments(host):
+            await self._connect(one, site, one.at_site)
             if site not in self._apart:
-                await self._connect(container, host, WAN, self._plan.at_wan[host])
+                await self._connect(one, WAN, one.at_wan)
 
     async def arrive(self, host: str, container: str) -> None:
         """A new container of a host, which is on the site's network, goes where the host is: on the
@@ -108,14 +114,14 @@ class Links:
     async def _leave(self, hosts: Iterable[str], networks: Iterable[str]) -> None:
         async with anyio.create_task_group() as cuts:
             for host, network in itertools.product(hosts, networks):
-                for container in self._containers(host):
-                    cuts.start_soon(self._disconnect, container, network)
+                for one in self._attachments(host):
+                    cuts.start_soon(self._disconnect, one.container, network)
 
-    async def _connect(self, container: str, host: str, network: str, address: str) -> None:
+    async def _connect(self, one: Attachment, network: str, address: str) -> None:
         name = network_name(self._run, network)
-        at = ["--ip", address, "--alias", host]
+        at = ["--ip", address, "--alias", one.alias]
         try:
-            await docker.run("network", "connect", *at, name, container)
+            await docker.run("network", "connect", *at, name, one.container)
         except EngineError as error:
             if "already exists in network" not in str(error):  # a cut that failed left it there
                 raise

@@ -66,8 +66,14 @@ class ProcessFaults:
         return host not in self._dark
 
     async def processes(self, host: str) -> tuple[HostProcess, ...]:
-        """Every process of the host but the container's init; none where it does not run."""
-        container = self._main(host)
+        """Every process of the host but the containers' inits, the service's first; none where it
+        does not run. One beside the service may have the pid of one of the service."""
+        found: list[HostProcess] = []
+        for container in tuple(self._units[host].values()):
+            found += await self._processes_in(container)
+        return tuple(found)
+
+    async def _processes_in(self, container: Container) -> tuple[HostProcess, ...]:
         if not container.is_up:
             return ()
         try:
@@ -78,12 +84,16 @@ class ProcessFaults:
             return ()  # it has ended meanwhile
 
     async def signal_processes(self, host: str, pids: Sequence[int], number: int) -> None:
-        """Signal these processes; one that has ended meanwhile is passed over."""
+        """Signal these processes of the service; one that has ended meanwhile is passed over."""
         await self._main(host).execute(SIGNAL_EACH, str(int(number)), *map(str, pids))
 
     async def signal_all_processes(self, host: str, number: int) -> None:
-        """Signal every process of the host but the container's init, in one moment."""
+        """Signal every process of the host but the containers' inits, each container's in one
+        moment; the service's first."""
         await self._main(host).execute(SIGNAL_ALL, str(int(number)))
+        for container in tuple(self._units[host].values())[1:]:
+            if container.is_up:
+                await container.execute(SIGNAL_ALL, str(int(number)))
 
     async def start_crash_loop(self, host: str, every_s: float, times: int | None) -> None:
         """Kill the postmaster, and each new one: a shell in the container does it."""

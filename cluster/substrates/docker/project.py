@@ -15,7 +15,7 @@ from pathlib import Path
 from cluster.errors import Problem
 from cluster.etcd import member
 from cluster.patroni import config
-from cluster.substrates.docker.addresses import WAN, AddressPlan, host_lines
+from cluster.substrates.docker.addresses import ADDRESSES_MAX, WAN, AddressPlan, host_lines
 from cluster.substrates.docker.images import image_name
 from cluster.topology.model import Host, Topology
 
@@ -26,6 +26,8 @@ PYTHON = "/opt/bascule/bin/python"
 CONFIG = "BASCULE_CONFIG"
 """The variable that has a host's configuration."""
 PATRONI_CONFIG = "/tmp/patroni.yml"
+GATE = ("/opt/patroni/bin/python", "-I", "-S", "/opt/patroni/gate.py")
+"""Patroni's image has no ``bascule``: the gate is a file of its own there (docker/Dockerfile)."""
 KEPT_SECRETS = {"BASCULE_SECRETS": f"{POSTGRES_DATA}/secrets"}
 """Of a cluster for tests: it keeps its passwords in the volume, where only PostgreSQL's user reads
 them. So a container that another process starts again has them."""
@@ -41,16 +43,17 @@ Document = dict[str, object]
 
 def problems_of_containers(topology: Topology) -> Iterator[Problem]:
     """Why a topology cannot be raised with a container a host."""
-    if topology.cluster.witness:
-        yield Problem(
-            key="cluster.witness",
-            words="the hosts of etcd have no witness in containers yet: use --no-witness, or "
-            "--substrate lab",
-        )
     if topology.standby is not None:
         yield Problem(
             key="site.standby",
             words="a standby cluster cannot be raised with containers yet: use --substrate lab",
+        )
+    witnesses = len(topology.witness_hosts) if topology.cluster.witness else 0
+    if len(topology.hosts) + witnesses > ADDRESSES_MAX:
+        yield Problem(
+            key="cluster.witness",
+            words=f"expected at most {ADDRESSES_MAX} hosts and witnesses on containers; found "
+            f"{len(topology.hosts)} and {witnesses}: use witness = false, or --substrate lab",
         )
     if topology.cluster.etcd_auth:
         yield Problem(
@@ -101,6 +104,12 @@ def network_name(run: str, network: str) -> str:
 def container_name(run: str, host: str, unit: str) -> str:
     """Of a host's container."""
     return f"{project_name(run)}-{host}-{unit}"
+
+
+def companion_name(host: str, unit: str) -> str:
+    """What a container beside a host's service calls itself. Not like the host: the engine writes
+    the address of a container into its ``/etc/hosts``, under this name."""
+    return f"{unit}-{host}"
 
 
 def console_of(host: str) -> str:

@@ -30,10 +30,10 @@ class Places:
         return Path("/disk") / host
 
 
-def rendered(*, witness: bool, gate: bool = True) -> dict[str, Any]:
+def rendered(*, witness: bool, gate: bool = True, program: tuple[str, ...] = ()) -> dict[str, Any]:
     settings = replace(THREE.cluster, witness=witness, witness_gate=gate)
     places = Places(replace(THREE, cluster=settings))
-    return render_config(places, "db-orsay", Path("/pg/bin"))  # type: ignore[arg-type, return-value]
+    return render_config(places, "db-orsay", Path("/pg/bin"), gate=program)  # type: ignore[arg-type, return-value]
 
 
 def test_a_winner_waits_for_the_gate_where_witnesses_watch() -> None:
@@ -47,6 +47,14 @@ def test_a_winner_waits_for_the_gate_where_witnesses_watch() -> None:
     assert options.etcd[0] == "http://dcs-orsay.example:2379"
     assert len(options.etcd) == 3
     assert THREE.cluster.loop_wait_s < options.wait_s < THREE.cluster.ttl_s
+
+
+def test_the_gate_is_run_as_the_hosts_have_it() -> None:
+    ours, theirs = (
+        shlex.split(rendered(witness=True, program=program)["postgresql"]["pre_promote"])
+        for program in ((), ("/bin/py", "/opt/gate.py"))
+    )
+    assert theirs == ["/bin/py", "/opt/gate.py", *ours[4:]]
 
 
 def test_the_own_sites_etcd_is_the_first_and_patroni_takes_no_other() -> None:

@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -79,6 +80,54 @@ async def test_a_host_comes_back_with_its_disk_and_its_addresses(tmp_path: Path)
         assert docker("exec", name, "cat", "/var/lib/etcd-member/kept") == "kept\n"
         with pytest.raises(HostError, match="runs already"):
             await sites.start_service("dcs-paris", None)
+    assert all(end.expected for end in exits)
+
+
+async def test_what_happens_to_a_host_happens_to_its_witness(tmp_path: Path) -> None:
+    host, unit, exits = "dcs-paris", "witness", list[ProcessExit]()
+    pause = Process(name=unit, argv=(PYTHON, "-c", "input(); __import__('signal').pause()"))
+    async with raised(tmp_path, exits) as sites:
+        names = [container_name(sites.run, host, one) for one in ("etcd", unit)]
+
+        def attached() -> list[int]:
+            form = "{{len .NetworkSettings.Networks}}"
+            return [int(docker("inspect", "--format", form, name)) for name in names]
+
+        async def states() -> set[str]:
+            found = await sites.processes(host)
+            assert {one.command.split()[0].rpartition("/")[2] for one in found} >= {
+                "etcd",
+                "python",
+            }
+            return {one.state for one in found}
+
+        await sites.start_service(host, None)
+        await sites.start_unit(host, replace(pause, stdin="its configuration\n"))
+        assert attached() == [3, 2]  # it has no console
+        for name in (unit, "another", "etcd"):
+            with pytest.raises(HostError, match=f"{name} cannot be started on {host}"):
+                await sites.start_unit(host, replace(pause, name=name))
+        with pytest.raises(HostError, match="cannot be started on db-paris"):
+            await sites.start_unit("db-paris", pause)  # no witness stands there
+        await sites.cut_site("paris")
+        assert attached() == [2, 1]
+        await sites.cut_link(host)
+        assert attached() == [1, 0]
+        await sites.heal_site("paris")
+        await sites.heal_link(host)
+        assert attached() == [3, 2]
+        await sites.signal_all_processes(host, signal.SIGSTOP)
+        assert await states() == {"T"}
+        await sites.signal_all_processes(host, signal.SIGCONT)
+        assert "T" not in await states()
+        await sites.kill_process(host, "etcd", signal.SIGKILL)
+        assert sites.runs_unit(host, unit), "only etcd was killed"
+        await sites.kill_host(host)
+        assert not sites.runs_unit(host, unit)
+        await sites.start_host(host)
+        await sites.start_service(host, None)
+        await sites.start_unit(host, replace(pause, stdin="its configuration\n"))
+        assert attached() == [3, 2]
     assert all(end.expected for end in exits)
 
 

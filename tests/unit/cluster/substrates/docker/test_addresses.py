@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import itertools
 import random
+from dataclasses import replace
 from ipaddress import IPv4Network
 
 import pytest
@@ -68,6 +69,28 @@ def test_nobody_shares_an_address_and_no_two_networks_overlap(
         ):
             inside = IPv4Network(network)
             assert ipaddress.IPv4Address(address) in list(inside.hosts())[1:]  # .1: the bridge
+
+
+@pytest.mark.parametrize("sites", [3, 44])
+def test_every_witness_has_addresses_of_its_own(sites: int) -> None:
+    """Up to 44 of them beside the 200 hosts that a topology may have."""
+    made = topology(sites, 200 // sites)
+    with_etcd = tuple(
+        replace(site, hosts=(replace(site.hosts[0], roles=("etcd",)), *site.hosts[1:]))
+        for site in made.sites
+    )
+    what = replace(made, sites=with_etcd)
+    plan = plan_addresses(what, BLOCKS[0])
+    at_site, at_wan = [*plan.witness_at_site.values()], [*plan.witness_at_wan.values()]
+    everything = [*plan.at_site.values(), *plan.at_wan.values(), *at_site, *at_wan]
+    assert len(set(everything)) == len(everything) == 2 * (len(what.hosts) + sites)
+    for host in what.witness_hosts:
+        site = what.site_of(host.name).name
+        for address, network in (
+            (plan.witness_at_site[host.name], plan.site_networks[site]),
+            (plan.witness_at_wan[host.name], plan.site_networks["wan"]),
+        ):
+            assert ipaddress.IPv4Address(address) in list(IPv4Network(network).hosts())
 
 
 def test_a_neighbour_is_known_by_the_site_and_others_by_the_wan() -> None:

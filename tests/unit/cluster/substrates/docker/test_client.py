@@ -17,8 +17,9 @@ from cluster.substrates.base import Process
 from cluster.substrates.docker import client as docker
 from cluster.substrates.docker import leftovers as keeper
 from cluster.substrates.docker.addresses import taken_networks
-from cluster.substrates.docker.hosts import ContainerHosts, bind_mount
+from cluster.substrates.docker.hosts import ContainerHosts
 from cluster.substrates.docker.raiser import ContainerRaiser
+from cluster.substrates.docker.unit_container import bind_mount
 from cluster.topology.load import load_builtin
 
 DEADLINE_S = 20.0

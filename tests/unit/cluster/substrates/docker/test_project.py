@@ -16,6 +16,7 @@ from cluster.substrates.docker.images import BUILT_BY
 from cluster.substrates.docker.project import (
     CONFIG,
     ETCD_DATA,
+    GATE,
     PATRONI_CONFIG,
     POSTGRES_DATA,
     problems_of_containers,
@@ -186,6 +187,31 @@ def test_a_host_with_two_roles_is_refused_with_the_remedy() -> None:
     problems = list(problems_of_containers(dataclasses.replace(TOPOLOGY, sites=(both, *others))))
     assert [problem.key for problem in problems] == ["site[0].host[0].roles"]
     assert "a host of its own, or use --substrate lab" in problems[0].words
+
+
+def with_hosts(number: int) -> Topology:
+    """``three-sites`` with so many hosts, and witnesses."""
+    first, *others = TOPOLOGY.sites
+    more = [Host(name=f"app-{n}", roles=("client",)) for n in range(number - len(TOPOLOGY.hosts))]
+    grown = dataclasses.replace(first, hosts=(*first.hosts, *more))
+    cluster = dataclasses.replace(TOPOLOGY.cluster, witness=True)
+    return dataclasses.replace(TOPOLOGY, sites=(grown, *others), cluster=cluster)
+
+
+@pytest.mark.parametrize(("hosts", "keys"), [(9, []), (241, []), (242, ["cluster.witness"])])
+def test_witnesses_are_refused_only_where_there_is_no_address_for_them(
+    hosts: int, keys: list[str]
+) -> None:
+    assert [one.key for one in problems_of_containers(with_hosts(hosts))] == keys
+
+
+def test_the_gate_is_where_the_image_has_it() -> None:
+    text = (ROOT / "docker" / "Dockerfile").read_text()
+    python, *options, program = GATE
+    assert options == ["-I", "-S"]
+    assert f"COPY --from=patroni-venv {Path(python).parents[1]} /opt/patroni" in text
+    copied = f"cluster/patroni/daemon.py replication/witness/{Path(program).name}"
+    assert f"{copied} {Path(program).parent}/" in text
 
 
 REFUSED = {
