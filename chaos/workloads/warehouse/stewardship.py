@@ -13,9 +13,10 @@ copy waits, and finds nobody.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Literal, LiteralString
+from typing import Any, Literal, LiteralString
 
 from psycopg import sql
 
@@ -65,8 +66,10 @@ _RECORD = (
     "INSERT INTO bascule.warehouse_stewardship (id, site, number, project, act)"
     " VALUES (%s, %s, %s, %s, %s)"
 )
-_COPIES = r"SELECT nspname FROM pg_namespace WHERE nspname LIKE 'ws\_steward\_%' ORDER BY nspname"
-_FORGET = "SELECT workspace.forget(%s, %s)"
+_COPIES: LiteralString = (
+    r"SELECT nspname FROM pg_namespace WHERE nspname LIKE 'ws\_steward\_%%' ORDER BY nspname"
+)
+_FORGET: LiteralString = "SELECT workspace.forget(%s, %s)"
 
 FINAL: LiteralString = r"""
     UNION ALL
@@ -186,13 +189,17 @@ class StewardAct:
         return {}
 
 
-async def forget_everywhere(seed: int, person: int, transaction: Transaction) -> None:
+Ask = Callable[[LiteralString, tuple[Any, ...]], Awaitable[Sequence[tuple[Any, ...]]]]
+"""Runs a statement with its parameters, and returns its rows."""
+
+
+async def forget_everywhere(seed: int, person: int, ask: Ask) -> None:
     """Delete a patient from the copies of every steward's project that there is now. Only after the
     patient's row in the warehouse was locked (``feed.withdraw``)."""
-    for (schema,) in (await transaction.execute(_COPIES)).rows:
+    for (schema,) in await ask(_COPIES, ()):
         name = str(schema).removeprefix("ws_").replace("_", "-")
         number = pseudonym(drill_key(seed, name), person)
-        await transaction.execute(_FORGET, (schema, number))
+        await ask(_FORGET, (schema, number))
 
 
 def final_of(statement: LiteralString) -> LiteralString:
