@@ -61,6 +61,8 @@ class WorkloadKind:
     access: str = ""
     """``module:function`` that says who must be let in to what, besides what a scenario asks: from
     the options to an ``AccessSpec``. Empty: the workload asks nothing."""
+    final_read_s: float = 30.0
+    """For the final read of all nodes, in parallel: what takes longer is given up."""
     points: str = ""
     """``schema.table`` whose rows can name the point in time of a restore: each is one operation,
     and has its ``id`` and when it was ``written_at``. Empty: no restore can be asked for."""

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 
 from chaos.checkers import needs
 from chaos.checkers.base import Checker
-from chaos.evidence.events import FaultHealed, FaultStruck, RoleSeen
+from chaos.evidence.events import FaultHealed, FaultStruck, Phase, RoleSeen
 from chaos.evidence.records import Operation
 from chaos.evidence.run import Run
 from chaos.faults.targets import find_victim
 from chaos.findings import INCOMPLETE_EVIDENCE, Evidence, Finding, FindingKind, Verdict, invalid
+from chaos.timing.load import phase_window
 from cluster.topology.tags import NO_TAGS
 
 READ_FROM_CANDIDATE = FindingKind(
@@ -28,8 +29,9 @@ READ_FROM_CANDIDATE = FindingKind(
 )
 
 SETTLED_S = 10.0
-"""For so long a reader must have been a replica, and nothing broken: the storage layer asks members
-every second or two, and a replica that was away needs seconds to be within its bound."""
+"""For so long a reader must have been a replica, nothing in its way broken, and the load under way:
+the storage layer asks members every second or two, and a replica that was away needs seconds to be
+within its bound."""
 
 
 def readers(run: Run) -> frozenset[str]:
@@ -73,11 +75,16 @@ def _proof(one: Operation, begun_on: str, reader: str) -> Evidence:
 
 
 def _is_well(run: Run, reader: str, from_s: float, to_s: float) -> bool:
-    """It was a replica all the time, and nothing was broken but hosts that are not in its way."""
-    before = [one for one in run.events_of(RoleSeen) if one.node == reader and one.t_s <= from_s]
-    since = [one for one in run.events_of(RoleSeen) if one.node == reader and one.t_s > from_s]
-    changed = any(one.role != "replica" for one in since if one.t_s <= to_s)
-    if not before or before[-1].role != "replica" or changed:
+    """It was a replica of whoever led last, all the time, and nothing was broken but hosts that are
+    not in its way."""
+    seen = [one for one in run.events_of(RoleSeen) if one.t_s <= to_s]
+    own = [one for one in seen if one.node == reader]
+    led = [one.timeline or 0 for one in seen if one.is_primary]
+    loaded = phase_window(run, Phase.STEADY)
+    if not own or own[-1].role != "replica" or own[-1].t_s > from_s:
+        return False
+    # One that has not followed a promotion yet is passed over, and so it must be.
+    if (own[-1].timeline or 0) < max(led, default=0) or loaded is None or loaded.begin_s > from_s:
         return False
     return not any(
         begin_s <= to_s and end_s >= from_s and _is_in_the_way(run, struck, reader)

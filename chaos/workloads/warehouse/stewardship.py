@@ -33,13 +33,26 @@ from chaos.workloads.warehouse.sealing import (
 )
 from chaos.workloads.warehouse.workspaces import Cohort, Project, parse_workspaces
 from replication import Transaction
-from replication.schema import migrate
+from replication.schema import Migration, migrate
 from replication.wire import Session
 
 ActName = Literal["open", "admit", "dismiss", "close"]
 ACTS: tuple[ActName, ...] = ("open", "admit", "dismiss", "close")
 """In the order of a project's life. Of every second project the last one is another "admit", so
 that it stays open with its member."""
+
+REGISTRAR = "registrar"
+"""May see who the patients are, and is in no project."""
+_REGISTRAR_MIGRATIONS = (
+    Migration(
+        id="0001-registrar",
+        statements=(
+            sql.SQL("CREATE ROLE registrar LOGIN NOINHERIT"),
+            sql.SQL("GRANT USAGE ON SCHEMA identity TO registrar"),
+            sql.SQL("GRANT SELECT ON identity.patient TO registrar"),
+        ),
+    ),
+)
 
 SOURCE = "drill-workspaces.toml"
 PREFIX = "ws_steward_"
@@ -116,6 +129,7 @@ async def open_drill_projects(admin: Session, seed: int) -> None:
         MigrationFailed: the same, of a migration.
     """
     await migrate(admin, SHARED_MIGRATIONS, series=SHARED_SERIES)
+    await migrate(admin, _REGISTRAR_MIGRATIONS, series="warehouse-registrar")
     for project in drill_projects():
         migrations = migrations_of(project, drill_key(seed, project.name))
         await migrate(admin, migrations, series=series_of(project))
