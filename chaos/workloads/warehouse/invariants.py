@@ -253,8 +253,8 @@ INVARIANTS: tuple[Invariant, ...] = (
         finds=("value-in-trail",),
         look="values",
         rejects=(f"{_TRAILS}::test_a_sealed_value_in_a_log_is_found",),
-        note="values that a scenario plants and names (`sealed_values`), after errors about them; by "
-        "PostgreSQL's defaults it is broken (`trail-holds-values`)",
+        note="values that a scenario plants and names (`sealed_values`), after errors about them; "
+        "by PostgreSQL's defaults it is broken (`trail-holds-values`)",
     ),
     Invariant(
         id="A5",
@@ -263,9 +263,9 @@ INVARIANTS: tuple[Invariant, ...] = (
         finds=("trail-overwritten",),
         look="prints",
         rejects=(f"{_TRAILS}::test_logs_that_would_be_written_over_are_found",),
-        note="by the settings of every node (`trail_days`): a drill is too short for months, and sees "
-        "no job that deletes. That the lines of the drill are there still, after rewind, new copy "
-        "and restore, is A1",
+        note="by the settings of every node (`trail_days`): a drill is too short for months, and "
+        "sees no job that deletes. That the lines of the drill are there still, after rewind, new "
+        "copy and restore, is A1",
     ),
 )
 """In the order of the page."""
