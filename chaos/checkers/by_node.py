@@ -47,7 +47,8 @@ def unended(history: SiteHistory, part: str) -> Iterator[Unended]:
     """The workers of a site that did not end; none where the history was cut short.
 
     A worker sends parts, operations of the kind ``part``, and ends with one of the kind ``finish``,
-    which says how many parts there are (``chunks``).
+    which says how many parts there are (``chunks``). A part that a restore took and that was sent
+    ``again`` is no other part.
     """
     if not history.complete:
         return
@@ -56,7 +57,7 @@ def unended(history: SiteHistory, part: str) -> Iterator[Unended]:
         mine = [op for op in ours if op.worker == worker]
         parts, ends = _of(mine, part), _of(mine, "finish")
         said = [end.result.get("chunks") for end in ends if end.outcome == "ok"]
-        if said != [len(parts)]:
+        if said != [sum(not op.work.get("again") for op in parts)]:
             last = said[-1] if said else None
             yield Unended(
                 site=history.site,

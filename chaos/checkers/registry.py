@@ -22,6 +22,7 @@ from chaos.checkers import (
     recovery,
     restore,
     restored,
+    retention,
     seals,
     service,
     settings,
@@ -30,6 +31,7 @@ from chaos.checkers import (
     stale_reads,
     stalls,
     trail,
+    trail_values,
     withdrawal,
 )
 from chaos.checkers.base import Checker
@@ -59,6 +61,8 @@ CHECKERS: tuple[Checker, ...] = (
     powers.CHECKER,
     withdrawal.CHECKER,
     trail.CHECKER,
+    trail_values.CHECKER,
+    retention.CHECKER,
     service.CHECKER,
     read_service.CHECKER,
     prediction.CHECKER,

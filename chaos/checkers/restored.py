@@ -87,7 +87,12 @@ def _judge(run: Run, time: GivenUp) -> Iterator[Finding]:
             yield _finding(f"{where} lacks {before} there before.", time, missing, primary.node)
     for read in run.final_reads:
         there = {row.id for row in read.rows}
-        beyond = [one for one in operations if one.id in there and time.follows(one)]
+        again = time.rebuild.erased_again
+        beyond = [
+            one
+            for one in operations
+            if one.id in there and time.follows(one) and one.id not in again
+        ]
         if beyond:
             after = counted(len(beyond), "entry that came", "entries that came")
             yield _finding(
@@ -176,6 +181,6 @@ CHECKER = Checker(
     check=check,
     finds=(RESTORE_FAILED, RESTORE_NOT_EXACT, RESTORE_LOSS, INCOMPLETE_EVIDENCE),
     needs=(needs.histories, needs.final_reads, needs.one_primary, rebuilt),
-    workloads=("ledger",),
+    workloads=("ledger", "warehouse"),
     is_asked=is_asked,
 )

@@ -127,6 +127,9 @@ class RightAnswer:
             # No right and no rows are not the same to whoever set the seal.
             refused = None if answer.outcome == "refused" else ANSWER_DIFFERS
             return SEAL_BROKEN if answer.admits else refused
+        if self.probe.expect == "error":
+            other = None if answer.outcome == "error" else ANSWER_DIFFERS
+            return SEAL_BROKEN if answer.admits else other
         if answer.outcome != "rows":
             return ANSWER_DIFFERS
         if self.probe.expect == "rows":

@@ -95,7 +95,8 @@ def _evidence(one: ProbeAnswer) -> Evidence:
     }
 
 
-def _every_trail(run: Run) -> Iterator[Gap]:
+def every_trail(run: Run) -> Iterator[Gap]:
+    """The logs of every node were looked through, and somebody was let in."""
     known = {trail.node: trail for trail in run.access.trails}
     for node in run.info.nodes:
         if node not in known:
@@ -111,6 +112,6 @@ CHECKER = Checker(
     question="Every acknowledged access is in the trail of some node, under the right name.",
     check=check,
     finds=(AUDIT_GAP,),
-    needs=(access_file, _every_trail),
+    needs=(access_file, every_trail),
     is_asked=lambda run: run.info.scenario.access.trail,
 )

@@ -17,6 +17,7 @@ from chaos.load import prepare as ground
 from chaos.load.admin import superuser_session
 from chaos.load.final_read import FinalReadConfig
 from chaos.scenarios.model import WorkloadSpec
+from chaos.workloads.registry import kind_of
 from cluster.patroni.config import POSTGRES_PORT
 from cluster.raised import RaisedCluster
 from cluster.substrates.base import Process
@@ -26,7 +27,6 @@ from replication.schema.own import make_role
 from replication.wire import Address, Session
 
 FINAL_READ_UNIT = "final-read"
-FINAL_READ_DEADLINE_S = 30.0
 
 
 async def prepare(cluster: RaisedCluster, password: str, spec: WorkloadSpec) -> str:
@@ -93,7 +93,7 @@ async def start_final_read(
         password=password,
         dbname=DBNAME,
         out_dir=str(folder),
-        deadline_s=FINAL_READ_DEADLINE_S,
+        deadline_s=kind_of(spec.options).final_read_s,
         workload=spec,
     )
     argv = (substrate.python, "-m", "chaos.load.final_read")

@@ -110,6 +110,8 @@ class NodeTrail:
     """Its ``log_directory``."""
     entries: Mapping[str, str] = field(default_factory=dict)
     """By the id of an access, the user that the log names."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """By sealed value, how many lines of the log have it; only those that some line has."""
     error: str | None = None
 
 
@@ -165,7 +167,8 @@ class AccessFile(LineFile):
         """What the logs of a node have."""
         line: dict[str, object] = {"type": "trail", "node": one.node}
         line |= given({"directory": one.directory, "error": one.error})
-        self.append(line if one.error is not None else {**line, "entries": one.entries})
+        found = {"entries": one.entries, "values": one.values}
+        self.append(line if one.error is not None else {**line, **found})
 
     def close(self, t_s: float) -> None:
         """All was asked that was to be asked."""
@@ -265,6 +268,7 @@ def _trail(fields: Fields) -> NodeTrail:
         node=fields.text("node"),
         directory=fields.text_or_none("directory"),
         entries=_texts(fields, "entries"),
+        values=_texts(fields, "values"),
         error=fields.text_or_none("error"),
     )
 

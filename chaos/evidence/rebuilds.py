@@ -47,6 +47,9 @@ class Rebuild:
     """
     withdrawn_again: tuple[str, ...] = ()
     """The probes of the rights that were withdrawn once more, before anybody was let in."""
+    erased_again: tuple[str, ...] = ()
+    """The operations of the load that erased something, done once more, before anybody was let in.
+    """
     primary_s: float | None = None
     """When the restored data had a primary of Patroni again; None: it never had."""
     timeline: int | None = None

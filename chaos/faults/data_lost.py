@@ -3,7 +3,7 @@
 The one loss that no replica helps against: ransomware, a wrong command that reaches every site, a
 controller that deletes what it should keep. What is left is a backup on one of the hosts
 (``backup`` must have struck), and the point in time that the cluster is restored to: an entry of
-the ledger that was ``back_s`` old when all was lost. What was acknowledged after it is given up.
+the load that was ``back_s`` old when all was lost. What was acknowledged after it is given up.
 """
 
 from __future__ import annotations
@@ -32,13 +32,17 @@ class DataLostParams(FaultParams):
     withdraw_again: bool = True
     """Rights that were withdrawn since the point are withdrawn again before anybody is let in.
     False shows what happens where that is forgotten: the checker ``withdrawal`` must find it."""
+    erase_again: bool = True
+    """The same for what the load had erased for good, patients of the workload ``warehouse``:
+    ``withdrawn-patient`` must find it."""
 
 
 def read(table: TomlTable) -> DataLostParams:
-    """``back_s`` and ``withdraw_again``."""
+    """``back_s``, ``withdraw_again`` and ``erase_again``."""
     return DataLostParams(
         back_s=table.number("back_s", minimum=0.0, maximum=BACK_S_MAX, default=BACK_S),
         withdraw_again=table.flag("withdraw_again", True),
+        erase_again=table.flag("erase_again", True),
     )
 
 
@@ -52,7 +56,12 @@ async def lose(stage: Stage, victim: Victim, params: DataLostParams) -> str:
 async def restore(stage: Stage, victim: Victim, params: DataLostParams) -> str:
     """Restore the backup to the point, and start the cluster from it."""
     act: Callable[..., Awaitable[str]] = resolve_name("chaos.load.rebuild:restore_everything")
-    return await act(stage.cluster, stage.folder, withdraw_again=params.withdraw_again)
+    return await act(
+        stage.cluster,
+        stage.folder,
+        withdraw_again=params.withdraw_again,
+        erase_again=params.erase_again,
+    )
 
 
 def impossible(params: DataLostParams, topology: Topology, hosts: Sequence[str]) -> str | None:

@@ -56,6 +56,7 @@ from chaos.faults.site_power import SITE_POWER_CUT
 from chaos.faults.stop import PROCESS_STOP
 from chaos.faults.switchover import SWITCHOVER
 from chaos.faults.torn_page import TORN_PAGE
+from chaos.faults.unfenced_return import UNFENCED_RETURN
 from chaos.faults.wipe import HOST_WIPED
 
 _KINDS: tuple[FaultKind[Any], ...] = (
@@ -63,6 +64,7 @@ _KINDS: tuple[FaultKind[Any], ...] = (
     HOST_FREEZE,
     HOST_WIPED,
     HOST_ABSENT,
+    UNFENCED_RETURN,
     PROCESS_KILL,
     PROCESS_STOP,
     PROCESS_CRASH_LOOP,

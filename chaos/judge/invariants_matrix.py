@@ -21,6 +21,7 @@ from chaos.findings import Verdict
 from chaos.judge.judging import judge
 from chaos.timing.load import phase_window
 from chaos.wording import counted
+from chaos.workloads.warehouse import check_readers
 from chaos.workloads.warehouse.invariants import INVARIANTS, Invariant, LookedAt
 
 MatrixColumn = Literal["before", "promoted", "rejoined", "restored"]
@@ -157,7 +158,7 @@ def _moment_of(
     moment = proof.get("moment")
     if isinstance(moment, str):
         return moments.of_round(moment, at_s)
-    if look in ("snapshots", "cohorts"):
+    if look in ("snapshots", "cohorts", "streams"):
         ended = {op.id: op.ended_s for history in run.histories for op in history.operations}
         ended_s = ended.get(str(proof.get("id")))
         return moments.end if ended_s is None else moments.at(ended_s)
@@ -182,6 +183,20 @@ def _trail(run: Run, moments: _Moments, probes: str) -> Iterator[MatrixColumn]:
     return (
         moments.of_round(one.moment, one.begin_s) for one in run.access.answers if one.is_access
     )
+
+
+def _values(run: Run, moments: _Moments, probes: str) -> Iterator[MatrixColumn]:
+    """Each error about something sealed, which a log might have."""
+    wrong = {one.name for one in run.info.scenario.access.probes if one.expect == "error"}
+    for one in run.access.answers:
+        if one.probe in wrong and one.outcome == "error":
+            yield moments.of_round(one.moment, one.begin_s)
+
+
+def _streams(run: Run, moments: _Moments, probes: str) -> Iterator[MatrixColumn]:
+    """Each large read of which it can be told where it had to begin."""
+    for one, _, _ in check_readers.judged(run):
+        yield moments.at(float(str(one.work["begin_s"])))
 
 
 def _withdrawal(run: Run, moments: _Moments, probes: str) -> Iterator[MatrixColumn]:
@@ -220,6 +235,8 @@ _LOOKS: Mapping[LookedAt, _Looking] = {
     "cohorts": _operations("cohort"),
     "service": _service,
     "end": _end,
+    "values": _values,
+    "streams": _streams,
 }
 
 

@@ -8,7 +8,8 @@ done: until then the server listens on the loopback of its host, on a port that 
 
 1. the backup is verified and copied; PostgreSQL recovers it from the archive up to the transaction
    that wrote the entry which names the point (``recovery_target_xid``), and begins a new timeline;
-2. rights that were withdrawn since the point are withdrawn again: they came back with the data;
+2. rights that were withdrawn since the point are withdrawn again, and patients who were erased or
+   objected are erased again: they came back with the data. Which, says what is kept elsewhere;
 3. the server is stopped, and its data become the data folder of the member on that host;
 4. etcd begins empty; Patroni starts on that host, and takes over the data that it finds (Patroni
    docs, "Convert a Standalone to a Patroni Cluster"), on one more timeline;
@@ -24,14 +25,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import LiteralString
 
 import anyio
 import psycopg
+from psycopg import sql
 
 from chaos.evidence.access import Withdrawn, read_access_evidence
+from chaos.evidence.folder import read_run, read_run_json
 from chaos.evidence.rebuilds import Rebuild, read_rebuilds, write_rebuild
 from chaos.load.admin import superuser_session
 from chaos.load.backups import (
@@ -51,6 +55,8 @@ from chaos.load.backups import (
     wait_archived,
 )
 from chaos.wording import counted, joined
+from chaos.workloads.kind import WorkloadKind
+from chaos.workloads.registry import WORKLOADS, kind_of
 from cluster.errors import ClusterError
 from cluster.etcd import admin, member
 from cluster.maintenance import wait_for
@@ -68,8 +74,8 @@ does no harm, once too little does."""
 
 NAMED: LiteralString = """
 SELECT id, xmin::text, extract(epoch FROM clock_timestamp() - written_at)::float8
-FROM bascule.ledger WHERE written_at <= clock_timestamp() - make_interval(secs => %s)
-ORDER BY seq DESC LIMIT 1
+FROM {} WHERE written_at <= clock_timestamp() - make_interval(secs => %s)
+ORDER BY written_at DESC LIMIT 1
 """
 """The newest entry of at least that age."""
 ERASE = 'for one; do rm -rf "$one" && test ! -e "$one" || exit 1; done'
@@ -87,7 +93,7 @@ async def lose_everything(cluster: RaisedCluster, evidence: Path | None, back_s:
     Args:
         cluster: it has a backup.
         evidence: the run folder.
-        back_s: how old the entry of the ledger is that names the point.
+        back_s: how old the entry is that names the point.
 
     Raises:
         ClusterError: there is no backup, no run folder or no entry of that age: nothing was
@@ -96,8 +102,9 @@ async def lose_everything(cluster: RaisedCluster, evidence: Path | None, back_s:
     if evidence is None:
         raise ClusterError("the point in time is written into a run folder, and there is none")
     hosts = backed_up_hosts(cluster)
+    workload = kind_of(read_run_json(evidence).scenario.workload.options)
     async with primary_session(cluster) as session:
-        found = await _name(session, back_s)
+        found = await _name(session, workload, back_s)
         [(lsn,)] = await session.fetch(FLUSHED)
         for host in hosts:
             await wait_archived(session, host, lsn)
@@ -128,7 +135,7 @@ async def lose_everything(cluster: RaisedCluster, evidence: Path | None, back_s:
 
 
 async def restore_everything(
-    cluster: RaisedCluster, evidence: Path | None, *, withdraw_again: bool
+    cluster: RaisedCluster, evidence: Path | None, *, withdraw_again: bool, erase_again: bool
 ) -> str:
     """Restore what was destroyed last, and start the cluster from it; in words.
 
@@ -138,6 +145,7 @@ async def restore_everything(
         cluster: was destroyed; nothing of it runs.
         evidence: the run folder.
         withdraw_again: rights that were withdrawn since the point are withdrawn again.
+        erase_again: what the load had erased since the point is erased again.
     """
     rebuilds = [] if evidence is None else read_rebuilds(evidence, [])
     if evidence is None or not rebuilds or rebuilds[-1].host is None:
@@ -147,7 +155,10 @@ async def restore_everything(
         return "it was restored already"
     begin_s = time.monotonic()
     found = replace(found, begin_s=begin_s)
-    again = withdrawn_since(evidence, found) if withdraw_again else ()
+    again = DoneAgain(
+        rights=withdrawn_since(evidence, found) if withdraw_again else (),
+        erased_in=evidence if erase_again else None,
+    )
     try:
         found = await _recover(cluster, found, again)
         write_rebuild(evidence, number, found)
@@ -161,28 +172,35 @@ async def restore_everything(
     await _start_others(cluster, str(found.host))
     assert found.recovered_s is not None
     assert found.primary_s is not None
-    withdrawn = counted(len(again), "withdrawal")
+    done = counted(len(found.withdrawn_again), "withdrawal")
+    if found.erased_again:
+        done += f" and {counted(len(found.erased_again), 'erasure')}"
     return (
         f"the backup on {found.host} was recovered to {found.entry} after "
-        f"{found.recovered_s - begin_s:.1f} s, {withdrawn} applied again, a primary on timeline "
+        f"{found.recovered_s - begin_s:.1f} s, {done} applied again, a primary on timeline "
         f"{found.timeline} after {found.primary_s - begin_s:.1f} s; the others clone it"
     )
 
 
-async def _name(session: Session, back_s: float) -> Rebuild:
+async def _name(session: Session, workload: WorkloadKind, back_s: float) -> Rebuild:
     """The entry that names the point.
 
     Raises:
-        ClusterError: there is none of that age.
+        ClusterError: there is none of that age, or the workload writes none.
     """
+    if not workload.points:
+        able = " or ".join(kind.key for kind in WORKLOADS.values() if kind.points)
+        words = "the point in time of a restore is named by an entry of the load, and the workload"
+        raise ClusterError(f"{words} {workload.key} writes none that could: use {able}")
+    table = sql.Identifier(*workload.points.split("."))
     try:
-        rows = await session.fetch(NAMED, (back_s,))
+        rows = await session.fetch(sql.SQL(NAMED).format(table), (back_s,))
     except psycopg.errors.UndefinedTable:
         rows = []
     if not rows:
         raise ClusterError(
-            f"the point in time of a restore is named by an entry of the ledger, and there is none "
-            f"that is {back_s:g} s old: use the workload ledger, and let it run for as long"
+            f"the point in time of a restore is named by an entry in {workload.points}, and there "
+            f"is none that is {back_s:g} s old: let the load run for as long"
         )
     [(id_, xid, age_s)] = rows
     return Rebuild(
@@ -218,7 +236,16 @@ def withdrawn_since(evidence: Path, found: Rebuild) -> tuple[Withdrawn, ...]:
     )
 
 
-async def _recover(cluster: RaisedCluster, found: Rebuild, again: Sequence[Withdrawn]) -> Rebuild:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoneAgain:
+    """What must be done again to the restored data, before anybody is let in."""
+
+    rights: tuple[Withdrawn, ...]
+    erased_in: Path | None
+    """The run folder whose histories say what was erased; None: nothing is erased again."""
+
+
+async def _recover(cluster: RaisedCluster, found: Rebuild, again: DoneAgain) -> Rebuild:
     """Steps 1 to 3.
 
     Raises:
@@ -232,15 +259,18 @@ async def _recover(cluster: RaisedCluster, found: Rebuild, again: Sequence[Withd
         async with restored_session(cluster, host) as session:
             [(label,)] = await session.fetch(LABEL)
             found = replace(found, recovered_s=time.monotonic(), backup_label=label)
-            for one in again:
+            for one in again.rights:
                 await _withdraw(session, one)
+            if again.erased_in is not None:
+                erased = await _erase_again(session, again.erased_in)
+                found = replace(found, erased_again=erased)
     finally:
         with anyio.CancelScope(shield=True), suppress(ClusterError):
             stop = cluster.substrate.stop_unit
             await stop(host, RESTORED_UNIT, timeout_s=STOP_TIMEOUT_S)
     data = str(_data_folder(cluster, host))
     await edit(cluster, host, TAKE_OVER, str(folder / "restored"), data)
-    return replace(found, withdrawn_again=tuple(one.probe for one in again))
+    return replace(found, withdrawn_again=tuple(one.probe for one in again.rights))
 
 
 async def _withdraw(session: Session, one: Withdrawn) -> None:
@@ -250,6 +280,22 @@ async def _withdraw(session: Session, one: Withdrawn) -> None:
     except (psycopg.Error, StorageError) as error:
         words = f"what was withdrawn could not be withdrawn again: {error}; {one.sql}"
         raise ClusterError(words) from error
+
+
+async def _erase_again(session: Session, evidence: Path) -> tuple[str, ...]:
+    """What the load had erased, by the histories of its processes, which are outside of the
+    database, as a hospital's register of erasures must be. The ids of what was done again."""
+    run = read_run(evidence, is_over=False)
+    options = run.info.scenario.workload.options
+    workload = kind_of(options)
+    if not workload.erase_again:
+        return ()
+    act = resolve_name(workload.erase_again)
+    operations = [one for history in run.histories for one in history.operations]
+    try:
+        return tuple(await act(session, options, operations))
+    except (psycopg.Error, StorageError) as error:
+        raise ClusterError(f"what was erased could not be erased again: {error}") from error
 
 
 async def _start(cluster: RaisedCluster, found: Rebuild) -> None:

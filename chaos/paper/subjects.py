@@ -59,7 +59,7 @@ SUBJECTS: tuple[Subject, ...] = (
     Subject(key="seals", checkers=("seals",)),
     Subject(key="doors", checkers=("doors", "powers")),
     Subject(key="withdrawal", checkers=("withdrawal",)),
-    Subject(key="trail", checkers=("trail",)),
+    Subject(key="trail", checkers=("trail", "trail-values", "retention")),
     Subject(key=RESTORE, checkers=("restore", "restored")),
     Subject(
         key="instrument",

@@ -28,7 +28,7 @@ from chaos.evidence.access import (
 from chaos.load.admin import DBNAME, superuser_session
 from chaos.probing.asking import TIMEOUT_S, ask
 from chaos.probing.fingerprint import read_doors, read_rights
-from chaos.probing.trail import MARK, problem_of_settings, read_entries, read_settings
+from chaos.probing.trail import MARK, problem_of_settings, read_entries, read_settings, read_values
 from chaos.scenarios.access import AccessSpec, ProbeSpec, WithdrawalSpec
 from cluster.raised import RaisedCluster
 from replication import Credentials, StorageError
@@ -310,7 +310,10 @@ class AccessProber:
                 ) as session:
                     *_, directory = await read_settings(session)
                     entries = await read_entries(session)
-                    found = NodeTrail(node=node, directory=directory, entries=entries)
+                    values = await read_values(session, self._access.sealed_values)
+                    found = NodeTrail(
+                        node=node, directory=directory, entries=entries, values=values
+                    )
             except (psycopg.Error, StorageError, ExceptionGroup) as error:
                 found = NodeTrail(node=node, error=_words(error))
         self._out.trail(found)

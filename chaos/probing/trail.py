@@ -7,6 +7,7 @@ so that nothing else of them travels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import LiteralString
 
 from replication.wire import Session
@@ -35,6 +36,20 @@ WHERE said ~ '/\* bascule-access [\w-]+ \*/'
 that a power cut left in half has no end, and is passed over."""
 
 
+_VALUES: LiteralString = r"""
+WITH sealed AS MATERIALIZED (
+    SELECT convert_from(decode(value, 'hex'), 'UTF8') AS value FROM unnest(%s::text[]) AS value
+)
+SELECT value, count(*)::text FROM sealed, pg_ls_dir(current_setting('log_directory')) AS name,
+    regexp_split_to_table(
+        pg_read_file(current_setting('log_directory') || '/' || name), '\n') AS line
+WHERE strpos(line, value) > 0
+GROUP BY value
+"""
+"""In every file of the folder, whatever its format. The values come in hexadecimal, because this
+statement and its parameters may stand in the log too."""
+
+
 def problem_of_settings(collector: str, destination: str) -> str | None:
     """Why a node with these settings leaves no trail that can be read; None if it does. Pure."""
     if collector != "on":
@@ -61,3 +76,15 @@ async def read_entries(session: Session) -> dict[str, str]:
         psycopg.Error: the server refused, or was lost.
     """
     return {str(id_): str(user) for id_, user in await session.fetch(_ENTRIES)}
+
+
+async def read_values(session: Session, values: Sequence[str]) -> dict[str, str]:
+    """How many lines of the node's logs have each of these texts; those that none has are left out.
+
+    Raises:
+        psycopg.Error: the server refused, or was lost.
+    """
+    if not values:
+        return {}
+    hidden = [value.encode().hex() for value in values]
+    return {str(value): str(lines) for value, lines in await session.fetch(_VALUES, (hidden,))}

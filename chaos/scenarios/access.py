@@ -14,16 +14,19 @@ from typing import Literal
 from cluster.errors import Problem
 from cluster.toml.reader import TomlTable
 
-Expected = Literal["refused", "same", "rows"]
+Expected = Literal["refused", "same", "rows", "error"]
 """What a probe must be answered: it is refused; with the same rows as on the primary before the
-fault; with so many rows."""
+fault; with so many rows; with an error that is no refusal, as a wrong cast is."""
 
-FORMS = ("refused", "same", "rows = 100")
+FORMS = ("refused", "same", "rows = 100", "error")
 """How it is written in TOML."""
 NEUTRAL: tuple[Expected, int | None] = ("refused", None)
 _ROWS = re.compile(r"rows *= *(\d{1,9})")
 
 HOUR_S = 3600.0
+DAYS_MAX = 3660.0
+SEALED_CHARACTERS_MIN = 8
+"""Shorter texts stand in a log by chance, as part of a number or a name."""
 WITHIN_S = 10.0
 """In how many seconds a withdrawal must be in force everywhere, where nothing else is said."""
 
@@ -51,7 +54,13 @@ class ProbeSpec:
         """The right answer in words."""
         if self.expect == "rows":
             return f"{self.rows} row{'' if self.rows == 1 else 's'}"
-        return "refused" if self.expect == "refused" else "the same everywhere"
+        words = {"refused": "refused", "error": "an error that is no refusal"}
+        return words.get(self.expect, "the same everywhere")
+
+    @property
+    def lets_in(self) -> bool:
+        """Its right answer shows rows: a right that can be withdrawn."""
+        return self.expect in {"same", "rows"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +87,10 @@ class AccessSpec:
     withdrawals: tuple[WithdrawalSpec, ...] = ()
     trail: bool = False
     """Every acknowledged access must be in the logs of the nodes at the end."""
+    trail_days: float = 0.0
+    """For so long the settings of every node must keep its logs; 0: nothing is asked."""
+    sealed_values: tuple[str, ...] = ()
+    """Texts of sealed columns, made up for the drill: no line of the logs may have one."""
     moving: tuple[str, ...] = ()
     """Beginnings of names of roles and schemas that come and go while the load runs: what concerns
     them is left out when rights are compared."""
@@ -99,7 +112,7 @@ NO_ACCESS = AccessSpec()
 
 
 def read_access(root: TomlTable) -> AccessSpec:
-    """``setup``, ``trail``, the tables ``[[probe]]`` and ``[[withdrawal]]`` of a scenario."""
+    """``setup``, what is asked of the trail, ``[[probe]]`` and ``[[withdrawal]]``."""
     return AccessSpec(
         setup=root.texts("setup") if root.has("setup") else (),
         probes=tuple(_read_probe(one) for one in root.tables("probe", optional=True)),
@@ -107,6 +120,8 @@ def read_access(root: TomlTable) -> AccessSpec:
             _read_withdrawal(one) for one in root.tables("withdrawal", optional=True)
         ),
         trail=root.flag("trail", False),
+        trail_days=root.number("trail_days", minimum=0.0, maximum=DAYS_MAX, default=0.0),
+        sealed_values=root.texts("sealed_values") if root.has("sealed_values") else (),
         moving=root.texts("moving") if root.has("moving") else (),
     )
 
@@ -117,7 +132,8 @@ def with_access_of(access: AccessSpec, workload: AccessSpec) -> AccessSpec:
     known = {probe.name for probe in access.probes}
     own = tuple(probe for probe in workload.probes if probe.name not in known)
     moving = tuple(dict.fromkeys([*access.moving, *workload.moving]))
-    return replace(access, probes=(*access.probes, *own), moving=moving)
+    sealed = tuple(dict.fromkeys([*access.sealed_values, *workload.sealed_values]))
+    return replace(access, probes=(*access.probes, *own), moving=moving, sealed_values=sealed)
 
 
 def access_tables(access: AccessSpec) -> Iterator[tuple[str, dict[str, object]]]:
@@ -128,6 +144,8 @@ def access_tables(access: AccessSpec) -> Iterator[tuple[str, dict[str, object]]]
         {
             "setup": list(access.setup) or None,
             "trail": access.trail or None,
+            "trail_days": access.trail_days or None,
+            "sealed_values": list(access.sealed_values) or None,
             "moving": list(access.moving) or None,
         },
     )
@@ -152,7 +170,8 @@ def problems_of_access(access: AccessSpec, fault_s: float) -> Iterator[Problem]:
         if names.index(probe.name) != index:
             words = f"{probe.name} is the name of another probe too; give each its own"
             yield Problem(key=f"probe[{index}].name", words=words)
-    if access.trail and not any(probe.expect != "refused" for probe in access.probes):
+    yield from _problems_of_the_trail(access)
+    if access.trail and not any(probe.lets_in for probe in access.probes):
         words = "nobody is let in, so there is no access to look for; add a [[probe]] with rows"
         yield Problem(key="trail", words=words)
     if access.setup and not access.probes:
@@ -165,10 +184,21 @@ def problems_of_access(access: AccessSpec, fault_s: float) -> Iterator[Problem]:
             yield Problem(key=f"withdrawal[{index}].at_s", words=words)
 
 
+def _problems_of_the_trail(access: AccessSpec) -> Iterator[Problem]:
+    if access.trail_days and not access.probes:
+        words = "the settings of the logs are taken down with the probes; add a [[probe]]"
+        yield Problem(key="trail_days", words=words)
+    for index, value in enumerate(access.sealed_values):
+        if len(value) < SEALED_CHARACTERS_MIN:
+            words = f"expected at least {SEALED_CHARACTERS_MIN} characters; found {len(value)}: it "
+            words += "could stand in a log by chance"
+            yield Problem(key=f"sealed_values[{index}]", words=words)
+
+
 def _problems_of_withdrawals(
     withdrawals: Iterable[WithdrawalSpec], probes: Iterable[ProbeSpec]
 ) -> Iterator[Problem]:
-    admitted = [probe.name for probe in probes if probe.expect != "refused"]
+    admitted = [probe.name for probe in probes if probe.lets_in]
     seen = set[str]()
     for index, one in enumerate(withdrawals):
         key = f"withdrawal[{index}].probe"
@@ -198,6 +228,8 @@ def parse_expected(text: str) -> tuple[Expected, int | None] | None:
         return "refused", None
     if text == "same":
         return "same", None
+    if text == "error":
+        return "error", None
     found = _ROWS.fullmatch(text)
     return ("rows", int(found[1])) if found else None
 

@@ -27,7 +27,9 @@ class ChunksHeard:
 
     Args:
         load: whose storage and journal.
-        name: of the bulk load; a chunk's operation is ``<name>-<n>``, n from 0.
+        name: of the bulk load; a chunk's operation is ``<name>-<n>``, n from 0. One that the loader
+            sends once more after it was acknowledged, because a restore has set the database back,
+            is another operation: ``<name>-<n>-again-<times>``, and its work says ``again``.
         worker: who runs it.
         about: from n to what the checkers must know of that chunk.
     """
@@ -44,7 +46,10 @@ class ChunksHeard:
         self._name = name
         self._worker = worker
         self._about = about
-        self._open: set[str] = set()
+        self._sent: dict[int, int] = {}
+        """By chunk, how often it was sent after it had been acknowledged."""
+        self._open: dict[int, str] = {}
+        """By chunk, the operation that was not acknowledged yet."""
         self._last: Applied[Any] | None = None
 
     async def run(
@@ -56,7 +61,8 @@ class ChunksHeard:
         isolation: Isolation | None = None,
     ) -> Applied[T]:
         """``Storage.run``, with its line in the history where it is a chunk."""
-        operation = self._begin(unit_id)
+        chunk = self._chunk_of(unit_id)
+        operation = None if chunk is None else self._begin(chunk)
         try:
             applied = await self._load.storage.run(
                 fn,
@@ -66,41 +72,50 @@ class ChunksHeard:
                 isolation=isolation,
             )
         except AlreadyApplied as error:
-            if operation is not None:
-                self._open.discard(operation)
+            if chunk is not None and operation is not None:
+                del self._open[chunk]
                 self._load.journal.resolved(operation, attempts=error.attempts)
             raise
         self._last = applied
-        if operation is not None:
-            self._open.discard(operation)
+        if chunk is not None and operation is not None:
+            del self._open[chunk]
             self._load.journal.applied(operation, applied)
         return applied
+
+    def operation_of(self, number: int) -> str:
+        """The operation of the loader's chunk ``number``, as it was begun last."""
+        chunk = number - _FIRST_CHUNK
+        again = self._sent.get(chunk, 0)
+        return f"{self._name}-{chunk}" + (f"-again-{again}" if again else "")
 
     def finished(self, loaded: Loaded) -> None:
         """The load came to its end; the unit of work that said so was the last one."""
         operation = f"{self._name}-finish"
         assert self._last is not None
-        self._resolve_open()
+        self._resolve_open(None)
         self._load.journal.begin(
             operation, worker=self._worker, leaves_entry=False, work={"op": "finish"}
         )
         self._load.journal.applied(operation, self._last, {"chunks": loaded.chunks})
 
-    def _begin(self, unit_id: str) -> str | None:
-        """The operation of a chunk; it may be open already, from a run that gave up."""
+    def _chunk_of(self, unit_id: str) -> int | None:
         number = re.fullmatch(rf"bulk:{re.escape(self._name)}:(\d{{1,9}})", unit_id)
-        if number is None:
-            return None
-        chunk = int(number[1]) - _FIRST_CHUNK
-        operation = f"{self._name}-{chunk}"
-        if operation not in self._open:
-            self._resolve_open()
-            self._open.add(operation)
-            about = self._about(chunk)
-            self._load.journal.begin(operation, worker=self._worker, work=about)
-        return operation
+        return None if number is None else int(number[1]) - _FIRST_CHUNK
 
-    def _resolve_open(self) -> None:
-        """The loader goes on: what was left open is there, by the ledger of the load."""
-        while self._open:
-            self._load.journal.resolved(self._open.pop())
+    def _begin(self, chunk: int) -> str:
+        """The operation of a chunk; it may be open already, from a run that gave up."""
+        if chunk not in self._open:
+            self._resolve_open(chunk)
+            self._sent[chunk] = self._sent.get(chunk, -1) + 1
+            operation = self._open[chunk] = self.operation_of(chunk + _FIRST_CHUNK)
+            again = {"again": True} if self._sent[chunk] else {}
+            work = {**self._about(chunk), **again}
+            self._load.journal.begin(operation, worker=self._worker, work=work)
+        return self._open[chunk]
+
+    def _resolve_open(self, before: int | None) -> None:
+        """The loader goes on: what was left open before this chunk is there, by the ledger of the
+        load; what comes after it will be sent again. None: the load is at its end."""
+        for chunk in sorted(self._open):
+            if before is None or chunk < before:
+                self._load.journal.resolved(self._open.pop(chunk))

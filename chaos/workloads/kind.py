@@ -61,6 +61,15 @@ class WorkloadKind:
     access: str = ""
     """``module:function`` that says who must be let in to what, besides what a scenario asks: from
     the options to an ``AccessSpec``. Empty: the workload asks nothing."""
+    final_read_s: float = 30.0
+    """For the final read of all nodes, in parallel: what takes longer is given up."""
+    points: str = ""
+    """``schema.table`` whose rows can name the point in time of a restore: each is one operation,
+    and has its ``id`` and when it was ``written_at``. Empty: no restore can be asked for."""
+    erase_again: str = ""
+    """``module:function`` that does again, in a database that was restored and lets nobody in, what
+    was erased for good and came back with the data: from a superuser's ``Session``, the options and
+    the operations on record to the ids of those that it did again. Empty: nothing is erased."""
     checkers: tuple[str, ...] = ()
     """``module:name`` of each ``Checker`` that judges this workload alone, in the order of reports.
     """

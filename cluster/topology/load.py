@@ -276,6 +276,7 @@ def _read_tags(table: TomlTable) -> Tags:
         nosync=table.flag("nosync", False),
         noloadbalance=table.flag("noloadbalance", False),
         clonefrom=table.flag("clonefrom", False),
+        reader=table.flag("reader", False),
         failover_priority=_read_priority(table, "failover_priority"),
         sync_priority=_read_priority(table, "sync_priority"),
         replicatefrom=table.name("replicatefrom") if table.has("replicatefrom") else None,

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 
 from cluster.errors import Problem
 
-FlagTag = Literal["nofailover", "nosync", "noloadbalance", "clonefrom"]
+FlagTag = Literal["nofailover", "nosync", "noloadbalance", "clonefrom", "reader"]
 PriorityTag = Literal["failover_priority", "sync_priority"]
 
 FLAG_TAGS: tuple[FlagTag, ...] = get_args(FlagTag)
@@ -45,6 +45,8 @@ class Tags:
     """Its ``GET /replica`` says no: load balancers send it no reads, nor does the storage layer."""
     clonefrom: bool = False
     """New members are copied from it rather than from the primary."""
+    reader: bool = False
+    """Not Patroni's, which only hands it on: large reads of the storage layer go there first."""
     failover_priority: int | None = None
     """Of two that have the same WAL, the higher one leads; 0: as ``nofailover``."""
     sync_priority: int | None = None

@@ -24,6 +24,7 @@ LEDGER = WorkloadKind(
     limits="What is judged is the ledger of the load processes: single-row transactions with an id "
     "each. Nothing is said about other workloads.",
     load="chaos.workloads.ledger.load:Ledger",
+    points="bascule.ledger",
     clients=("storage", "psycopg"),
     shares_units=True,
 )

@@ -28,6 +28,11 @@ class WarehouseOptions(WorkloadOptions):
     workspaces: bool = False
     """Projects are open, their probes are asked, and a steward opens and closes others."""
 
+    @property
+    def keys_seed(self) -> int | None:
+        """Of the keys of the workspaces; None: there are none."""
+        return self.fill_seed if self.workspaces else None
+
     @classmethod
     def read(cls, table: TomlTable) -> Self:
         """From the ``[workload]`` of a scenario."""
@@ -50,11 +55,16 @@ WAREHOUSE = WorkloadKind(
     "watermark, withdrawals of patients, and reads of one snapshot. Nothing is said about other "
     "ways to load a warehouse.",
     load="chaos.workloads.warehouse.load:Warehouse",
+    # Sums over all rows: seconds with 6,000 patients, minutes with 600,000 on two busy cores.
+    final_read_s=300.0,
+    points="bascule.warehouse_access",
+    erase_again="chaos.workloads.warehouse.again:erase_again",
     access="chaos.workloads.warehouse.escapes:access_of",
     checkers=(
         "chaos.workloads.warehouse.check_feeds:FEEDS",
         "chaos.workloads.warehouse.check_totals:TOTALS",
         "chaos.workloads.warehouse.check_reads:COHORTS",
         "chaos.workloads.warehouse.check_workspaces:WORKSPACES",
+        "chaos.workloads.warehouse.check_readers:READERS",
     ),
 )

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import json
+import math
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from itertools import accumulate
 from chaos.checkers import needs
 from chaos.checkers.authority import authority
 from chaos.checkers.base import Checker
+from chaos.evidence.given_up import given_up, given_up_ids
 from chaos.evidence.records import Operation
 from chaos.evidence.run import Run
 from chaos.findings import INCOMPLETE_EVIDENCE, Evidence, Finding, FindingKind, Verdict, invalid
@@ -69,7 +71,7 @@ def check(run: Run) -> list[Finding]:
         *invalid(
             kind=STALE_SNAPSHOT,
             summary="Snapshots were older than promised: {n}.",
-            evidence=_stale(operations, snapshots),
+            evidence=_stale(run, operations, snapshots),
         ),
         *invalid(
             kind=WRONG_COHORT,
@@ -113,16 +115,27 @@ def _torn(operation: Operation, seen: Mapping[str, object]) -> Evidence | None:
 
 
 def _stale(
-    operations: Sequence[Operation], snapshots: Sequence[tuple[Operation, Mapping[str, object]]]
+    run: Run,
+    operations: Sequence[Operation],
+    snapshots: Sequence[tuple[Operation, Mapping[str, object]]],
 ) -> Iterator[Evidence]:
-    """Snapshots that lack what was acknowledged before their bound."""
-    acknowledged = {
+    """Snapshots that lack what was acknowledged before their bound.
+
+    What a restore was allowed to take is not due after it, but for withdrawals: nobody comes back.
+    """
+    withdrawn = _timelines(operations, "withdrawal", None, "number")
+    before = {
         "marks": _timelines(operations, "delivery", "source", "batch"),
-        "withdrawn": _timelines(operations, "withdrawal", None, "number"),
+        "withdrawn": withdrawn,
     }
+    gone = given_up_ids(run)
+    left = [one for one in operations if one.id not in gone]
+    after = {"marks": _timelines(left, "delivery", "source", "batch"), "withdrawn": withdrawn}
+    dead_s = max((one.dead_s for one in given_up(run)), default=math.inf)
     for operation, seen in snapshots:
-        due_s = float(str(seen["begin_s"])) - float(str(seen["bound_s"]))
-        for what, timelines in acknowledged.items():
+        begin_s = float(str(seen["begin_s"]))
+        due_s = begin_s - float(str(seen["bound_s"]))
+        for what, timelines in (before if begin_s < dead_s else after).items():
             shown = json.loads(str(seen[what]))
             for name, timeline in timelines.items():
                 due = _at(timeline, due_s)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from chaos.checkers import needs
 from chaos.checkers.base import Checker
 from chaos.checkers.by_node import NodeLook, on_each_node
-from chaos.evidence.records import FinalRead
+from chaos.evidence.given_up import given_up_ids
+from chaos.evidence.records import FinalRead, Operation
 from chaos.evidence.run import Run
 from chaos.findings import Evidence, Finding, FindingKind
 from chaos.workloads.warehouse import WarehouseOptions
@@ -56,7 +57,8 @@ UNRECONCILED_ROWS = FindingKind(
 
 WITHDRAWN_PATIENT = FindingKind(
     word="withdrawn-patient",
-    meaning="INVALID: something is still, or again, there of a patient who had withdrawn.",
+    meaning="INVALID: something is still, or again, there of a patient who had withdrawn; or a "
+    "restore has undone an acknowledged withdrawal.",
     heading="Patient who had withdrawn",
     proved="patients who had withdrawn were still in the warehouse",
     undecided="it is not known whether those who withdrew are gone",
@@ -68,6 +70,7 @@ def check(run: Run) -> list[Finding]:
     options = run.info.scenario.workload.options
     assert isinstance(options, WarehouseOptions)  # only such runs are judged here
     profile = PROFILES[options.profile]
+    withdrawals = _that_a_restore_may_undo(run)
     return on_each_node(
         (read for read in run.final_reads if read.error is None),
         NodeLook(
@@ -95,7 +98,30 @@ def check(run: Run) -> list[Finding]:
             summary="On {node} tables have rows of patients who had withdrawn: {n}.",
             proofs=lambda read: _counts(read, "withdrawn-kept:"),
         ),
+        NodeLook(
+            kind=WITHDRAWN_PATIENT,
+            summary="On {node} patients are back who had withdrawn before the restore: {n}.",
+            proofs=lambda read: _undone(read, withdrawals),
+        ),
     )
+
+
+def _that_a_restore_may_undo(run: Run) -> list[Operation]:
+    """Acknowledged withdrawals that came after the point in time of a restore. That the others are
+    there is what ``lost-entries`` says; these it leaves out."""
+    gone = given_up_ids(run)
+    operations = [one for history in run.histories for one in history.operations if one.id in gone]
+    return [one for one in operations if one.outcome == "ok" and one.work.get("op") == "withdrawal"]
+
+
+def _undone(read: FinalRead, withdrawals: Sequence[Operation]) -> Iterator[Evidence]:
+    """A withdrawal and its record were one transaction: where the record is missing, the patient
+    is there."""
+    there = {row.id for row in read.rows}
+    for one in withdrawals:
+        if one.id not in there:
+            person, kind = one.work.get("person"), one.work.get("kind")
+            yield {"node": read.node, "id": one.id, "person": person, "kind": kind}
 
 
 def _counts(read: FinalRead, *prefixes: str) -> Iterator[Evidence]:

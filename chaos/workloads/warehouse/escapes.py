@@ -53,6 +53,29 @@ _OF_DRILLS = (
 """What a drill asks of each project: one of each kind, since every node is asked every second."""
 
 
+SEALED_PERSONS = (10, 20, 30)
+"""Of those nobody withdraws (``load``)."""
+SEALED_VALUES = tuple(f"H{person:09d}" for person in SEALED_PERSONS)
+"""Their numbers in the hospital, which stand in ``identity.patient`` and nowhere else."""
+_ABOUT_THEM = f"FROM identity.patient WHERE person_id IN {SEALED_PERSONS}"
+_OF_THE_REGISTRAR = (
+    SealProbe(
+        name="registrar-looks-up",
+        role=stewardship.REGISTRAR,
+        sql=f"SELECT hospital_number {_ABOUT_THEM}",
+        expect=f"rows = {len(SEALED_PERSONS)}",
+    ),
+    SealProbe(
+        name="registrar-casts",
+        role=stewardship.REGISTRAR,
+        sql=f"SELECT hospital_number::integer {_ABOUT_THEM}",
+        expect="error",
+    ),
+)
+"""The one role besides the feeds' that may see identities. A wrong cast is an error with the value
+in it, which a log may not have (checker ``trail-values``)."""
+
+
 def access_of(options: WorkloadOptions) -> AccessSpec:
     """What a drill of the warehouse asks, where it has workspaces; else nothing."""
     assert isinstance(options, WarehouseOptions)
@@ -66,7 +89,11 @@ def access_of(options: WorkloadOptions) -> AccessSpec:
         if probe.name.removeprefix(f"{project.name}-").startswith(_OF_DRILLS)
         and probe.name.startswith(f"{project.name}-")
     ]
-    return AccessSpec(probes=tuple(probes), moving=stewardship.MOVING)
+    return AccessSpec(
+        probes=(*probes, *map(_spec, _OF_THE_REGISTRAR)),
+        moving=stewardship.MOVING,
+        sealed_values=SEALED_VALUES,
+    )
 
 
 def _spec(probe: SealProbe) -> ProbeSpec:

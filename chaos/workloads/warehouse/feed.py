@@ -4,6 +4,9 @@ A delivery is copied into ``feed.record``, and in the same transaction ``feed.me
 and measurements of it and moves the watermark of its source. Everything is found by the keys of the
 source, so a delivery that comes again finds itself and changes nothing.
 
+**No gap.** A delivery that does not follow the watermark is refused. So a feed that was ahead of a
+database which was restored begins again from the watermark that it finds.
+
 **A patient who withdraws stays away.** ``feed.withdraw`` deletes the facts of a person everywhere,
 what the feeds keep of them too, and the row in ``warehouse.person``, which it locks first. A merge
 locks the persons of its delivery before it looks at anything else (FOR KEY SHARE, in the order of
@@ -107,8 +110,14 @@ _MERGE: LiteralString = """
     RETURNS void LANGUAGE plpgsql AS $function$
     DECLARE
         received integer; visits integer; inserted integer;
-        corrected integer; unchanged integer; refused integer;
+        corrected integer; unchanged integer; refused integer; mark integer;
     BEGIN
+        SELECT max(w.batch) INTO mark FROM feed.watermark AS w WHERE w.source = of_source;
+        IF of_batch <> coalesce(mark, 0) + 1 THEN
+            RAISE EXCEPTION 'delivery % of % does not follow %', of_batch, of_source,
+                coalesce(mark, 0) USING ERRCODE = 'object_not_in_prerequisite_state';
+        END IF;
+
         SELECT count(*) INTO received FROM feed.record AS r
         WHERE r.source = of_source AND r.batch = of_batch;
 

@@ -10,16 +10,27 @@ from dataclasses import dataclass
 from typing import Literal
 
 LookedAt = Literal[
-    "answers", "prints", "trail", "withdrawal", "snapshots", "cohorts", "service", "end"
+    "answers",
+    "prints",
+    "trail",
+    "values",
+    "withdrawal",
+    "snapshots",
+    "cohorts",
+    "streams",
+    "service",
+    "end",
 ]
-"""What is looked at: answers to probes; fingerprints of nodes; the logs of all nodes; withdrawals
-of rights; members' reads of one snapshot, or of a cohort; how the sites were served; what every
-node holds at the end."""
+"""What is looked at: answers to probes; fingerprints of nodes; the logs of all nodes, for accesses
+or for sealed values; withdrawals of rights; members' reads of one snapshot, or of a cohort, or
+where a cohort's stream began; how the sites were served; what every node holds at the end."""
 
 UNIT = "tests/unit/chaos"
 _WAREHOUSE = f"{UNIT}/workloads/warehouse/test_warehouse_checkers.py"
 _ACCESS = f"{UNIT}/checkers/test_access_checkers.py"
 _POWERS = f"{UNIT}/checkers/test_powers.py"
+_READERS = f"{UNIT}/workloads/warehouse/test_readers.py"
+_TRAILS = f"{UNIT}/checkers/test_trail_checkers.py"
 _WORKSPACES = f"{UNIT}/workloads/warehouse/test_workspaces.py"
 _INTEGRATION = "tests/integration/chaos/workloads/test_workspaces.py"
 
@@ -133,11 +144,13 @@ INVARIANTS: tuple[Invariant, ...] = (
     ),
     Invariant(
         id="W5",
-        words="reads are not taken from a candidate where there is a dedicated reader",
-        note="no run judges it: the workload reads page by page without a preference. That streams "
-        "(`Storage.read_stream`) go to members tagged `reader` first: "
-        "`tests/unit/replication/reads/test_staleness.py::"
-        "test_large_reads_go_to_readers_and_stay_where_they_are`",
+        words="large reads are not taken from a candidate where there is a dedicated reader",
+        checker="readers",
+        finds=("read-from-candidate",),
+        look="streams",
+        rejects=(f"{_READERS}::test_a_stream_that_began_on_a_candidate_is_found",),
+        note="judged is where a stream began, while a reader was well; on a topology with a member "
+        "tagged `reader`",
     ),
     Invariant(
         id="S1",
@@ -236,13 +249,23 @@ INVARIANTS: tuple[Invariant, ...] = (
     Invariant(
         id="A4",
         words="the trail holds no value of a sealed column",
-        note="no run judges it: a cast error puts the value into the log (`log_error_verbosity`, "
-        "`log_parameter_max_length_on_error`), and which values are sealed only the hospital knows",
+        checker="trail-values",
+        finds=("value-in-trail",),
+        look="values",
+        rejects=(f"{_TRAILS}::test_a_sealed_value_in_a_log_is_found",),
+        note="values that a scenario plants and names (`sealed_values`), after errors about them; "
+        "by PostgreSQL's defaults it is broken (`trail-holds-values`)",
     ),
     Invariant(
         id="A5",
         words="the window of retention is kept across nodes",
-        note="no run judges it: a drill is too short for six months; a matter of shipping the logs",
+        checker="retention",
+        finds=("trail-overwritten",),
+        look="prints",
+        rejects=(f"{_TRAILS}::test_logs_that_would_be_written_over_are_found",),
+        note="by the settings of every node (`trail_days`): a drill is too short for months, and "
+        "sees no job that deletes. That the lines of the drill are there still, after rewind, new "
+        "copy and restore, is A1",
     ),
 )
 """In the order of the page."""

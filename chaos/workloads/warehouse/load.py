@@ -3,9 +3,10 @@
 - **Feeders**, one a worker: each is a source, and its deliveries are the chunks of one bulk load,
   in order. ``feed.merge`` runs beside each chunk, in its transaction.
 - **A member** reads: by turns a snapshot of the feeds' state on the nearest replica within a bound,
-  the same on the primary, and a cohort page by page on replicas. A page that fails is asked for
-  again, on another node where that helps, from the last key on. No access without its record: each
-  read on replicas ends with a row in ``bascule.warehouse_access``, as an operation.
+  the same on the primary, and a cohort as a stream, page by page, on dedicated readers first. A
+  page that fails is asked for again, on another node where that helps, from the last key on. No
+  access without its record: each read on replicas ends with a row in ``bascule.warehouse_access``,
+  as an operation.
 - **A steward** carries withdrawals out, by turns an opposition (the facts go) and an erasure (the
   identity too). Persons whose number ends in 0 never withdraw: they are the cohort.
 - With ``workspaces``, another steward opens and closes projects, and admits and dismisses their
@@ -19,7 +20,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -33,8 +34,9 @@ from chaos.workloads.base import SiteLoad, Work, WorkResult
 from chaos.workloads.chunks import ChunksHeard
 from chaos.workloads.pacing import Pacer, pacers, run_work, site_pacers, wait_turn
 from chaos.workloads.warehouse import WarehouseOptions, stewardship
+from chaos.workloads.warehouse.again import WithdrawalValues, erase
 from chaos.workloads.warehouse.deliveries import deliver, kind_of_delivery
-from chaos.workloads.warehouse.feed import GRANTS, MERGE, RECORD, RECORD_COLUMNS, WITHDRAW
+from chaos.workloads.warehouse.feed import GRANTS, MERGE, RECORD, RECORD_COLUMNS
 from chaos.workloads.warehouse.fill import fill_on
 from chaos.workloads.warehouse.final import COHORT, FINAL_READ
 from chaos.workloads.warehouse.generator import Generator
@@ -52,7 +54,8 @@ BOUND_S = 5.0
 
 PAGE_ROWS = 3_000
 PAGE_DEADLINE_S = 5.0
-"""Of one page of a cohort; then it counts as interrupted, and is asked for again."""
+"""Of one page of a cohort, on all members together; then it counts as interrupted, and the stream
+is begun again behind the last key."""
 
 MEMBER_SHARE, STEWARD_SHARE, PROJECTS_SHARE = 0.5, 0.25, 0.125
 """Of the rate, on top of it."""
@@ -64,11 +67,10 @@ _KEPT = (
     "SELECT count(*) FROM warehouse.measurement"
     " WHERE person_id IN (SELECT person_id FROM identity.withdrawal)"
 )
-_PAGE: LiteralString = (
-    "SELECT count(*), coalesce(sum(value_as_number), 0), max(measurement_id) FROM ("
+_COHORT: LiteralString = (
     "SELECT measurement_id, value_as_number FROM warehouse.measurement WHERE "
     + COHORT
-    + " AND measurement_id > %s AND measurement_id < %s ORDER BY measurement_id LIMIT %s) AS page"
+    + " AND measurement_id < %s"
 )
 _RECORD_ACCESS = "INSERT INTO bascule.warehouse_access (id, what, node) VALUES (%s, %s, %s)"
 
@@ -79,7 +81,8 @@ class Warehouse:
     tables: tuple[LiteralString, ...] = (
         """
         CREATE TABLE IF NOT EXISTS bascule.warehouse_access (
-            id text NOT NULL, what text NOT NULL, node text NOT NULL
+            id text NOT NULL, what text NOT NULL, node text NOT NULL,
+            written_at timestamptz NOT NULL DEFAULT clock_timestamp()
         )
         """,
     )
@@ -149,7 +152,7 @@ class Warehouse:
             id_ = f"withdrawal-{site}-{number}"
             values = (id_, site, number, person, kind)
             about: WorkResult = {"op": "withdrawal", "number": number, "person": person}
-            seed = self._options.fill_seed if self._options.workspaces else None
+            seed = self._options.keys_seed
             apply = partial(_carry_out, values, seed)
             work = Work(id=id_, apply=apply, about={**about, "kind": kind})
             await run_work(load, work, worker)
@@ -177,12 +180,12 @@ async def _require_room_at(admin: Session, profile: Profile) -> None:
 
 
 async def _carry_out(
-    values: tuple[str, str, int, int, str], seed: int | None, transaction: Transaction
+    values: WithdrawalValues, seed: int | None, transaction: Transaction
 ) -> WorkResult:
-    """``seed``: of the keys of the workspaces; None: there are none."""
-    await transaction.execute(WITHDRAW, values)
-    if seed is not None:
-        await stewardship.forget_everywhere(seed, values[3], transaction)
+    async def ask(statement: LiteralString, values: tuple[Any, ...]) -> Sequence[tuple[Any, ...]]:
+        return (await transaction.execute(statement, values)).rows
+
+    await erase(values, seed, ask)
     return {}
 
 
@@ -199,13 +202,13 @@ class _Feeder:
         self._patients = patients
         self._source = f"{load.config.site}-{worker}"
         self._name = f"feed-{self._source}"
+        self._heard = ChunksHeard(load, self._name, worker=worker, about=self._about)
         self._made = 0
         """Deliveries that were made; another run makes the same ones again, at once."""
 
     async def run(self) -> None:
-        heard = ChunksHeard(self._load, self._name, worker=self._worker, about=self._about)
         bulk = BulkLoad(
-            cast(Storage, heard),
+            cast(Storage, self._heard),
             name=self._name,
             table=RECORD,
             columns=RECORD_COLUMNS,
@@ -215,9 +218,11 @@ class _Feeder:
         )
         while True:
             try:
-                heard.finished(await bulk.run(self._rows()))
+                self._heard.finished(await bulk.run(self._rows()))
             except StorageError:
-                # Whether it could have gone on is judged by what is open at the end.
+                # Whether it could have gone on is judged by what is open at the end. After a
+                # restore the merge refuses a delivery that is ahead of the watermark: the feed
+                # begins again from what is there.
                 await anyio.sleep(RESUME_PAUSE_S)
             else:
                 return
@@ -229,7 +234,7 @@ class _Feeder:
 
     async def _merge(self, transaction: Transaction, chunk: AppliedChunk) -> None:
         number = chunk.start.number
-        id_ = f"{self._name}-{number - 1}"
+        id_ = self._heard.operation_of(number)
         await transaction.execute(MERGE, (id_, self._source, number, kind_of_delivery(number)))
 
     async def _rows(self) -> AsyncIterator[tuple[object, ...]]:
@@ -247,12 +252,14 @@ class _Feeder:
 class _Pages:
     """How far the read of a cohort has come."""
 
-    key: int = 0
+    last_key: Sequence[str] | None = None
     rows: int = 0
     total: Decimal = Decimal(0)
     interruptions: int = 0
     last_error: str | None = None
     nodes: dict[str, None]
+    first_s: float | None = None
+    """When the first page was there."""
 
 
 class _Member:
@@ -322,7 +329,7 @@ class _Member:
         with anyio.move_on_after(self._load.config.deadline_s):
             while not is_complete and not self._load.stopping.is_set():
                 try:
-                    is_complete = await self._read_page(pages)
+                    is_complete = await self._read_pages(pages)
                 except StorageError as error:
                     pages.interruptions += 1
                     pages.last_error = f"{type(error).__name__}: {error}"
@@ -337,26 +344,30 @@ class _Member:
             "interruptions": pages.interruptions,
             "last_error": pages.last_error,
             "readers": ", ".join(pages.nodes),
+            "first_s": pages.first_s,
         }
         await self._record(id_, about, ", ".join(pages.nodes))
 
-    async def _read_page(self, pages: _Pages) -> bool:
-        """Read the next page; whether it was the last one."""
-
-        async def page(transaction: Transaction) -> tuple[int, Decimal, int | None]:
-            values = (pages.key, FEED_IDS_FROM, PAGE_ROWS)
-            [(rows, total, key)] = (await transaction.execute(_PAGE, values)).rows
-            return int(rows), Decimal(total), key
-
-        read = await self._load.storage.read(
-            page, max_staleness_s=BOUND_S, deadline_s=PAGE_DEADLINE_S
-        )
-        rows, total, key = read.value
-        pages.nodes[read.node] = None
-        pages.rows += rows
-        pages.total += total
-        pages.key = key or pages.key
-        return rows < PAGE_ROWS
+    async def _read_pages(self, pages: _Pages) -> bool:
+        """Read on behind the last key; whether that was all, and not the end of the load."""
+        storage = cast(Storage, self._load.storage)  # this workload speaks to nothing else
+        async with storage.read_stream(
+            _COHORT,
+            (FEED_IDS_FROM,),
+            key="measurement_id",
+            start_after=pages.last_key,
+            batch_rows=PAGE_ROWS,
+            deadline_s=PAGE_DEADLINE_S,
+        ) as stream:
+            async for page in stream:
+                pages.nodes[str(stream.node)] = None
+                pages.first_s = pages.first_s or time.monotonic()
+                pages.rows += len(page)
+                pages.total += sum((value for _, value in page), Decimal(0))
+                pages.last_key = stream.last_key
+                if self._load.stopping.is_set():
+                    return False
+        return True
 
     async def _record(self, id_: str, about: dict[str, Scalar], node: str) -> None:
         what = str(about["op"])

@@ -13,9 +13,10 @@ copy waits, and finds nobody.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Literal, LiteralString
+from typing import Any, Literal, LiteralString
 
 from psycopg import sql
 
@@ -32,13 +33,26 @@ from chaos.workloads.warehouse.sealing import (
 )
 from chaos.workloads.warehouse.workspaces import Cohort, Project, parse_workspaces
 from replication import Transaction
-from replication.schema import migrate
+from replication.schema import Migration, migrate
 from replication.wire import Session
 
 ActName = Literal["open", "admit", "dismiss", "close"]
 ACTS: tuple[ActName, ...] = ("open", "admit", "dismiss", "close")
 """In the order of a project's life. Of every second project the last one is another "admit", so
 that it stays open with its member."""
+
+REGISTRAR = "registrar"
+"""May see who the patients are, and is in no project."""
+_REGISTRAR_MIGRATIONS = (
+    Migration(
+        id="0001-registrar",
+        statements=(
+            sql.SQL("CREATE ROLE registrar LOGIN NOINHERIT"),
+            sql.SQL("GRANT USAGE ON SCHEMA identity TO registrar"),
+            sql.SQL("GRANT SELECT ON identity.patient TO registrar"),
+        ),
+    ),
+)
 
 SOURCE = "drill-workspaces.toml"
 PREFIX = "ws_steward_"
@@ -65,8 +79,10 @@ _RECORD = (
     "INSERT INTO bascule.warehouse_stewardship (id, site, number, project, act)"
     " VALUES (%s, %s, %s, %s, %s)"
 )
-_COPIES = r"SELECT nspname FROM pg_namespace WHERE nspname LIKE 'ws\_steward\_%' ORDER BY nspname"
-_FORGET = "SELECT workspace.forget(%s, %s)"
+_COPIES: LiteralString = (
+    r"SELECT nspname FROM pg_namespace WHERE nspname LIKE 'ws\_steward\_%%' ORDER BY nspname"
+)
+_FORGET: LiteralString = "SELECT workspace.forget(%s, %s)"
 
 FINAL: LiteralString = r"""
     UNION ALL
@@ -113,6 +129,7 @@ async def open_drill_projects(admin: Session, seed: int) -> None:
         MigrationFailed: the same, of a migration.
     """
     await migrate(admin, SHARED_MIGRATIONS, series=SHARED_SERIES)
+    await migrate(admin, _REGISTRAR_MIGRATIONS, series="warehouse-registrar")
     for project in drill_projects():
         migrations = migrations_of(project, drill_key(seed, project.name))
         await migrate(admin, migrations, series=series_of(project))
@@ -186,13 +203,17 @@ class StewardAct:
         return {}
 
 
-async def forget_everywhere(seed: int, person: int, transaction: Transaction) -> None:
+Ask = Callable[[LiteralString, tuple[Any, ...]], Awaitable[Sequence[tuple[Any, ...]]]]
+"""Runs a statement with its parameters, and returns its rows."""
+
+
+async def forget_everywhere(seed: int, person: int, ask: Ask) -> None:
     """Delete a patient from the copies of every steward's project that there is now. Only after the
     patient's row in the warehouse was locked (``feed.withdraw``)."""
-    for (schema,) in (await transaction.execute(_COPIES)).rows:
+    for (schema,) in await ask(_COPIES, ()):
         name = str(schema).removeprefix("ws_").replace("_", "-")
         number = pseudonym(drill_key(seed, name), person)
-        await transaction.execute(_FORGET, (schema, number))
+        await ask(_FORGET, (schema, number))
 
 
 def final_of(statement: LiteralString) -> LiteralString:

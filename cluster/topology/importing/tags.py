@@ -11,7 +11,7 @@ from cluster.topology.tags import FLAG_OF, FLAG_TAGS, PRIORITY_TAGS, PriorityTag
 
 NOSTREAM = "nostream"
 OWN = frozenset(field.name for field in fields(Tags)) | {NOSTREAM}
-"""Tags to which Patroni itself gives a meaning."""
+"""Tags to which Patroni itself, or Bascule, gives a meaning."""
 
 
 def import_tags(
@@ -55,6 +55,7 @@ def import_tags(
         nosync=flags["nosync"],
         noloadbalance=flags["noloadbalance"],
         clonefrom=flags["clonefrom"],
+        reader=flags["reader"],
         failover_priority=priorities["failover_priority"],
         sync_priority=priorities["sync_priority"],
         replicatefrom=None if upstream is None else name_of(str(upstream)),

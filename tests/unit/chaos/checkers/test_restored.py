@@ -205,3 +205,12 @@ def test_what_left_no_record_is_unknown(rebuilds: tuple[Rebuild, ...], gap: str)
 
 def test_it_is_not_asked_where_nothing_was_lost() -> None:
     assert judge(run(BEFORE)).result("restored") is None
+
+
+def test_what_was_erased_again_came_after_the_point_and_may_be_there() -> None:
+    again = replace(REBUILD, erased_again=("c",))
+    found = restored.check(seen("abtce", again))
+    assert not [one for one in found if one.kind is RESTORE_NOT_EXACT]
+    found = restored.check(seen("abtcde", again))
+    [wrong] = [one for one in found if one.kind is RESTORE_NOT_EXACT][:1]
+    assert [proof["id"] for proof in wrong.evidence] == ["d"]
