@@ -151,6 +151,11 @@ class RaisedCluster:
         """Change the kept configuration of a service on a host (``Services.configure``)."""
         await self._services.configure(host, role, changes)
 
+    @property
+    def companions(self) -> Mapping[str, Process]:
+        """The processes beside the cluster's, by host."""
+        return self._companions
+
     async def start_companion(self, host: str, process: Process) -> None:
         """Start a process beside the cluster's on a host, now and whenever the host starts again.
 
@@ -241,6 +246,15 @@ class RaisedCluster:
             while (missing := await self.missing_of_whole()) is not None:
                 await anyio.sleep(POLL_S)
         return missing
+
+    async def wait_primary(self, *, timeout_s: float) -> str | None:
+        """Wait until there is a running primary; None: there was none when the time was up. One
+        look is not enough on a busy machine, where an answer may come too late for it."""
+        primary: str | None = None
+        with anyio.move_on_after(timeout_s):
+            while (primary := await self.primary()) is None:
+                await anyio.sleep(POLL_S)
+        return primary
 
     async def history(self) -> tuple[HistoryEntry, ...]:
         """The timelines that have ended, oldest first, from the member that knows most of them.

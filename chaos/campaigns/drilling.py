@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from chaos.campaigns.cases import Case
-from chaos.campaigns.journal import RunDone, StruckTarget
-from chaos.campaigns.keeping import LabKeeper
+from chaos.campaigns.journal import JUDGED, RunDone, StruckTarget
+from chaos.campaigns.keeping import LabKeeper, had_lab
 from chaos.checkers.load import LOAD_TOO_LOW
 from chaos.checkers.stalls import STALLED_LOAD
 from chaos.drill.launch import DrillEnd, DrillRequest, run_drill
-from chaos.evidence.events import Phase
+from chaos.evidence.events import Phase, PhaseBegan
 from chaos.evidence.run import Run
 from chaos.findings import Verdict
 from chaos.report.sentence import verdict_sentence
@@ -39,6 +39,8 @@ class CaseDrilled:
     end: DrillEnd
     schedule: Path
     took_s: float
+    lab_ended: str = ""
+    """Why the lab that was to be kept was not; empty: it was, or was not to be."""
 
 
 def drill_case(  # noqa: PLR0913 (what a run consists of)
@@ -84,10 +86,13 @@ def drill_case(  # noqa: PLR0913 (what a run consists of)
         pg_bindir=pg_bindir,
         display="none",
     )
-    # Witnesses are started by each drill, and stay until the lab ends.
-    is_kept = keeper is not None and not request.topology.cluster.witness
-    end = keeper.drill(request) if keeper is not None and is_kept else run_drill(request)
-    return CaseDrilled(end=end, schedule=schedule, took_s=time.monotonic() - begin_s)
+    end = run_drill(request) if keeper is None else keeper.drill(request)
+    return CaseDrilled(
+        end=end,
+        schedule=schedule,
+        took_s=time.monotonic() - begin_s,
+        lab_ended="" if keeper is None else keeper.ended_because,
+    )
 
 
 def replay_of(case: Case, schedule: Path, folder: Path, rate_per_s: float) -> str:
@@ -100,11 +105,14 @@ def replay_of(case: Case, schedule: Path, folder: Path, rate_per_s: float) -> st
 
 
 def hindered_by_the_machine(drilled: CaseDrilled) -> bool:
-    """Whether a run is UNKNOWN for no other reason than that the load could not be driven as asked:
-    then the same case, run once more, tells more."""
-    verdict = drilled.end.judged.verdict
-    kinds = {finding.kind for finding in verdict.findings}
-    return drilled.end.ran and verdict.verdict is Verdict.UNKNOWN and kinds <= OF_THE_MACHINE
+    """Whether a run is UNKNOWN for no other reason than that the load could not be driven as asked,
+    or that no load had begun: then the same case, run once more, tells more."""
+    end = drilled.end
+    if end.judged.verdict.verdict is not Verdict.UNKNOWN or end.stopped_by is not None:
+        return False
+    if not end.ran:
+        return phase_window(end.judged.run, Phase.STEADY) is None
+    return {finding.kind for finding in end.judged.verdict.findings} <= OF_THE_MACHINE
 
 
 def line_of(
@@ -142,6 +150,9 @@ def line_of(
         labs=labs,
         took_s=round(sum(one.took_s for one in drilled), 1),
         cost_s=_rounded(_cost_s(run, last.took_s)),
+        parts_s=_parts_s(run, last.took_s),
+        had_lab=had_lab(run.info),
+        lab_ended=last.lab_ended,
     )
 
 
@@ -156,6 +167,21 @@ def _cost_s(run: Run, took_s: float) -> float | None:
     if steady is None or quiesce is None:
         return None
     return took_s - (quiesce.begin_s - steady.begin_s)
+
+
+def _parts_s(run: Run, took_s: float) -> Mapping[str, float]:
+    """What a run took, by phase of its drill."""
+    begin_s = run.info.started_t_s
+    phases = [(one.phase, one.t_s) for one in run.events_of(PhaseBegan)]
+    if not phases or phases[-1][0] != Phase.DONE:
+        return {}
+    later = [(phase, t_s) for phase, t_s in phases if phase not in {Phase.BOOT, Phase.DONE}]
+    moments = [(str(Phase.BOOT), begin_s), *later, (JUDGED, phases[-1][1])]
+    ends_s = [*(moment_s for _, moment_s in moments[1:]), begin_s + took_s]
+    return {
+        phase: round(until_s - from_s, 3)
+        for (phase, from_s), until_s in zip(moments, ends_s, strict=True)
+    }
 
 
 def _rounded(number: float | None) -> float | None:

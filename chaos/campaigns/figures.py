@@ -86,6 +86,15 @@ def coverage(runs: Iterable[RunDone]) -> Mapping[str, Counter[str]]:
     return dict(sorted(found.items()))
 
 
+def parts_s(runs: Iterable[RunDone]) -> Mapping[str, list[float]]:
+    """By phase of a drill, what each run took for it; in their order."""
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        for phase, part_s in run.parts_s.items():
+            found.setdefault(phase, []).append(part_s)
+    return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignTotals:
     """A campaign in a few figures."""
@@ -104,13 +113,17 @@ class CampaignTotals:
     took_s: float
     cost_s: float | None
     """Median of what a run takes beside its faults and its load; None: no run came to its end."""
+    had_lab: int
+    """Runs that had the lab of the run before."""
+    had_lab_cost_s: float | None
+    """Likewise of these."""
 
 
 def totals(journal: CampaignJournal) -> CampaignTotals:
     """Adds everything up; losses of canaries are not counted."""
     runs = journal.drawn
     verdicts = Counter(run.verdict for run in runs)
-    costs_s = [run.cost_s for run in runs if run.cost_s is not None]
+    costs_s = [(run.had_lab, run.cost_s) for run in runs if run.cost_s is not None]
     return CampaignTotals(
         runs=len(runs),
         valid=verdicts["valid"],
@@ -124,5 +137,11 @@ def totals(journal: CampaignJournal) -> CampaignTotals:
         split_brain=sum(run.split_brain is True for run in runs),
         stuck=sum(run.is_invalid and "stuck-cluster" in run.findings for run in runs),
         took_s=round(journal.took_s, 1),
-        cost_s=median(costs_s) if costs_s else None,
+        cost_s=_median_or_none([cost_s for _, cost_s in costs_s]),
+        had_lab=sum(run.had_lab for run in runs),
+        had_lab_cost_s=_median_or_none([cost_s for had_lab, cost_s in costs_s if had_lab]),
     )
+
+
+def _median_or_none(values: Sequence[float]) -> float | None:
+    return median(values) if values else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import psycopg
 
+from chaos.drill.setup import LOOK_TIMEOUT_S
 from chaos.load.admin import superuser_session
 from cluster.patroni.rest import Configuration
 from cluster.raised import RaisedCluster
@@ -37,8 +38,8 @@ class Fingerprint:
 
 async def take_fingerprint(cluster: RaisedCluster) -> Fingerprint | str:
     """The fingerprint of a cluster, or in words why it has none: it is not whole."""
-    missing = await cluster.missing_of_whole()
-    primary = await cluster.primary()
+    missing = await cluster.wait_whole(timeout_s=LOOK_TIMEOUT_S)
+    primary = await cluster.wait_primary(timeout_s=LOOK_TIMEOUT_S)
     if missing is not None or primary is None:
         return missing or "there is no primary"
     settings: dict[str, str] = {}
@@ -58,7 +59,7 @@ async def make_fresh(cluster: RaisedCluster) -> None:
     Raises:
         psycopg.Error, StorageError: the primary refused.
     """
-    primary = await cluster.primary()
+    primary = await cluster.wait_primary(timeout_s=LOOK_TIMEOUT_S)
     if primary is not None:
         async with superuser_session(cluster, primary, application=APPLICATION) as session:
             await session.fetch(FRESH)

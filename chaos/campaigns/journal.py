@@ -23,6 +23,8 @@ from chaos.findings import Verdict
 from cluster.topology.settings import SyncMode
 
 JOURNAL = "campaign.jsonl"
+JUDGED = "judged"
+"""The part of a run after the last phase of its drill (``RunDone.parts_s``)."""
 TryPurpose = Literal["replay", "shrink"]
 FORMAT_VERSION = 1
 """Raised when an older reader could no longer follow."""
@@ -98,6 +100,14 @@ class RunDone:
     run broke off."""
     labs: int = 1
     """So many labs shared the machine."""
+    parts_s: Mapping[str, float] = field(default_factory=dict)
+    """Of the last attempt, by phase of its drill, and ``JUDGED`` after it. ``boot`` is the wait for
+    a lab. Without the load (``steady``, ``fault``, ``recovery``) they make up ``cost_s``. Empty: of
+    an older version."""
+    had_lab: bool = False
+    """It had the lab of the run before."""
+    lab_ended: str = ""
+    """Why its lab could not be kept for the next run; empty: it was, or was not to be."""
 
     @property
     def is_invalid(self) -> bool:

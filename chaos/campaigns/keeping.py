@@ -28,6 +28,7 @@ from chaos.drill.launch import (
     refuse_used,
     run_info,
 )
+from chaos.evidence.run import RunInfo
 from chaos.findings import Verdict
 from chaos.judge.exit_codes import INTERRUPTED
 from cluster.substrates.kind import Place
@@ -39,6 +40,8 @@ from cluster.topology.model import Topology
 MODULE = "chaos.campaigns.kept_process"
 RUNS_MAX = 20
 """A lab is raised anew after so many runs: what piles up in it is not what a campaign looks for."""
+KEPT = "kept"
+"""Which run of which lab a run was, in the ``substrate`` of its ``run.json``."""
 END_TIMEOUT_S = 30.0
 """For the cluster of a lab that is asked to stop: it heals first."""
 
@@ -92,6 +95,12 @@ class _KeptLab:
                 os.close(descriptor)
 
 
+def had_lab(info: RunInfo) -> bool:
+    """Whether a run had the lab of the run before it."""
+    kept = info.substrate.get(KEPT)
+    return kept is not None and not str(kept).startswith("run 1 ")
+
+
 class LabKeeper:
     """Runs drills, each in the lab of the one before where it can.
 
@@ -103,6 +112,8 @@ class LabKeeper:
         self._folder = folder
         self._lab: _KeptLab | None = None
         self._place: Place | None = None
+        self.ended_because = ""
+        """Why the lab of the last run was not kept; empty: it was."""
 
     def drill(self, request: DrillRequest) -> DrillEnd:
         """Run a drill, and judge it.
@@ -116,7 +127,7 @@ class LabKeeper:
         lab, place = self._lab_for(request)
         info = run_info(request, place)
         kept = f"run {lab.runs + 1} in {lab.folder.name}"
-        info = replace(info, substrate={**info.substrate, "kept": kept})
+        info = replace(info, substrate={**info.substrate, KEPT: kept})
         folder = begin_folder(request, info)
         reply = lab.drill(folder)
         for name in (LOGS, "config"):
@@ -126,8 +137,13 @@ class LabKeeper:
         end = end_folder(
             folder, reply.code, signal.SIGTERM if was_stopped else None, place.warnings
         )
-        is_fit = not reply.unfit and lab.runs < RUNS_MAX
-        if not is_fit or end.judged.verdict.verdict is not Verdict.VALID:
+        verdict = end.judged.verdict.verdict
+        self.ended_because = reply.unfit
+        if verdict is not Verdict.VALID:
+            self.ended_because = f"the run is {verdict.name}"
+        elif not reply.unfit and lab.runs >= RUNS_MAX:
+            self.ended_because = f"it has had {lab.runs} runs"
+        if self.ended_because:
             self.end()
         return end
 

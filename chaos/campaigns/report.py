@@ -17,6 +17,7 @@ from chaos.campaigns.figures import (
     Spread,
     coverage,
     outages_s,
+    parts_s,
     rtos_s,
     totals,
     worst,
@@ -67,6 +68,18 @@ def _doubt(journal: CampaignJournal, found: CampaignTotals) -> str:
     return "" if found.found_out == found.canaries else "; so losses may have gone unseen"
 
 
+def cost_sentence(journal: CampaignJournal) -> str:
+    """What a run costs beside its own faults and load; empty: no run says."""
+    found = totals(journal)
+    if found.cost_s is None:
+        return ""
+    words = f"a run costs {found.cost_s:.1f} s (median) beyond its own faults and load"
+    if found.had_lab_cost_s is not None:
+        several = f"{found.had_lab} of {counted(found.runs, 'run')}"
+        words += f"; {found.had_lab_cost_s:.1f} s in the lab of the run before ({several})"
+    return words
+
+
 def render_campaign(journal: CampaignJournal) -> str:
     """The text of ``report.html``; the same journal gives the same bytes."""
     runs = journal.drawn
@@ -83,6 +96,7 @@ def render_campaign(journal: CampaignJournal) -> str:
         word=journal.verdict.word,
         symbol=VERDICT_SYMBOL[journal.verdict],
         sentence=campaign_sentence(journal),
+        cost=cost_sentence(journal),
         began=journal.began,
         started_at=utc(journal.began.started_at),
         totals=totals(journal),
@@ -94,6 +108,13 @@ def render_campaign(journal: CampaignJournal) -> str:
         spreads=rows,
         worst=worst(runs),
         coverage=coverage(runs),
+        parts=[
+            (heading, {phase: Spread.of(s) for phase, s in parts_s(some).items()})
+            for heading, some in (
+                ("In the lab of the run before", [run for run in runs if run.had_lab]),
+                ("In a new lab", [run for run in runs if not run.had_lab]),
+            )
+        ],
         runs=journal.runs,
         symbols=SYMBOLS,
         report=REPORT,

@@ -23,7 +23,12 @@ from chaos.campaigns.campaign import (
 from chaos.campaigns.figures import totals
 from chaos.campaigns.journal import CampaignJournal, read_journal
 from chaos.campaigns.limits import Limits, load_limits
-from chaos.campaigns.report import CAMPAIGN_REPORT, campaign_sentence, write_campaign_reports
+from chaos.campaigns.report import (
+    CAMPAIGN_REPORT,
+    campaign_sentence,
+    cost_sentence,
+    write_campaign_reports,
+)
 from chaos.campaigns.side_by_side import CORES_A_LAB, labs_for
 from chaos.cli.shared_options import PG_BINDIR, QUIET, out_option, rate_option, seed_option
 from chaos.cli.verdict_text import shown
@@ -193,6 +198,8 @@ def summary(journal: CampaignJournal) -> Mapping[str, object]:
 def _print(end: CampaignEnd) -> None:
     journal = end.journal
     print(campaign_sentence(journal))
+    if cost := cost_sentence(journal):
+        print(f"  {cost}")
     for run in journal.drawn:
         if run.verdict != "valid":
             print(f"  run {run.n}: {run.sentence}")

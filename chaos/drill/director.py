@@ -24,7 +24,13 @@ from chaos.drill.observer import ClusterObserver
 from chaos.drill.recorder import Recorder
 from chaos.drill.schedule import Schedule
 from chaos.drill.wan import measure_wan
-from chaos.drill.witnesses import WitnessObserver, start_witnesses
+from chaos.drill.witnesses import (
+    WitnessObserver,
+    key_names,
+    latest_change,
+    start_witnesses,
+    wait_witnesses,
+)
 from chaos.errors import AbilityError, PreflightError
 from chaos.evidence.events import (
     BootStepDone,
@@ -203,8 +209,13 @@ class Director:
             try:
                 await self._preflight(cluster, prober)
                 if self._topology.cluster.witness:
-                    watchers.start_soon(WitnessObserver(cluster, self._recorder).run)
-                    await start_witnesses(cluster, self._folder, self._recorder)
+                    after = await latest_change(cluster)
+                    watchers.start_soon(WitnessObserver(cluster, self._recorder, after=after).run)
+                    if cluster.companions:  # of the drill before, in a lab that was kept
+                        names = key_names(self._topology)
+                        await wait_witnesses(cluster, self._recorder, names)
+                    else:
+                        await start_witnesses(cluster, self._folder, self._recorder)
                 accompany()
                 if self._hands is None:
                     await self._steady(cluster, loads)
@@ -235,7 +246,7 @@ class Director:
     async def _preflight(self, cluster: RaisedCluster, prober: AccessProber | None) -> None:
         """Refuse to break what is not whole; write down the settings that are in force."""
         self._recorder.phase(Phase.PREFLIGHT)
-        missing = await cluster.missing_of_whole()
+        missing = await cluster.wait_whole(timeout_s=setup.LOOK_TIMEOUT_S)
         if missing is not None:
             raise PreflightError(f"the cluster is not whole before the drill: {missing}")
         workload = self._info.scenario.workload
@@ -246,7 +257,7 @@ class Director:
         if isinstance(cluster.substrate, DiskBreakable):
             # As on machines that have stood for a while: only what the drill writes is at stake.
             await cluster.substrate.sync_disks()
-        primary = await cluster.primary()
+        primary = await cluster.wait_primary(timeout_s=setup.LOOK_TIMEOUT_S)
         found = None if primary is None else await cluster.rest[primary].configuration()
         if found is None:
             raise PreflightError("the primary does not answer GET /config")

@@ -26,6 +26,8 @@ from replication.monitoring.lag import heartbeat_row
 from replication.schema.own import make_role
 from replication.wire import Address, Session
 
+LOOK_TIMEOUT_S = 10.0
+"""For a cluster that is whole to say so: at once, but on a busy machine answers are late."""
 FINAL_READ_UNIT = "final-read"
 
 
@@ -67,7 +69,7 @@ async def as_admin(cluster: RaisedCluster, what: str) -> AsyncIterator[Session]:
     Raises:
         PreflightError: there is no primary, or it refused; it names ``what``.
     """
-    primary = await cluster.primary()
+    primary = await cluster.wait_primary(timeout_s=LOOK_TIMEOUT_S)
     if primary is None:
         raise PreflightError("there is no primary")
     try:

@@ -3,14 +3,15 @@
 A workload is one folder here and one line in ``registry.py``. The folder's ``__init__.py`` holds
 its kind and the options that a scenario may set, ``load.py`` what it does to the database,
 ``check_*.py`` what judges it. Scenarios are read and runs are judged without a database, so a kind
-only names its modules (``load``, ``checkers``); they are imported where they are used.
+only names its modules (``load``, ``checkers``); they are imported where they are used. What
+several let a scenario ask for (a level, reads on replicas) is read and drawn here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from cluster.toml.reader import TomlTable
 
@@ -24,6 +25,9 @@ NO_PROXY_FOR_STORAGE = (
     "own; behind HAProxy nobody could say which member answered"
 )
 """Why ``--through`` needs plain psycopg."""
+READS_SHARE_MAX = 5.0
+READS_DRAWN = (0.0, 0.5, 1.0, 2.0)
+"""What a campaign draws of ``replica_reads``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,3 +86,24 @@ class WorkloadKind:
     """What it can speak to."""
     shares_units: bool = False
     """Two sites send some of its units of work under one id (``shared.py``)."""
+
+
+def read_isolation(table: TomlTable, default: IsolationName) -> IsolationName:
+    """The level of every unit of work: ``isolation``."""
+    return table.choice("isolation", get_args(IsolationName), default)
+
+
+def draw_isolation(random: Random) -> IsolationName:
+    """Each level as often."""
+    level: IsolationName = random.choice(get_args(IsolationName))
+    return level
+
+
+def read_replica_reads(table: TomlTable, default: float) -> float:
+    """Reads on the nearest member for each unit of work: ``replica_reads``."""
+    return table.number("replica_reads", minimum=0.0, maximum=READS_SHARE_MAX, default=default)
+
+
+def draw_replica_reads(random: Random, *, some: bool = False) -> float:
+    """None or as many as units, fewer or more; with ``some`` never none."""
+    return random.choice([share for share in READS_DRAWN if share or not some])

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
-from typing import Self, get_args
+from typing import Self
 
-from chaos.workloads.kind import IsolationName, WorkloadKind, WorkloadOptions
+from chaos.workloads.kind import (
+    IsolationName,
+    WorkloadKind,
+    WorkloadOptions,
+    draw_isolation,
+    draw_replica_reads,
+    read_isolation,
+    read_replica_reads,
+)
 from cluster.toml.reader import TomlTable
-
-READS_SHARE_MAX = 5.0
-DRAWN_READS = (0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,21 +37,16 @@ class LongForkOptions(WorkloadOptions):
         """From the ``[workload]`` of a scenario."""
         default = cls()
         return cls(
-            isolation=table.choice("isolation", get_args(IsolationName), default.isolation),
-            replica_reads=table.number(
-                "replica_reads",
-                minimum=0.0,
-                maximum=READS_SHARE_MAX,
-                default=default.replica_reads,
-            ),
+            isolation=read_isolation(table, default.isolation),
+            replica_reads=read_replica_reads(table, default.replica_reads),
         )
 
     @classmethod
     def drawn(cls, random: Random) -> Self:
         """Each level as often, and more reads or fewer."""
         return cls(
-            isolation=random.choice(get_args(IsolationName)),
-            replica_reads=random.choice(DRAWN_READS),
+            isolation=draw_isolation(random),
+            replica_reads=draw_replica_reads(random, some=True),
         )
 
 

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from random import Random
 from typing import Self
 
-from chaos.workloads.kind import WorkloadKind, WorkloadOptions
+from chaos.workloads.kind import (
+    WorkloadKind,
+    WorkloadOptions,
+    draw_replica_reads,
+    read_replica_reads,
+)
 from cluster.toml.reader import TomlTable
-
-READS_SHARE_MAX = 5.0
-DRAWN_READS = (0.0, 0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,17 +29,12 @@ class SetOptions(WorkloadOptions):
     @classmethod
     def read(cls, table: TomlTable) -> Self:
         """From the ``[workload]`` of a scenario."""
-        default = cls().replica_reads
-        return cls(
-            replica_reads=table.number(
-                "replica_reads", minimum=0.0, maximum=READS_SHARE_MAX, default=default
-            )
-        )
+        return cls(replica_reads=read_replica_reads(table, cls().replica_reads))
 
     @classmethod
     def drawn(cls, random: Random) -> Self:
         """More reads or fewer."""
-        return cls(replica_reads=random.choice(DRAWN_READS))
+        return cls(replica_reads=draw_replica_reads(random))
 
 
 SET = WorkloadKind(

@@ -9,9 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
-from typing import Self, get_args
+from typing import Self
 
-from chaos.workloads.kind import IsolationName, WorkloadKind, WorkloadOptions
+from chaos.workloads.kind import (
+    IsolationName,
+    WorkloadKind,
+    WorkloadOptions,
+    draw_isolation,
+    read_isolation,
+)
 from cluster.toml.reader import TomlTable
 
 
@@ -24,13 +30,12 @@ class WriteSkewOptions(WorkloadOptions):
     @classmethod
     def read(cls, table: TomlTable) -> Self:
         """From the ``[workload]`` of a scenario."""
-        default = cls().isolation
-        return cls(isolation=table.choice("isolation", get_args(IsolationName), default))
+        return cls(isolation=read_isolation(table, cls().isolation))
 
     @classmethod
     def drawn(cls, random: Random) -> Self:
         """Each level as often."""
-        return cls(isolation=random.choice(get_args(IsolationName)))
+        return cls(isolation=draw_isolation(random))
 
 
 WRITE_SKEW = WorkloadKind(

@@ -19,7 +19,7 @@ from chaos.scenarios.fitting import fitted
 from chaos.scenarios.load import load_scenario, to_toml
 from chaos.scenarios.model import FaultStep
 from chaos.scenarios.rules import problems_of_pair, problems_of_scenario
-from chaos.workloads.append import DRAWN_READS
+from chaos.workloads.kind import READS_DRAWN
 from chaos.workloads.registry import WORKLOADS
 from cluster.topology.load import builtin_topologies, find_topology
 
@@ -168,7 +168,7 @@ def test_many_runs_cover_levels_reads_on_replicas_and_clients() -> None:
         levels = {getattr(one.options, "isolation", "") for one in loads if one.kind == kind}
         assert levels == {"read-committed", "repeatable-read", "serializable"}, kind
     shares = {getattr(one.options, "replica_reads", 0.0) for one in loads if one.kind == "append"}
-    assert shares == set(DRAWN_READS)
+    assert shares == set(READS_DRAWN)
     assert {case.client.workers for case in cases} == {1, 2, 4}
     assert {case.client.deadline_s for case in cases} == {90.0, 180.0}
 

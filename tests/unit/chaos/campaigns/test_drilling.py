@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 from support.evidence.campaigns import drilled
+from support.evidence.tiny import is_phase
 
 from chaos.campaigns.canary import CANARIES, EVERY, canary, is_canary
 from chaos.campaigns.cases import Case
 from chaos.campaigns.drilling import hindered_by_the_machine, line_of, replay_of
+from chaos.campaigns.keeping import KEPT
 from chaos.checkers.load import LOAD_TOO_LOW
 from chaos.checkers.lost import LOST_WRITE
-from chaos.findings import FindingKind, Verdict
+from chaos.evidence.events import Phase
+from chaos.findings import INCOMPLETE_EVIDENCE, FindingKind, Verdict
 from cluster.topology.load import find_topology
 
 
@@ -43,6 +46,39 @@ def test_the_line_is_that_of_the_last_attempt_with_what_all_took(tmp_path: Path)
     assert (line.folder, line.schedule) == ("runs/0007", "schedules/0007.toml")
     assert (line.took_s, line.cost_s) == (122.0, 11.0), "of 61 s, 50 were load"
     assert line.durability == "async"
+    phases = {"steady": 5.0, "fault": 35.0, "recovery": 10.0, "quiesce": 1.0, "final-read": 1.0}
+    assert line.parts_s == {"boot": 5.0, **phases, "judged": 4.0}
+    assert line.cost_s == sum(line.parts_s.values()) - 50.0
+    assert not line.had_lab
+
+
+@pytest.mark.parametrize(
+    ("kept", "had_lab"), [("run 1 in lab-2", False), ("run 10 in lab-2", True)]
+)
+def test_a_run_that_is_not_the_first_of_its_lab_had_the_lab_of_another(
+    tmp_path: Path, kept: str, had_lab: bool
+) -> None:
+    one = drilled(tmp_path)
+    info = one.end.judged.run.info
+    info = replace(info, substrate={**info.substrate, KEPT: kept})
+    judged = replace(one.end.judged, run=replace(one.end.judged.run, info=info))
+    one = replace(one, end=replace(one.end, judged=judged), lab_ended="the run is UNKNOWN")
+    line = line_of(case(), [one], tmp_path, is_canary=False)
+    assert (line.had_lab, line.lab_ended) == (had_lab, "the run is UNKNOWN")
+
+
+@pytest.mark.parametrize(("began", "again"), [(False, True), (True, False)])
+def test_a_run_that_broke_off_is_made_again_where_no_load_had_begun(
+    tmp_path: Path, began: bool, again: bool
+) -> None:
+    one = drilled(tmp_path, (INCOMPLETE_EVIDENCE, Verdict.UNKNOWN))
+    run = one.end.judged.run
+    if not began:
+        run = replace(run, events=tuple(e for e in run.events if not is_phase(e, Phase.STEADY)))
+    judged = replace(one.end.judged, run=run)
+    assert hindered_by_the_machine(
+        replace(one, end=replace(one.end, judged=judged, ran=False))
+    ) is (again)
 
 
 def test_findings_that_are_less_bad_than_the_verdict_are_left_out(tmp_path: Path) -> None:

@@ -8,9 +8,14 @@ from xml.etree import ElementTree as ET
 
 from support.evidence.campaigns import BEGAN, a_run
 
-from chaos.campaigns.figures import SEVERAL, Spread, coverage, rtos_s, totals
+from chaos.campaigns.figures import SEVERAL, Spread, coverage, parts_s, rtos_s, totals
 from chaos.campaigns.journal import CampaignJournal, Confirmed, Shrunk, StruckTarget
-from chaos.campaigns.report import campaign_sentence, render_campaign, render_campaign_junit
+from chaos.campaigns.report import (
+    campaign_sentence,
+    cost_sentence,
+    render_campaign,
+    render_campaign_junit,
+)
 
 CANARY = a_run(1, verdict="invalid", is_canary=True)
 CUT = a_run(3, fault="site-cut", target="site:orsay", rto_s=31.0)
@@ -59,6 +64,26 @@ def test_the_losses_of_canaries_are_not_counted() -> None:
     found = totals(JOURNAL)
     assert (found.runs, found.canaries, found.found_out) == (4, 1, 1)
     assert (found.lost, found.acknowledged, found.cost_s) == (3, 2000, 9.5)
+
+
+def test_what_a_run_costs_is_told_of_all_and_of_those_that_had_a_lab() -> None:
+    had = [
+        replace(a_run(n), cost_s=cost_s, had_lab=True, parts_s={"boot": 0.1, "judged": cost_s})
+        for n, cost_s in ((2, 2.0), (3, 4.0))
+    ]
+    new = replace(a_run(4), cost_s=12.0, parts_s={"boot": 9.0})
+    journal = replace(JOURNAL, runs=(CANARY, *had, new))
+    assert cost_sentence(journal) == (
+        "a run costs 4.0 s (median) beyond its own faults and load; 3.0 s in the lab of the run "
+        "before (2 of 3 runs)"
+    )
+    page = render_campaign(journal)
+    assert cost_sentence(journal) in page
+    assert "In the lab of the run before" in page
+    assert parts_s(had) == {"boot": [0.1, 0.1], "judged": [2.0, 4.0]}
+    assert "In a new lab" in page
+    broken = replace(JOURNAL, runs=(replace(a_run(2), cost_s=None),))
+    assert cost_sentence(broken) == ""
 
 
 def test_a_spread_of_one_value_is_that_value() -> None:
