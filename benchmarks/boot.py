@@ -35,8 +35,9 @@ ETCD_MAX = 5
 
 
 def topology_of(nodes: int | None) -> Topology:
-    """The default topology, or one of ``nodes`` PostgreSQL (2 or more)."""
-    default = load_builtin("three-sites")
+    """The default topology without its witnesses, which are started once it is up; or one of
+    ``nodes`` PostgreSQL (2 or more)."""
+    default = load_builtin("three-sites").with_settings(witness=False)
     if nodes is None:
         return default
     names = [f"db-{number}" for number in range(1, nodes + 1)]

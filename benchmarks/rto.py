@@ -14,14 +14,17 @@ from figures import drill, machine, spread, tell
 from chaos.wording import counted
 
 CASES = {
+    "host-loss, 20/5/5, witnesses": ("host-loss", "--witness"),
     "host-loss, Patroni's defaults (30/10/10)": (
-        *("host-loss", "--ttl", "30", "--loop-wait", "10", "--retry-timeout", "10"),
+        *("host-loss", "--no-witness"),
+        *("--ttl", "30", "--loop-wait", "10", "--retry-timeout", "10"),
     ),
-    "host-loss, 20/5/5": ("host-loss",),
-    "process-crash, 20/5/5": ("process-crash",),
-    "switchover, 20/5/5": ("switchover",),
+    "host-loss, 20/5/5": ("host-loss", "--no-witness"),
+    "process-crash, 20/5/5": ("process-crash", "--no-witness"),
+    "switchover, 20/5/5": ("switchover", "--no-witness"),
 }
-"""Name, and the arguments of ``bascule drill``. The numbers are ttl/loop_wait/retry_timeout."""
+"""Name, and the arguments of ``bascule drill``. The numbers are ttl/loop_wait/retry_timeout.
+``witness.py`` compares more with witnesses."""
 
 
 def show(name: str, runs: list[dict[str, Any]]) -> None:

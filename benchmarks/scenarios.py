@@ -66,7 +66,8 @@ def pairs(only: Sequence[str], topologies: Sequence[str]) -> list[Pair]:
             asked = (not only or scenario.name in only) and (
                 not topologies or topology.name in topologies
             )
-            if not asked or list(problems_of_pair(scenario, topology)):
+            fitting = topology.with_settings(witness=scenario.witness)
+            if not asked or list(problems_of_pair(scenario, fitting)):
                 continue
             is_own = topology.name == (scenario.topology or DEFAULT)
             (own if is_own else others).append((scenario.name, topology.name))

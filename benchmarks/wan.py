@@ -157,7 +157,8 @@ def delays() -> list[dict[str, float]]:
 
 def load(rtt_ms: float) -> dict[str, Any]:
     """One ``steady`` drill: figures of its sites, and the processor time of everything in it."""
-    topology = replace(load_builtin("three-sites"), wan=Wan(default=LinkQuality(rtt_ms=rtt_ms)))
+    topology = load_builtin("three-sites").with_settings(witness=False)
+    topology = replace(topology, wan=Wan(default=LinkQuality(rtt_ms=rtt_ms)))
     with tempfile.TemporaryDirectory(prefix="bascule-bench-") as folder:
         path = Path(folder) / "topology.toml"
         path.write_text(to_toml(topology), encoding="utf-8")

@@ -31,7 +31,8 @@ def canary(seed: int, n: int, *, has_disks: bool) -> Case:
     scenario = load_scenario(names[n // EVERY % len(names)])
     scenario = replace(scenario, steady_s=STEADY_S, after_heal_s=AFTER_HEAL_S)
     topology = find_topology(scenario.topology or DEFAULT)
-    topology = topology.with_settings(durability=scenario.durability)
+    # Without witnesses: what a canary loses has nothing to do with them, and its lab may be kept.
+    topology = topology.with_settings(durability=scenario.durability, witness=False)
     return Case(
         n=n,
         scenario=scenario,

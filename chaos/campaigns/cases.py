@@ -131,7 +131,11 @@ def _settings(random: Random, topology: Topology, durability: SyncMode, limits: 
     ttl_s = ttls_s[0] if random.random() < 0.5 else random.choice(ttls_s)
     part_s = ttl_s // 4 if random.random() < 0.5 else ttl_s // 3  # loop_wait + 2 retries <= ttl
     found = topology.with_settings(
-        durability=durability, ttl_s=ttl_s, loop_wait_s=part_s, retry_timeout_s=part_s
+        durability=durability,
+        ttl_s=ttl_s,
+        loop_wait_s=part_s,
+        retry_timeout_s=part_s,
+        witness=False,
     )
     asked = limits.witness == "always" or random.random() < WITNESS_SHARE
     if limits.witness == "never" or not asked:

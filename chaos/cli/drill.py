@@ -184,7 +184,7 @@ def drill(  # noqa: PLR0913 (one argument an option)
         ttl_s=ttl_s,
         loop_wait_s=loop_wait_s,
         retry_timeout_s=retry_timeout_s,
-        witness=witness,
+        witness=what.witness if witness is None else witness,
     )
     topology = fitted(topology, what)
     refuse_postgres(substrate, pg_bindir)

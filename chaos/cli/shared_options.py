@@ -53,7 +53,7 @@ PATRONI = (
         "--witness/--no-witness",
         default=None,
         help="Witnesses beside etcd, which replace a dead primary before its ttl (bascule witness)."
-        " [default: the topology's]",
+        " [default: the scenario's, else the topology's]",
     ),
 )
 """What changes a topology's settings of Patroni, in the order in which ``--help`` shows it."""

@@ -72,8 +72,15 @@ def manifest_line(manifest: Manifest | None) -> str:
 
 def _predicted(prediction: Prediction) -> str:
     if prediction.service == "returns":
-        return f"predicted {prediction.low_s:.0f} to {prediction.high_s:.0f} s"
+        words = f"predicted {_span(prediction.low_s, prediction.high_s)}"
+        stock_s = prediction.stock_s
+        return words if stock_s is None else f"{words}, without witnesses {_span(*stock_s)}"
     return f"predicted: {predicted_words(prediction)}"
+
+
+def _span(low_s: float, high_s: float) -> str:
+    digits = 1 if low_s < 1 and high_s < 10 else 0
+    return f"{low_s:.{digits}f} to {high_s:.{digits}f} s"
 
 
 def facts(verdict: VerdictFile) -> list[str]:

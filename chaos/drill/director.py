@@ -58,6 +58,7 @@ from cluster.substrates.base import (
 )
 from cluster.substrates.raiser import Raiser
 from cluster.topology.model import Topology
+from cluster.topology.settings import why_idle
 from cluster.whole import behind_bytes_max, find_primary, furthest_behind_bytes
 from replication.wire.wal import format_lsn
 
@@ -216,6 +217,8 @@ class Director:
                         await wait_witnesses(cluster, self._recorder, names)
                     else:
                         await start_witnesses(cluster, self._folder, self._recorder)
+                    if idle := why_idle(self._topology.cluster):
+                        self._recorder.say(f"the witnesses stand aside: {idle}", loud=True)
                 accompany()
                 if self._hands is None:
                     await self._steady(cluster, loads)

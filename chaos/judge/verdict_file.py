@@ -306,6 +306,7 @@ def _prediction_json(prediction: Prediction | None) -> Json:
         "service": prediction.service,
         "sites": list(prediction.sites),
         "elsewhere": _prediction_json(prediction.elsewhere),
+        "stock_s": None if prediction.stock_s is None else [*map(_rounded, prediction.stock_s)],
     }
 
 

@@ -193,6 +193,9 @@ def _outage(run: Run, verdict: VerdictFile) -> Figure:
         value = UNKNOWN if None in again or not again else NONE
     predicted = verdict.rto_predicted_s
     notes = [f"predicted: {predicted_words(predicted.of_rto)}"] if predicted else []
+    if predicted and predicted.of_rto.stock_s:
+        low_s, high_s = predicted.of_rto.stock_s
+        notes.append(f"without witnesses: {low_s:.1f} to {high_s:.1f}\u00a0s")
     notes.append(f"allowed: {limit_s:g} s")
     if verdict.through is not None:
         notes.append(through_words(verdict.through))

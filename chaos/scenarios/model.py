@@ -148,6 +148,8 @@ class Scenario:
     expect: Expectations
     durability: SyncMode | None = None
     """Put in force instead of the topology's; None: the topology's stands."""
+    witness: bool | None = None
+    """With witnesses or without, instead of what the topology says; None: that stands."""
     workload: WorkloadSpec = field(default_factory=WorkloadSpec)
     through: ProxyRole | None = None
     """What the load goes through, as plain psycopg does; None: straight to the members."""

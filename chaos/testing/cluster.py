@@ -72,6 +72,8 @@ class PatroniCluster:
         sites: 3, or 2 with a witness site; ``topology`` has more.
         mode: ``lab`` (namespaces of this machine, no root, no Docker) or ``docker``.
         topology: in place of ``sites``: a built-in name, the path of a file, or a ``Topology``.
+            It is raised without the topology's witnesses: a test should bear the outage of stock
+            Patroni, which is longer.
         ttl_s, loop_wait_s, retry_timeout_s, durability: Patroni's settings; None: the topology's.
         username: the role of the tests; it owns the database.
         password: its password; made anew if None.
@@ -104,6 +106,7 @@ class PatroniCluster:
             ttl_s=ttl_s,
             loop_wait_s=loop_wait_s,
             retry_timeout_s=retry_timeout_s,
+            witness=False,
         )
         self.mode = mode
         self.username = username

@@ -95,7 +95,8 @@ def behind_proxy(found: Prediction, delay_s: float) -> Prediction:
         delay_s: ``PROXY_DELAY_S``.
     """
     words = f"{found.words}; the proxy leads to the new primary up to {delay_s:g} s later"
-    return replace(found, high_s=found.high_s + delay_s, words=words)
+    stock_s = found.stock_s and (found.stock_s[0], found.stock_s[1] + delay_s)
+    return replace(found, high_s=found.high_s + delay_s, words=words, stock_s=stock_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,4 +250,8 @@ def witnessed(
     if crashed:
         high_s = max(high_s, RESTART_S_MAX + NOTICE_S)
         words += f" Patroni may restart the server first: up to {RESTART_S_MAX:g} s."
-    return replace(found, low_s=low_s, high_s=high_s, words=words, source=WITNESS_SOURCE)
+    stock_s = (found.low_s, found.high_s)
+    words += f" Without witnesses: {stock_s[0]:g} to {stock_s[1]:g} s."
+    return replace(
+        found, low_s=low_s, high_s=high_s, words=words, source=WITNESS_SOURCE, stock_s=stock_s
+    )

@@ -157,6 +157,8 @@ class Prediction:
     serves until it gives up."""
     elsewhere: Prediction | None = None
     """Where only ``sites`` are without service until the heal: what the others may expect."""
+    stock_s: tuple[float, float] | None = None
+    """Where witnesses shorten the outage: the shortest and the longest one without them."""
 
     @property
     def of_rto(self) -> Prediction:

@@ -222,6 +222,7 @@ def run_drill(  # noqa: PLR0913, PLR0917 (one an option of the command)
     ttl_s: int | None = None,
     loop_wait_s: int | None = None,
     retry_timeout_s: int | None = None,
+    witness: bool | None = None,
     rate_per_s: float | None = None,
     reads_per_s: float | None = None,
     workers: int | None = None,
@@ -237,7 +238,7 @@ def run_drill(  # noqa: PLR0913, PLR0917 (one an option of the command)
 
     Args:
         scenario: a built-in one (``bascule scenarios``) or the path of a TOML file.
-        topology, durability, workload, ttl_s, loop_wait_s, retry_timeout_s, rate_per_s,
+        topology, durability, workload, ttl_s, loop_wait_s, retry_timeout_s, witness, rate_per_s,
             reads_per_s, workers, deadline_s, seed, pg_bindir: as of the command.
         out: the run folder, new or empty; None: ``runs/<time>-<scenario>``.
 
@@ -251,6 +252,7 @@ def run_drill(  # noqa: PLR0913, PLR0917 (one an option of the command)
         "ttl": ttl_s,
         "loop-wait": loop_wait_s,
         "retry-timeout": retry_timeout_s,
+        "witness": witness,
         "rate": rate_per_s,
         "reads-per-s": reads_per_s,
         "workers": workers,

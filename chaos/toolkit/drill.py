@@ -38,6 +38,10 @@ MAIN = (
 """Of ``verdict.json``, as they stand there."""
 
 
+FLAGS = frozenset({"witness"})
+"""Options of the command that are on or off."""
+
+
 def run_drill(scenario: str, options: Mapping[str, object], out: str | None) -> Path:
     """Run a drill to its end; its progress goes to the log.
 
@@ -61,7 +65,9 @@ def run_drill(scenario: str, options: Mapping[str, object], out: str | None) -> 
     command = [*STOPPED_WITH_US, sys.executable, "-m", "chaos", "drill", scenario]
     command.append(f"--out={folder}")
     for name, value in options.items():
-        if value is not None:
+        if name in FLAGS and isinstance(value, bool):
+            command.append(f"--{name}" if value else f"--no-{name}")
+        elif value is not None:
             if isinstance(value, bool) or not isinstance(value, str | int | float):
                 raise OptionError(f"{name}={value!r}: expected a text or a number")
             command.append(f"--{name}={value}")

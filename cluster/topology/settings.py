@@ -138,11 +138,20 @@ def problems_of_witness(settings: ClusterSettings, *, sites: int) -> Iterator[Pr
         )
 
 
+def why_idle(settings: ClusterSettings) -> str | None:
+    """Why witnesses do nothing with these settings; None: they act. What is acknowledged may be
+    missing in a winner then, so they leave every primary alone (``not-strict``)."""
+    if settings.durability != "quorum":
+        return f"durability is {settings.durability}, not quorum"
+    if settings.synchronous_mode != "quorum":
+        return f"synchronous_mode is {settings.synchronous_mode}, not quorum"
+    return None if settings.synchronous_mode_strict else "synchronous_mode is not strict"
+
+
 def problems_of_idle_witness(settings: ClusterSettings) -> Iterator[Problem]:
-    """Why witnesses would do nothing. A scenario may ask for that: they must leave every primary
-    alone then."""
-    by_quorum = settings.durability == "quorum" and settings.synchronous_mode == "quorum"
-    if not by_quorum or not settings.synchronous_mode_strict:
+    """Witnesses that were asked for, and would do nothing. Those of a topology may stay where a
+    scenario or an option takes quorum from them."""
+    if why_idle(settings) is not None:
         yield Problem(
             key="cluster.witness",
             words="witnesses act only in strict quorum mode; expected durability and "

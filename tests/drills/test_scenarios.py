@@ -33,6 +33,9 @@ VALID_SCENARIOS = (
     "patroni-killed",
 )
 SCENARIOS = (*VALID_SCENARIOS, "async-loss")
+WITNESSED_RTO_S_MAX = 14.0
+"""At least 15 s are needed without witnesses (ttl 20, loop_wait 5). With them it is 0.7 s where the
+machine is idle, and was 3.2 s where others kept it busy."""
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -99,8 +102,10 @@ def test_units_that_two_sites_sent_were_applied_once(drilled: Drill, scenario: s
         assert there & set(ids) == set(applied)
 
 
-def test_host_loss_fails_over_and_the_host_comes_back(drilled: Drill) -> None:
-    run = drilled("host-loss")
+@pytest.mark.parametrize("is_stock", [False, True])
+def test_host_loss_fails_over_and_the_host_comes_back(drilled: Drill, is_stock: bool) -> None:
+    run = drilled("host-loss", is_stock=is_stock)
+    assert (run.exit_code, run.verdict["findings"]) == (0, [])
     struck = events(run.folder, "fault")[0]["target"]
     holders = [event["holder"] for event in events(run.folder, "leader-key")]
     assert holders[0] == struck
@@ -114,13 +119,26 @@ def test_host_loss_fails_over_and_the_host_comes_back(drilled: Drill) -> None:
         "to_promoted",
         "to_first_acknowledged",
     }
-    # ttl is 20, renewed every 5 seconds: nobody can know before 15 seconds have passed.
-    assert 14 < run.verdict["rto_s"] < 60
-    assert all(0.2 < share < 0.95 for share in run.verdict["availability"].values())
+    predicted = run.verdict["rto_predicted_s"]
+    acts = [event["leader"] for event in events(run.folder, "act")]
+    if is_stock:
+        # ttl is 20, renewed every 5 seconds: nobody can know before 15 seconds have passed.
+        assert 14 < run.verdict["rto_s"] < 60
+        assert all(0.2 < share < 0.95 for share in run.verdict["availability"].values())
+        assert (acts, predicted["stock_s"]) == ([], None)
+    else:
+        assert acts[0] == struck
+        assert 0 < run.verdict["rto_s"] < WITNESSED_RTO_S_MAX
+        assert predicted["high_s"] < predicted["stock_s"][0] == 15.0
+        assert "without witnesses 15 to 29 s" in run.output
 
 
-def test_a_primary_that_stood_still_acknowledges_nothing_when_it_wakes_up(drilled: Drill) -> None:
-    run = drilled("host-freeze")
+@pytest.mark.parametrize("is_stock", [False, True])
+def test_a_primary_that_stood_still_acknowledges_nothing_when_it_wakes_up(
+    drilled: Drill, is_stock: bool
+) -> None:
+    run = drilled("host-freeze", is_stock=is_stock)
+    assert (run.exit_code, run.verdict["findings"]) == (0, [])
     [struck] = events(run.folder, "fault")
     assert "processes are stopped (state T)" in str(struck["detail"])
     [thawed] = events(run.folder, "heal")
@@ -129,8 +147,11 @@ def test_a_primary_that_stood_still_acknowledges_nothing_when_it_wakes_up(drille
     new = events(run.folder, "leader-key")[-1]["holder"]
     assert new != struck["target"]
     assert max(old) < min(acknowledged_by(run.folder, str(new))) < float(str(thawed["t_s"]))
-    # It stood still for longer than its lease of 20 s lasted.
-    assert 14 < run.verdict["rto_s"] < 60
+    if is_stock:  # it stood still for longer than its lease of 20 s lasted
+        assert 14 < run.verdict["rto_s"] < 60
+    else:
+        assert 0 < run.verdict["rto_s"] < 60
+        assert events(run.folder, "act")[0]["leader"] == struck["target"]
 
 
 def test_a_primary_without_patroni_serves_until_its_standbys_leave_it(drilled: Drill) -> None:
@@ -189,6 +210,11 @@ def test_async_loss_is_seen_and_every_lost_entry_is_named(drilled: Drill) -> Non
     ]
     assert sorted(named) == sorted(missing)
     assert run.verdict["rpo"]["lost_wal_bytes"] > 0
+    # Witnesses are there and leave it alone: what was acknowledged may be nowhere else.
+    assert len(events(run.folder, "witness")) == 3
+    assert "the witnesses stand aside: durability is async, not quorum" in run.errors
+    assert events(run.folder, "act") == []
+    assert run.verdict["rto_s"] > 10
     assert "INVALID" in run.output
 
 
@@ -216,7 +242,7 @@ def test_reads_saw_what_they_were_promised(drilled: Drill, scenario: str) -> Non
 
 @pytest.mark.parametrize("scenario", ["host-loss", "host-freeze"])
 def test_replicas_answer_while_nobody_is_the_primary(drilled: Drill, scenario: str) -> None:
-    service = drilled(scenario).verdict["service"]
+    service = drilled(scenario, is_stock=True).verdict["service"]
     for site in SITES:
         assert service["read-primary"][site]["longest_gap_s"] > 10
         # They took 0.1 to 0.3 s on two busy cores.

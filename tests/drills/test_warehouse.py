@@ -32,8 +32,7 @@ def lines(folder: Path, pattern: str) -> Iterator[dict[str, Any]]:
 
 def test_a_host_loss_tears_no_delivery_and_brings_nobody_back(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    # With witnesses, because what is judged here does not depend on how long the outage is.
-    done = bascule("drill", "warehouse-host-loss", "--witness", "--seed", "7", "--out", str(run))
+    done = bascule("drill", "warehouse-host-loss", "--seed", "7", "--out", str(run))
     assert done.returncode == 0, done.stdout + done.stderr
     verdict = json.loads((run / "verdict.json").read_text())
     schema = json.loads((files("chaos.judge") / "verdict.schema.json").read_text())

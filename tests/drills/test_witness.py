@@ -15,9 +15,9 @@ RTO_S_MAX = 14.0
 machine is idle, and was 3.2 s where others kept it busy."""
 
 
-def test_a_lost_host_is_replaced_in_a_moment_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_by_default_a_lost_host_is_replaced_in_a_moment_and_nothing_is_lost(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    done = bascule("drill", "host-loss", "--witness", *HALF_LOAD, "--json", "--out", str(run))
+    done = bascule("drill", "host-loss", *HALF_LOAD, "--json", "--out", str(run))
     assert done.returncode == 0, done.stdout + done.stderr
     verdict = json.loads(done.stdout)
     assert (verdict["verdict"], verdict["lost"], verdict["findings"]) == ("valid", 0, [])
@@ -66,7 +66,7 @@ def test_a_site_that_is_cut_off_serves_no_read_past_its_bound(tmp_path: Path) ->
     reads there were promised to be some tenths of a second old, and lacked what was seconds old."""
     run, scenario = tmp_path / "run", tmp_path / "cut.toml"
     scenario.write_text(SITE_CUT)
-    how = ("--witness", *PATRONIS_DEFAULTS, *LOW_LOAD, "--reads-per-s", "20")
+    how = (*PATRONIS_DEFAULTS, *LOW_LOAD, "--reads-per-s", "20")
     done = bascule("drill", str(scenario), *how, "--json", "--out", str(run))
     assert done.returncode == 0, done.stdout + done.stderr
     verdict = json.loads(done.stdout)

@@ -203,7 +203,9 @@ async def main(folder: Path) -> None:
     """Raise the lab, run the steps, leave ``alerts.json``."""
     logs = folder / "logs"
     logs.mkdir()
-    topology = load_builtin("three-sites").with_settings(loop_wait_s=2, retry_timeout_s=3)
+    topology = load_builtin("three-sites").with_settings(
+        loop_wait_s=2, retry_timeout_s=3, witness=False
+    )
 
     died: list[ProcessExit] = []
 

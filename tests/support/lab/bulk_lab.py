@@ -122,7 +122,8 @@ async def lose_the_primary(lab: Lab, cluster: RaisedCluster, folder: Path) -> No
 async def main(folder: Path) -> None:
     """Raise three sites, and do it."""
     exits: list[ProcessExit] = []
-    async with Lab(load_builtin("three-sites"), logs=folder, on_exit=exits.append) as lab:
+    stock = load_builtin("three-sites").with_settings(witness=False)
+    async with Lab(stock, logs=folder, on_exit=exits.append) as lab:
         cluster = await raise_cluster(
             lab,
             find_binaries(None),

@@ -161,7 +161,7 @@ async def is_listening(lab: Lab) -> bool:
 async def main(folder: Path) -> None:
     logs = folder / "logs"
     logs.mkdir()
-    topology = load_builtin("three-sites")
+    topology = load_builtin("three-sites").with_settings(witness=False)
     async with Lab(topology, logs=logs, on_exit=lambda _: None) as lab:
         cluster = await raise_cluster(
             lab,

@@ -37,7 +37,9 @@ class FakeCluster:
         *,
         durability: SyncMode = "quorum",
     ) -> None:
-        self.topology = find_topology("three-sites").with_settings(durability=durability)
+        self.topology = find_topology("three-sites").with_settings(
+            durability=durability, witness=False
+        )
         self.before = before
         self.calls: list[str] = []
         self.changed = threading.Condition()

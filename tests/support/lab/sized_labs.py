@@ -32,7 +32,7 @@ STEP_TIMEOUT_S = 25.0
 
 def topology_of(nodes: int) -> Topology:
     """Three sites like the default ones, with ``nodes`` PostgreSQL between them."""
-    default = load_builtin("three-sites")
+    default = load_builtin("three-sites").with_settings(witness=False)
     sites = tuple(
         Site(
             name=site.name,

@@ -201,7 +201,7 @@ async def tell(folder: Path) -> None:
     """All of it, in one lab."""
     logs = folder / "logs"
     logs.mkdir()
-    topology = load_builtin("three-sites").with_settings(witness=True)
+    topology = load_builtin("three-sites")
     with EventLog(folder) as events:
         recorder = Recorder(events, Board(scenario="witness", title="", started_s=time.monotonic()))
         async with Lab(topology, logs=logs, on_exit=lambda end: None) as lab:

@@ -45,7 +45,7 @@ def test_a_check_of_a_topology_counts_and_its_verdict_fits_the_advice(tmp_path: 
     one_site = topology_source("three-sites").split("[[site]]")
     (tmp_path / "one.toml").write_text("[[site]]".join(one_site[:2]))
     async_one = (tmp_path / "one.toml").read_text().replace('"quorum"', '"async"')
-    (tmp_path / "one.toml").write_text(async_one)
+    (tmp_path / "one.toml").write_text(async_one.replace("witness = true", "witness = false"))
     *said, verdict = (
         CliRunner().invoke(topologies, ["check", str(tmp_path / "one.toml")]).stdout.splitlines()
     )

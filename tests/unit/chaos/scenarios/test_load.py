@@ -154,6 +154,7 @@ class TestBuiltIn:
     @pytest.mark.parametrize("scenario", builtin_scenarios(), ids=lambda one: one.name)
     def test_each_fits_the_topology_that_it_is_made_for(self, scenario: Scenario) -> None:
         topology = find_topology(scenario.topology or "three-sites")
+        topology = topology.with_settings(witness=scenario.witness)
         assert list(problems_of_pair(scenario, topology)) == []
 
     @pytest.mark.parametrize("scenario", builtin_scenarios(), ids=lambda one: one.name)

@@ -51,7 +51,7 @@ def _topology(
         )
         for number, hosts in enumerate(sites)
     )
-    cluster = replace(TOPOLOGIES["three-sites"].cluster, durability=durability)
+    cluster = replace(TOPOLOGIES["three-sites"].cluster, durability=durability, witness=False)
     return Topology(name="made", title="Made", sites=made, cluster=cluster)
 
 

@@ -66,7 +66,12 @@ FITTING = [
     (topology, scenario)
     for topology in TOPOLOGIES
     for scenario in SCENARIOS
-    if not list(problems_of_pair(SCENARIOS[scenario], TOPOLOGIES[topology]))
+    if not list(
+        problems_of_pair(
+            SCENARIOS[scenario],
+            TOPOLOGIES[topology].with_settings(witness=SCENARIOS[scenario].witness),
+        )
+    )
 ]
 
 

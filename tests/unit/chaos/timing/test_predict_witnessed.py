@@ -54,6 +54,17 @@ def test_witnesses_replace_a_dead_primary_long_before_its_ttl(
     found = _witnessed(_fault(fault, target)).of_rto
     assert (found.service, found.low_s, found.high_s) == ("returns", low_s, high_s)
     assert found.words.startswith("Witnesses end the lease")
+    stock = predict(
+        shape_of(load_builtin("three-sites")),
+        CLOCK,
+        [_fault(fault, target)],
+        layout=layout_of(load_builtin("three-sites")),
+        seed=1,
+        heal_s=HEAL_S,
+    )
+    assert stock is not None
+    assert found.stock_s == (stock.of_rto.low_s, stock.of_rto.high_s)
+    assert stock.of_rto.stock_s is None
 
 
 def test_witnesses_wait_for_the_ttl_while_another_member_is_lost() -> None:

@@ -298,11 +298,14 @@ class TestSettings:
 
 class TestWitnesses:
     def test_one_stands_beside_the_etcd_of_every_site(self) -> None:
-        asked = load_builtin("three-sites").with_settings(witness=True)
+        asked = load_builtin("three-sites")
+        assert asked.cluster.witness
+        assert asked.cluster.witness_gate
         assert [host.name for host in asked.witness_hosts] == [
             "dcs-paris", "dcs-orsay", "dcs-saint-cloud"
         ]  # fmt: skip
-        assert asked.with_settings(witness=False) == load_builtin("three-sites")
+        assert asked.with_settings(witness=True) == asked
+        assert not asked.with_settings(witness=False).cluster.witness
 
     def test_fewer_than_three_sites_cannot_agree(self) -> None:
         two = topology((EVERYTHING,), (EVERYTHING, EVERYTHING))
@@ -369,8 +372,7 @@ class TestAdvice:
 
 def test_witnesses_stay_where_a_scenario_takes_quorum_from_them() -> None:
     """They act on nothing then (``not-strict``)."""
-    witnessed = load_builtin("three-sites").with_settings(witness=True)
-    taken = witnessed.with_settings(durability="async")
+    taken = load_builtin("three-sites").with_settings(durability="async")
     assert (taken.cluster.witness, taken.cluster.durability) == (True, "async")
     with pytest.raises(TopologyError, match="strict quorum mode"):
         load_builtin("three-sites").with_settings(durability="async", witness=True)
@@ -378,7 +380,7 @@ def test_witnesses_stay_where_a_scenario_takes_quorum_from_them() -> None:
 
 def test_a_gate_that_could_never_open_is_refused() -> None:
     three = load_builtin("three-sites")
-    bare = replace(three, cluster=replace(three.cluster, member_slots_ttl_s=0))
+    bare = replace(three, cluster=replace(three.cluster, witness=False, member_slots_ttl_s=0))
     with pytest.raises(TopologyError, match=r"cluster\.witness_gate"):
         bare.with_settings(witness=True)
     for settings in (

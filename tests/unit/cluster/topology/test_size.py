@@ -24,7 +24,7 @@ def topology_of(nodes: int, clients: int) -> Topology:
         *(Host(name=f"db-{number}", roles=("postgres",)) for number in range(nodes)),
         *(Host(name=f"app-{number}", roles=("client",)) for number in range(clients)),
     )
-    default = load_builtin("three-sites")
+    default = load_builtin("three-sites").with_settings(witness=False)
     return replace(default, name="sized", sites=(Site(name="one", hosts=hosts),))
 
 
