@@ -39,7 +39,8 @@ def pss_bytes(pid: int) -> int:
 def measure(rate_per_s: int, workers: int) -> dict[str, Any]:
     """One drill: rates and latencies per site, and the peak of memory."""
     with tempfile.TemporaryDirectory(prefix="bascule-bench-") as folder:
-        command = [sys.executable, "-m", "chaos", "drill", "steady", "--json", "--quiet"]
+        command = [sys.executable, "-m", "chaos", "drill", "steady"]
+        command += ["--no-witness", "--json", "--quiet"]
         command += ["--rate", str(rate_per_s), "--workers", str(workers)]
         command += ["--out", str(Path(folder) / "run")]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -104,13 +104,15 @@ def main() -> int:
     parser.add_argument("scenario", nargs="?", default="host-loss")
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--workload", choices=tuple(WORKLOADS), default="ledger")
+    parser.add_argument("--no-witness", action="store_true", help="stock Patroni")
     parser.add_argument("--seed", type=int, default=SEED, help="of the first run")
     parser.add_argument("--keep-failed", type=Path, metavar="DIR")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.runs < 1:
         parser.error("--runs: at least 1")
-    arguments = (options.scenario, "--workload", options.workload)
+    arguments = [options.scenario, "--workload", options.workload]
+    arguments += ["--no-witness"] if options.no_witness else []
     verdicts: list[dict[str, Any]] = []
     tell(shown(["seed", "verdict", "RTO s", *COUNTS.values()]))
     for seed in range(options.seed, options.seed + options.runs):

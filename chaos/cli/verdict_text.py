@@ -79,7 +79,7 @@ def _predicted(prediction: Prediction) -> str:
 
 
 def _span(low_s: float, high_s: float) -> str:
-    digits = 1 if low_s < 1 and high_s < 10 else 0
+    digits = 1 if 0 < low_s < 1 else 0
     return f"{low_s:.{digits}f} to {high_s:.{digits}f} s"
 
 

@@ -270,6 +270,7 @@ def run_info(request: DrillRequest, place: Place) -> RunInfo:
         "synchronous_node_count": cluster.synchronous_node_count,
         "primary_start_timeout_s": cluster.primary_start_timeout_s,
         "synchronous_mode": cluster.synchronous_mode if cluster.durability == "quorum" else "off",
+        "synchronous_mode_strict": cluster.synchronous_mode_strict,
         "failsafe_mode": cluster.failsafe_mode,
         "witness": cluster.witness,
         "rate_per_s": request.rate_per_s,

@@ -80,7 +80,7 @@ def impossible(params: DataLostParams, topology: Topology, hosts: Sequence[str])
             "of its own"
         )
     if topology.cluster.witness:
-        return f"{KEY} does not start witnesses again: use a topology without (witness = false)"
+        return f"{KEY} does not start witnesses again: use --no-witness, or witness = false"
     return None
 
 

@@ -34,10 +34,11 @@ def commits_wait_for_standby(run: Run) -> bool:
 
 def has_witnesses(run: Run) -> bool:
     """Whether witnesses watched and could act: they were asked for, came up, and commits waited for
-    a quorum."""
+    a strict quorum."""
     was_asked = bool(run.info.settings.get("witness"))
     is_quorum = run.info.settings.get("durability") != "async" and (
         run.info.settings.get("synchronous_mode", "quorum") == "quorum"
+        and bool(run.info.settings.get("synchronous_mode_strict", True))
     )
     return was_asked and is_quorum and bool(run.events_of(WitnessStarted))
 

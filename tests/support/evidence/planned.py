@@ -15,9 +15,7 @@ def planned_run(topology: Topology, scenario: Scenario) -> Run:
     """A run folder of which nothing but run.json exists."""
     request = DrillRequest(
         scenario=scenario,
-        topology=topology.with_settings(
-            durability=scenario.durability, witness=scenario.witness
-        ),
+        topology=topology.with_settings(durability=scenario.durability, witness=scenario.witness),
         seed=1,
         rate_per_s=100.0,
         workers=1,

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from chaos.campaigns.cases import GENERATOR, Case, draw
-from chaos.campaigns.catalogue import make_catalogue, sites_struck
+from chaos.campaigns.catalogue import make_catalogue, sites_struck, with_witness
 from chaos.campaigns.drawn_faults import moves_the_lead
 from chaos.campaigns.limits import FAMILIES, Limits
 from chaos.errors import CampaignError
@@ -61,6 +61,8 @@ def test_a_drill_takes_what_is_drawn_and_it_keeps_to_the_limits(
     cluster = case.topology.cluster
     assert cluster.ttl_s <= limits.ttl_s_max
     assert not (limits.witness == "never" and cluster.witness)
+    if limits.witness == "always":
+        assert cluster.witness is (with_witness(case.topology) is not None)
     assert sum(known_s(scenario.faults)) <= limits.duration_s_max + 1e-6
     for step in scenario.faults:
         assert FAULTS[step.fault].family in limits.families

@@ -166,11 +166,22 @@ class TestBuiltIn:
         assert load_scenario(str(path)) == scenario
 
 
+@pytest.mark.parametrize("witness", [True, False])
+def test_a_scenario_may_say_whether_there_are_witnesses(tmp_path: Path, witness: bool) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f"witness = {str(witness).lower()}\n" + HEAD + EXPECT)
+    assert load_scenario(str(path)).witness is witness
+    path.write_text("witness = 1\n" + HEAD + EXPECT)
+    with pytest.raises(ScenarioError, match="witness: expected true or false"):
+        load_scenario(str(path))
+
+
 def test_defaults(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(HEAD + EXPECT)
     scenario = load_scenario(str(path))
     assert scenario.durability is None
+    assert scenario.witness is None
     assert scenario.workload == WorkloadSpec(options=LedgerOptions())
     assert scenario.description == ""
     assert scenario.faults == ()

@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from support.evidence.planned import planned_run
 
+from chaos.evidence.events import WitnessStarted
 from chaos.faults.base import NO_PARAMS
 from chaos.faults.process import ProcessKillParams
 from chaos.faults.targets import layout_of, parse_target
+from chaos.scenarios.load import load_scenario
 from chaos.scenarios.model import FaultStep
-from chaos.timing.durations import Clock
+from chaos.timing.durations import Clock, behind_proxy
+from chaos.timing.measure import measure
 from chaos.timing.model import Prediction
 from chaos.timing.predict import predict
 from cluster.topology.load import load_builtin
 from cluster.topology.quorum import shape_of
+from cluster.topology.settings import SyncMode
 
 CLOCK = Clock(ttl_s=20.0, loop_wait_s=5.0)
 HEAL_S = 60.0
@@ -79,3 +84,27 @@ def test_witnesses_wait_for_the_ttl_while_another_member_is_lost() -> None:
     assert found.low_s == CLOCK.ttl_s - CLOCK.loop_wait_s
     two = _witnessed(_fault("host-power-cut"), topology="two-sites-witness")
     assert two.high_s < CLOCK.ttl_s
+
+
+@pytest.mark.parametrize(
+    ("is_strict", "durability", "stock_s"),
+    [(True, "quorum", (15.0, 29.0)), (False, "quorum", None), (True, "async", None)],
+)
+def test_what_witnesses_shorten_is_told_of_runs_in_which_they_could_act(
+    is_strict: bool, durability: SyncMode, stock_s: tuple[float, float] | None
+) -> None:
+    three = load_builtin("three-sites")
+    cluster = replace(three.cluster, synchronous_mode_strict=is_strict, durability=durability)
+    planned = planned_run(replace(three, cluster=cluster), load_scenario("host-loss"))
+    watched = replace(planned, events=(WitnessStarted(t_s=1.0, host="dcs-a", site="a"),))
+    prediction = measure(watched).prediction
+    assert prediction is not None
+    assert prediction.stock_s == stock_s
+    stock = measure(planned).prediction
+    assert stock is not None
+    assert (stock.low_s, stock.high_s, stock.stock_s) == (15.0, 29.0, None)
+
+
+def test_a_proxy_comes_on_top_of_both() -> None:
+    found = behind_proxy(_witnessed(_fault("host-power-cut")), 3.0)
+    assert (found.high_s, found.stock_s) == (7.0, (15.0, 32.0))

@@ -22,7 +22,7 @@ from cluster.topology.load import (
 )
 from cluster.topology.model import ClusterSettings, Host, HostRole, Site, Topology
 from cluster.topology.rules import problems_of_topology
-from cluster.topology.settings import problems_of_settings
+from cluster.topology.settings import problems_of_settings, why_idle
 from cluster.topology.traps import advice
 
 EVERYTHING: tuple[HostRole, ...] = ("etcd", "postgres", "client")
@@ -313,9 +313,18 @@ class TestWitnesses:
         assert "witnesses need etcd in 3 sites or more" in words_of(witnessed)[0]
         assert words_of(two) == []
 
-    @pytest.mark.parametrize("change", [{"durability": "async"}, {"synchronous_mode": "on"}])
-    def test_they_need_quorum(self, change: dict[str, str]) -> None:
+    @pytest.mark.parametrize(
+        ("change", "why"),
+        [
+            ({"durability": "async"}, "durability is async, not quorum"),
+            ({"synchronous_mode": "on"}, "synchronous_mode is on, not quorum"),
+            ({"synchronous_mode_strict": False}, "synchronous_mode is not strict"),
+        ],
+    )
+    def test_they_need_strict_quorum(self, change: dict[str, object], why: str) -> None:
         settings = replace(THREE.cluster, witness=True, **change)  # type: ignore[arg-type]
+        assert why_idle(settings) == why
+        assert why_idle(THREE.cluster) is None
         with pytest.raises(TopologyError, match="witnesses act only in strict quorum mode"):
             replace(THREE, cluster=settings).with_settings(witness=True)
         # A scenario may leave them nothing to do: what a drill has written is read again.
