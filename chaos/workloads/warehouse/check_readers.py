@@ -7,7 +7,7 @@ whose page failed goes on wherever it can, and stays there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from chaos.checkers import needs
 from chaos.checkers.base import Checker
@@ -78,18 +78,27 @@ def _is_well(run: Run, reader: str, from_s: float, to_s: float) -> bool:
     """It was a replica of whoever led last, all the time, and nothing was broken but hosts that are
     not in its way."""
     seen = [one for one in run.events_of(RoleSeen) if one.t_s <= to_s]
-    own = [one for one in seen if one.node == reader]
-    led = [one.timeline or 0 for one in seen if one.is_primary]
-    loaded = phase_window(run, Phase.STEADY)
-    if not own or own[-1].role != "replica" or own[-1].t_s > from_s:
+    source = run.info.tags[reader].replicatefrom
+    own = _settled(seen, reader, from_s)
+    if own is None or own.is_primary or (source and _settled(seen, source, from_s) is None):
         return False
+    led = max((one.timeline or 0 for one in seen if one.is_primary), default=0)
+    loaded = phase_window(run, Phase.STEADY)
     # One that has not followed a promotion yet is passed over, and so it must be.
-    if (own[-1].timeline or 0) < max(led, default=0) or loaded is None or loaded.begin_s > from_s:
+    if (own.timeline or 0) < led or loaded is None or loaded.begin_s > from_s:
         return False
     return not any(
         begin_s <= to_s and end_s >= from_s and _is_in_the_way(run, struck, reader)
         for struck, begin_s, end_s in _broken(run)
     )
+
+
+def _settled(seen: Sequence[RoleSeen], node: str, from_s: float) -> RoleSeen | None:
+    """What the node was, if it was that since ``from_s``, and ran. A reader whose source comes back
+    turns to it, and does not stream for a moment."""
+    own = [one for one in seen if one.node == node]
+    is_settled = bool(own) and own[-1].role in ("replica", "primary") and own[-1].t_s <= from_s
+    return own[-1] if is_settled else None
 
 
 def _broken(run: Run) -> Iterator[tuple[FaultStruck, float, float]]:

@@ -14,7 +14,13 @@ from psycopg import sql
 from support.postgres.local_postgres import PASSWORD, SUPERUSER, LocalPostgres, local_postgres
 
 from chaos.probing.fingerprint import DOORS, RIGHTS, read_doors, read_rights
-from chaos.probing.trail import MARK, problem_of_settings, read_entries, read_settings
+from chaos.probing.trail import (
+    MARK,
+    problem_of_settings,
+    read_entries,
+    read_settings,
+    read_values,
+)
 from replication import Credentials
 from replication.wire import Address, Session, session_to
 
@@ -151,3 +157,25 @@ async def test_an_access_is_in_the_trail_under_its_name(server: LocalPostgres) -
         assert await read_entries(superuser) == {"db-a-1": "alice", "db-a-2": "alice"}
         assert "role alice" in await read_rights(superuser)
         assert "HBA rule 1" in await read_doors(superuser)
+
+
+async def test_a_value_in_a_log_is_found_and_looking_for_it_leaves_none(
+    server: LocalPostgres,
+) -> None:
+    values = ["canari-01", "canari-02", "canari-03"]
+    async with login(server, "alice", "alice-password") as alice:
+        with pytest.raises(psycopg.errors.InvalidTextRepresentation):
+            await alice.fetch("SELECT ('canari' || '-01')::integer")
+        with pytest.raises(psycopg.errors.InvalidTextRepresentation):
+            await alice.fetch("SELECT (%s || '-02')::integer", ("canari",))
+    async with login(server, SUPERUSER, PASSWORD) as superuser:
+        await superuser.fetch("SET log_statement = 'all'")
+        assert await read_values(superuser, values) == {"canari-01": "1", "canari-02": "1"}
+        assert await read_values(superuser, values) == {"canari-01": "1", "canari-02": "1"}
+        assert await read_values(superuser, []) == {}
+        await superuser.fetch("ALTER ROLE alice SET log_min_messages = 'log'")
+    async with login(server, "alice", "alice-password") as alice:
+        with pytest.raises(psycopg.errors.InvalidTextRepresentation):
+            await alice.fetch("SELECT ('canari' || '-03')::integer")
+    async with login(server, SUPERUSER, PASSWORD) as superuser:
+        assert "canari-03" not in await read_values(superuser, values)

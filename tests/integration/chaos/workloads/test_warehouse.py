@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
-from support.evidence.tiny import A, B, run, scenario
+from support.evidence.tiny import A, B, op, run, scenario
 from support.postgres.load_runs import final_read, run_load
 from support.postgres.local_postgres import (
     PASSWORD,
@@ -30,6 +30,7 @@ from chaos.judge.judging import judge
 from chaos.load.prepare import prepare
 from chaos.scenarios.model import WorkloadSpec
 from chaos.workloads.warehouse import WarehouseOptions
+from chaos.workloads.warehouse.again import erase_again
 from chaos.workloads.warehouse.fill import Filled, fill_through
 from chaos.workloads.warehouse.generator import Generator
 from chaos.workloads.warehouse.profiles import Profile
@@ -280,3 +281,40 @@ async def test_who_withdrew_stays_away_whoever_comes_first(
         assert ask(primary, database, counted) == [(0,)]
     kept = "SELECT DISTINCT person_id FROM feed.record"
     assert ask(primary, database, kept) == [(12,)]
+
+
+async def test_who_was_erased_is_erased_again_and_a_gap_is_refused(
+    pair: tuple[LocalPostgres, LocalPostgres], database: str
+) -> None:
+    """A restored database knows neither the erasures nor the deliveries since its point."""
+    primary, _ = pair
+    async with (
+        rest_api(primary=True) as answers,
+        storage_on(primary, answers, database) as storage,
+    ):
+        await install(storage)
+        await fill_through(storage, Generator(Profile(name="tiny", patients=100), 7))
+    done = [
+        op(
+            f"withdrawal-paris-{number}",
+            float(number),
+            work={"op": "withdrawal", "number": number, "person": person, "kind": kind},
+        )
+        for number, person, kind in ((1, 11, "opposition"), (2, 12, "erasure"), (3, 13, "erasure"))
+    ]
+    known = "SELECT feed.withdraw('withdrawal-paris-1', 'paris', 1, 11, 'opposition')"
+    ask(primary, database, known)
+    address = Address(node=primary.name, host="127.0.0.1", port=primary.port)
+    admin = Credentials(user=SUPERUSER, password=PASSWORD, dbname=database)
+    async with session_to(address, admin) as session:
+        again = await erase_again(session, WarehouseOptions(), done)
+        assert again == ["withdrawal-paris-2", "withdrawal-paris-3"]
+        assert await erase_again(session, WarehouseOptions(), done) == []
+        left = "SELECT count(*) FROM {} WHERE person_id IN (11, 12, 13)"
+        for table, persons in (("warehouse.person", 0), ("identity.patient", 1)):
+            assert (await session.fetch(left.format(table)))[0][0] == persons  # type: ignore[arg-type]
+        with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="does not follow 0"):
+            await session.fetch("SELECT feed.merge('x-2', 'x', 2, 'new')")
+        await session.fetch("SELECT feed.merge('x-1', 'x', 1, 'new')")
+        with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="does not follow 1"):
+            await session.fetch("SELECT feed.merge('x-1', 'x', 1, 'new')")

@@ -52,6 +52,11 @@ BUILTIN: dict[str, Want | None] = {
     "withdrawal-during-cut": "none-until-healed",  # of the site that is cut off
     "trail-survives-rewind": "returns",
     "trail-lost-by-rewind": "returns",
+    "trail-holds-values": "returns",
+    "trail-without-values": "returns",
+    "return-fenced": "returns",
+    "return-unfenced": "returns",
+    "warehouse-reader": "returns",
 }
 """Of the scenarios whose moments and effects are known beforehand."""
 OTHERWISE: dict[tuple[str, str], Want | None] = {

@@ -21,6 +21,10 @@ READER = "db-reports"
 SEEN = event(-2.0, "role", node=READER, role="replica", timeline=1)
 
 
+TAGS = Tags(nofailover=True, reader=True, replicatefrom=B)
+SOURCE = event(-2.0, "role", node=B, role="replica", timeline=1)
+
+
 def stream(begin_s: float, *begun_on: str) -> Operation:
     """A cohort that began then, on the first of these members."""
     work = {
@@ -38,9 +42,9 @@ def stream(begin_s: float, *begun_on: str) -> Operation:
 
 def with_reader(streams: Sequence[Operation], *more: RunEvent, seen: RunEvent = SEEN) -> Run:
     found = warehouse_run(streams)
-    host = HostInfo(name=READER, roles=("postgres",), tags=Tags(nofailover=True, reader=True))
+    host = HostInfo(name=READER, roles=("postgres",), tags=TAGS)
     sites = (*found.info.sites, SiteInfo(name="lyon", hosts=(host,)))
-    events = sorted([*life(fault_s=20.0), seen, *more], key=lambda one: one.t_s)
+    events = sorted([*life(fault_s=20.0), seen, SOURCE, *more], key=lambda one: one.t_s)
     return replace(found, info=replace(found.info, sites=sites), events=tuple(events))
 
 
@@ -77,9 +81,15 @@ def test_it_is_found_while_a_host_is_lost_that_is_not_in_its_way() -> None:
         ([event(14.0, "role", node=READER, role="replica", timeline=1)], 15.0),
         ([event(21.0, "fault", fault="site-cut", target="lyon")], 25.0),
         ([event(21.0, "fault", fault="host-power-cut", target=READER)], 25.0),
-        ([event(24.0, "role", node=B, role="primary", timeline=2)], 25.0),
+        ([event(10.0, "role", node=A, role="primary", timeline=2)], 25.0),
+        ([event(21.0, "fault", fault="host-power-cut", target=B)], 25.0),
+        ([event(12.0, "role", node=B, role="starting")], 25.0),
+        ([event(16.0, "role", node=B, role="replica", timeline=1)], 25.0),
     ],
-    ids=["begin", "away", "back", "cut", "lost", "behind a promotion"],
+    ids=[
+        *("begin", "away", "back", "cut", "lost", "behind a promotion"),
+        *("source lost", "source starts", "source back"),
+    ],
 )
 def test_where_the_reader_was_not_well_nothing_is_judged(
     more: list[RunEvent], begin_s: float
