@@ -34,6 +34,8 @@ from cluster.topology.load import builtin_topologies, find_topology, to_toml
 from cluster.topology.model import Topology
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "promise-results.md"
+FAILED_MAX = 3
+"""So many drills in a row that break nothing end the try of a topology."""
 WORDS = ("confirmed", "refuted", "open")
 HEADING = """\
 | topology | claims | confirmed | refuted | open | not drilled |
@@ -213,9 +215,11 @@ def answer_all(
     place: Path,
     options: argparse.Namespace,
 ) -> None:
-    """Drill until every claim is answered as far as is asked for; each answer is kept at once."""
+    """Drill until every claim is answered as far as is asked for; each answer is kept at once. A
+    topology that does not come up, as on a machine that is too busy, is left after some tries."""
     drills = 0
     for topology in topologies:
+        failed = 0
         again = results.refuted(asked[topology.name], topology) if options.again else []
         while again or (claims := results.undecided(asked[topology.name], topology, options.tries)):
             if options.drills is not None and drills >= options.drills:
@@ -225,15 +229,23 @@ def answer_all(
             else:
                 batch = claims[: options.batch]
             seed = options.seed + len(results.told)
-            found = try_claims(
-                batch,
-                topology,
-                place / f"drill-{drills}",
-                seed=seed,
-                rest_s=options.rest,
-                rate_per_s=options.rate,
-            )
             drills += 1
+            try:
+                found = try_claims(
+                    batch,
+                    topology,
+                    place / f"drill-{drills}",
+                    seed=seed,
+                    rest_s=options.rest,
+                    rate_per_s=options.rate,
+                )
+            except RuntimeError as error:
+                tell(f"{topology.name}: {error}")
+                failed += 1
+                if failed == FAILED_MAX:
+                    break
+                continue
+            failed = 0
             for one in found:
                 tell(f"{topology.name}: {one.word}: {one.claim.sentence} ({one.why})")
                 results.add(told_of(one, topology, seed))
