@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -16,6 +17,8 @@ from typing import Any
 from chaos.judge.exit_codes import COULD_NOT_RUN, INTERRUPTED, USAGE
 
 DRILL_TIMEOUT_S = 300.0
+RESULTS = Path(__file__).parent / "results"
+"""What drills have said so far, a file a benchmark, a line a drill or an answer."""
 COULD_NOT = (USAGE, COULD_NOT_RUN, INTERRUPTED)
 """Exit codes of a drill that did not come to its end, whatever it could say of its evidence."""
 
@@ -49,17 +52,26 @@ def drill(
         timeout_s: after which it is killed.
 
     Raises:
-        RuntimeError: it did not run.
+        RuntimeError: it did not run, or not to its end in time.
     """
     with tempfile.TemporaryDirectory(prefix="bascule-bench-") as folder:
         command = [sys.executable, "-m", "chaos", "drill", *arguments]
         command += ["--json", "--quiet", "--out", str(out or Path(folder) / "run")]
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout_s, check=False
-        )
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=timeout_s, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            words = f"{' '.join(command)}: killed after {timeout_s:g} s"
+            raise RuntimeError(words) from error
         if not done.stdout.startswith("{") or done.returncode in COULD_NOT:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
         return dict(json.loads(done.stdout))
+
+
+def digest_of(*texts: str) -> str:
+    """What was drilled, in a few letters: a result of another text is none of this one."""
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
 
 
 def tell(words: str) -> None:

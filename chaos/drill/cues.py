@@ -57,9 +57,11 @@ class Cues:
         self._led = self._board.leader or self._led
         return Strike(begun_s=time.monotonic(), led=self._led)
 
-    async def has_come(self, event: Cue, since: Strike) -> bool:
+    async def has_come(self, event: Cue, since: Strike) -> bool:  # noqa: PLR0911 (one an event)
         """Whether an event has come, counted from a strike."""
         match event:
+            case "struck":
+                return True  # it is counted from a strike that has taken effect
             case "new-primary":
                 leader = self._board.leader
                 node = None if leader is None else self._board.nodes.get(leader)

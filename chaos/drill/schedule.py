@@ -19,7 +19,7 @@ from chaos.faults.registry import FAULTS
 from chaos.faults.targets import Victim, chance, hosts_of, layout_of, resolve
 from chaos.live.board import FaultBoard
 from chaos.scenarios.agenda import Agenda, Task
-from chaos.scenarios.model import FaultStep, Scenario
+from chaos.scenarios.model import FaultStep, Scenario, drawn
 
 POLL_S = 0.05
 """How exactly an event is followed. The observers look at the members every 0.1 s."""
@@ -90,7 +90,8 @@ class Schedule:
         """
         event, since = task.awaits, self._strikes[task.since or 0]
         assert event is not None
-        if await self._cues.has_come(event, since):
+        is_too_early = event == "whole" and self._is_broken_before(task.index)
+        if not is_too_early and await self._cues.has_come(event, since):
             after = f", and comes {task.after_s:g} s later" if task.after_s else ""
             self._recorder.say(f"{event}: {task} follows{after}")
             return True
@@ -101,6 +102,14 @@ class Schedule:
                 f"fault[{task.since}]"
             )
         return False
+
+    def _is_broken_before(self, index: int) -> bool:
+        """Whether a fault before this one in the file still breaks something."""
+        before = drawn(self._scenario.faults, self._seed)[:index]
+        return any(
+            step in before and FAULTS[step.fault].effect(step.params) != "none"
+            for step, _ in map(self._told.__getitem__, self._book.broken)
+        )
 
     async def _carry_out(self, task: Task) -> None:
         if task.act == "strike":

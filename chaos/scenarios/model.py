@@ -21,13 +21,15 @@ from cluster.topology.settings import SyncMode
 Failover = Literal["must", "may", "must-not", "not-while-broken"]
 """Whether another node takes the lead. ``not-while-broken``: nobody may before the heal that
 follows the last strike; once the faults are healed anybody may."""
-Cue = Literal["new-primary", "first-acknowledged", "whole", "standby-named", "healed"]
+Cue = Literal["struck", "new-primary", "first-acknowledged", "whole", "standby-named", "healed"]
 """What a fault may follow on, counted from the strike of the fault before it in the file, or, for
 its own heal, from its own strike:
 
+- ``struck``: that strike has taken effect.
 - ``new-primary``: a node that did not lead before that strike has the leader key and is promoted.
 - ``first-acknowledged``: such a node has acknowledged a write that was begun after that strike.
-- ``whole``: the cluster is whole (``cluster.whole``).
+- ``whole``: the faults before it that break something are healed, and the cluster is whole
+  (``cluster.whole``), which it may still seem to be when one of them has just struck.
 - ``standby-named``: the primary counts a standby as synchronous that the sync key does not name
   yet, as Patroni does for two seconds when one comes back.
 - ``healed``: everything that lasts has been healed.

@@ -43,9 +43,7 @@ def tried(topology: str, folder: Path, *options: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("topology", CLAIMS)
 def test_sentences_of_the_linter_are_confirmed(tmp_path: Path, topology: str) -> None:
-    answers = tried(
-        topology, tmp_path, "--keep", str(tmp_path), "--rest", "25", "--rate", "20", "--tries", "2"
-    )
+    answers = tried(topology, tmp_path, "--keep", str(tmp_path), "--rate", "20", "--tries", "2")
     wanted = dict.fromkeys(CLAIMS[topology].values(), "confirmed")
     assert {one["claim"]: one["answer"] for one in answers} == wanted, answers
     assert tried(topology, tmp_path) == answers  # from the file: nothing is drilled again

@@ -444,8 +444,8 @@ def test_a_fault_may_strike_in_a_window_or_after_an_event(tmp_path: Path) -> Non
         ),
         (
             FIRST + STRIKE + 'on = "new-primry"\n',
-            "fault[1].on: expected new-primary, first-acknowledged, whole, standby-named or "
-            'healed; found "new-primry" (did you mean new-primary?)',
+            "fault[1].on: expected struck, new-primary, first-acknowledged, whole, standby-named "
+            'or healed; found "new-primry" (did you mean new-primary?)',
         ),
         (FIRST + STRIKE + 'on = "new-primary"\nat_s = 3\n', "fault[1].on: a fault strikes at a"),
         (FIRST + STRIKE + "at_s = 3\nafter_s = 3\n", "fault[1].after_s: is counted from an event"),
