@@ -250,8 +250,33 @@ def witnessed(
     if crashed:
         high_s = max(high_s, RESTART_S_MAX + NOTICE_S)
         words += f" Patroni may restart the server first: up to {RESTART_S_MAX:g} s."
-    stock_s = (found.low_s, found.high_s)
-    words += f" Without witnesses: {stock_s[0]:g} to {stock_s[1]:g} s."
-    return replace(
-        found, low_s=low_s, high_s=high_s, words=words, source=WITNESS_SOURCE, stock_s=stock_s
+    return replace(found, low_s=low_s, high_s=high_s, words=words, source=WITNESS_SOURCE)
+
+
+def witnessed_later(found: Prediction, back_s: float) -> Prediction:
+    """What becomes of ``found`` where witnesses may act only once others are back, and need not:
+    they are patient while anything else is lost.
+
+    Args:
+        found: What stock Patroni would need.
+        back_s: After the death of the primary, when the others are back.
+    """
+    low_s = back_s + SILENCE_NOTICED_S
+    if low_s >= found.low_s:
+        return found
+    words = (
+        f"{found.words} Witnesses may end the lease earlier, once others are back ({back_s:g} s)."
     )
+    return replace(found, low_s=low_s, words=words)
+
+
+def beside_stock(found: Prediction, stock: Prediction) -> Prediction:
+    """``found``, with what is predicted of the same without witnesses where that differs."""
+    if found.elsewhere is not None:
+        return replace(found, elsewhere=beside_stock(found.elsewhere, stock.of_rto))
+    stock_s = (stock.low_s, stock.high_s)
+    both_return = found.service == stock.service == "returns"
+    if not both_return or stock_s == (found.low_s, found.high_s):
+        return found
+    words = f"{found.words} Without witnesses: {stock_s[0]:g} to {stock_s[1]:g} s."
+    return replace(found, words=words, stock_s=stock_s)

@@ -81,7 +81,19 @@ def predict(  # noqa: PLR0913 - all of it decides
         for first in (filter(shape.may_lead, shape.nodes) if primary is None else (primary,))
     ]
     known = [one for one in found if one is not None]
-    return max(known, key=lambda one: one.high_s, default=None)
+    worst = max(known, key=lambda one: one.high_s, default=None)
+    if worst is None or not clock.witness:
+        return worst
+    stock = predict(
+        shape,
+        replace(clock, witness=False),
+        faults,
+        layout=layout,
+        seed=seed,
+        heal_s=heal_s,
+        primary=primary,
+    )
+    return worst if stock is None else durations.beside_stock(worst, stock)
 
 
 class _Course:
@@ -271,6 +283,8 @@ class _Course:
             found = self._witnessed(
                 found, step, hosts, voters(self._shape, before, known | {before})
             )
+        elif self._clock.witness:
+            found = durations.witnessed_later(found, elected_s - at_s)
         back_s = self._healed_s(step) - at_s
         if back_s < found.low_s:
             words = f" The host itself is back {back_s:g} s after the loss, and may lead on."
@@ -293,8 +307,11 @@ class _Course:
         down = self._down(step.at_s)
         waits_for = min(self._shape.synchronous_node_count, len(standbys))
         needed = 1 + max(len(standbys) - waits_for, waits_for)  # ``replication/witness/decide.py``
-        if not self._clock.witness or down - hosts or len(standbys - down) < needed:
+        if not self._clock.witness:
             return found
+        if down - hosts or len(standbys - down) < needed:
+            back_s = self._first(step.at_s, lambda gone: not gone - hosts)
+            return found if back_s is None else durations.witnessed_later(found, back_s - step.at_s)
         loses_etcd = not crashed and bool(hosts & set(self._shape.etcd))
         return durations.witnessed(
             found,

@@ -105,6 +105,14 @@ def test_what_witnesses_shorten_is_told_of_runs_in_which_they_could_act(
     assert (stock.low_s, stock.high_s, stock.stock_s) == (15.0, 29.0, None)
 
 
+def test_witnesses_may_act_once_the_others_are_back() -> None:
+    """As in ``trail-survives-rewind``: 7.1 s in a drill, where stock Patroni takes 19 s or more."""
+    found = _witnessed(*load_scenario("trail-survives-rewind").faults)
+    assert found.stock_s == (19.0, 33.0)
+    assert (found.low_s, found.high_s) == (pytest.approx(4.5), 33.0)
+    assert "once others are back (0.2 s)" in found.words
+
+
 def test_a_proxy_comes_on_top_of_both() -> None:
     found = behind_proxy(_witnessed(_fault("host-power-cut")), 3.0)
     assert (found.high_s, found.stock_s) == (7.0, (15.0, 32.0))
