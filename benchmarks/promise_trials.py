@@ -36,8 +36,8 @@ REST_S = 6.0
 topologies, so that what it writes in the loop after a promotion is there."""
 AFTER_SERVED_S = 3.0
 """How long a site that is served from the begin on must go on being served."""
-AROUND_S = 60.0
-"""Of each trial: the hand-over before it, and until the cluster is whole again."""
+AROUND_S = 120.0
+"""Of each trial at most: the hand-over before it, and until the cluster is whole again."""
 BOOT_S = 120.0
 """Before the first trial and after the last, on a machine that is busy."""
 SCENARIO = """

@@ -51,9 +51,9 @@ INTRODUCTION = """\
 
 Drills of the [scenarios](../use/scenarios.md) in the lab: {own} of {all_own} on the topology that
 each is made for, and {others} of {all_others} pairs with others that they fit, so far. Written by
-`python benchmarks/scenarios.py --write` from {drills} drills of {days}, on {machines}; several ran
-side by side, each with a load of {rates} operations a second and site: a machine of its own is
-faster.
+`python benchmarks/scenarios.py --write` from {drills} drills of {days}; several ran side by side on
+{machines}, each with a load of {rates} operations
+a second and site: a machine of its own is faster.
 
 RTO is the time without an acknowledged write, of the site that was without service for the longest
 time; "lost" is the sum of acknowledged entries that were gone at the end. A scenario that exists to
