@@ -31,6 +31,7 @@ from chaos.drill.launch import (
 from chaos.evidence.run import RunInfo
 from chaos.findings import Verdict
 from chaos.judge.exit_codes import INTERRUPTED
+from chaos.wording import counted
 from cluster.substrates.kind import Place
 from cluster.substrates.lab.enter import SealedLab
 from cluster.substrates.registry import SUBSTRATES
@@ -142,7 +143,7 @@ class LabKeeper:
         if verdict is not Verdict.VALID:
             self.ended_because = f"the run is {verdict.name}"
         elif not reply.unfit and lab.runs >= RUNS_MAX:
-            self.ended_because = f"it has had {lab.runs} runs"
+            self.ended_because = f"it has had {counted(lab.runs, 'run', 'runs')}"
         if self.ended_because:
             self.end()
         return end
