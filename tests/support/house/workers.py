@@ -14,6 +14,7 @@ from xdist.scheduler import LoadScopeScheduling
 WITH_ENGINE = frozenset(
     {
         "tests/drills/test_compose_drills.py",
+        "tests/drills/test_witness_in_containers.py",
         "tests/integration/chaos/cli/test_by_hand_in_containers.py",
         "tests/integration/cluster/substrates/docker/test_ends.py",
         "tests/integration/cluster/substrates/docker/test_faults.py",
