@@ -64,9 +64,11 @@ def drill(
         except subprocess.TimeoutExpired as error:
             words = f"{' '.join(command)}: killed after {timeout_s:g} s"
             raise RuntimeError(words) from error
-        if not done.stdout.startswith("{") or done.returncode in COULD_NOT:
-            raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
-        return dict(json.loads(done.stdout))
+        verdict = dict(json.loads(done.stdout)) if done.stdout.startswith("{") else {}
+        if not verdict or done.returncode in COULD_NOT:
+            found = [one["summary"] for one in verdict.get("findings", ())]
+            raise RuntimeError(f"{' '.join(command)}: {done.stderr or ' '.join(found)}")
+        return verdict
 
 
 def digest_of(*texts: str) -> str:

@@ -84,6 +84,7 @@ def test_a_finding_that_hangs_on_a_moment_is_as_promised_and_any_other_is_not() 
     told = replace(DRILLED, scenario="haproxy-loss", topology=own_topology("haproxy-loss"))
     doubtful = replace(told, verdict="invalid", findings=["in-doubt-unresolved"])
     assert not scenarios.why_not_as_promised(doubtful)
+    assert "| INVALID, as it may |" in scenarios.row(doubtful.pair, [doubtful])
     lost = replace(doubtful, findings=["in-doubt-unresolved", "lost-acknowledged-write"])
     assert scenarios.why_not_as_promised(lost) == "must be VALID"
 
@@ -95,6 +96,8 @@ def test_a_scenario_that_shows_a_failure_must_show_that_one() -> None:
     assert scenarios.why_not_as_promised(other)
     lost = replace(other, findings=["lost-acknowledged-write", "unit-not-applied-once"])
     assert not scenarios.why_not_as_promised(lost)
+    assert "| INVALID, as it must |" in scenarios.row(lost.pair, [lost])
+    assert "| INVALID |" in scenarios.row(other.pair, [other])
 
 
 def test_the_scenarios_that_must_end_invalid_are_those_of_their_page() -> None:
