@@ -122,6 +122,7 @@ class Director:
         self._recorder = recorder
         self._password = secrets.token_urlsafe(18)
         self._boot = BootWatch(folder / "logs")
+        self._final_read_is_warm = False
 
     @property
     def _board(self) -> Board:
@@ -208,6 +209,8 @@ class Director:
             watchers.start_soon(observer.run)
             watchers.start_soon(loads.follow)
             try:
+                if self._hands is None:
+                    await loads.warm_up()
                 await self._preflight(cluster, prober)
                 if self._topology.cluster.witness:
                     after = await latest_change(cluster)
@@ -381,6 +384,8 @@ class Director:
         unserved = await loads.wait_served_since(healed_s, timeout_s=max(0.0, left_s))
         if unserved:
             self._recorder.say(f"still not served: {', '.join(unserved)}", loud=True)
+        if missing is None:
+            self._final_read_is_warm = await setup.warm_up_final_read(cluster, loads.reader_host)
         await anyio.sleep(scenario.after_heal_s)
 
     async def _quiesce(self, loads: Loads) -> None:
@@ -395,7 +400,14 @@ class Director:
         self._recorder.phase(Phase.FINAL_READ)
         host = loads.reader_host
         workload = self._info.scenario.workload
-        await setup.start_final_read(cluster, host, self._folder, self._password, workload)
+        await setup.start_final_read(
+            cluster,
+            host,
+            self._folder,
+            self._password,
+            workload,
+            is_warm=self._final_read_is_warm,
+        )
         await cluster.substrate.wait_unit(host, setup.FINAL_READ_UNIT)
         members = await cluster.members()
         timeline = max((one.timeline or 0 for one in members.values() if one), default=0)

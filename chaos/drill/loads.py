@@ -19,12 +19,13 @@ from chaos.workloads.config import LoadConfig
 from chaos.workloads.kind import ClientName
 from cluster.patroni.config import POSTGRES_PORT, REST_PORT
 from cluster.raised import RaisedCluster
-from cluster.substrates.base import Process
+from cluster.substrates.base import Feedable, Process
 from cluster.topology.proxies import ProxyRole
 from cluster.topology.settings import SyncMode
 from replication import Member
 
 UNIT = "load"
+MODULE = "chaos.load.worker"
 ROLE = "bascule_app"
 """The database role that the load and the final read connect as."""
 DBNAME = "postgres"
@@ -65,6 +66,8 @@ class LoadProcess:
         """When the newest of the acknowledged attempts began."""
         self._history = HistoryTail(self.history_path)
         self._recent: deque[float] = deque()
+        self.is_warm = False
+        """It runs, and waits for what it is asked to do."""
 
     def follow(self, board: SiteBoard, now_s: float) -> None:
         """Read what was written since the last time."""
@@ -118,6 +121,16 @@ class Loads:
         """A host from which the final read can be made."""
         return self._sites[0].host
 
+    async def warm_up(self) -> None:
+        """Start every site's process ahead, where that can be: Python takes a second to load."""
+        substrate = self._cluster.substrate
+        if not isinstance(substrate, Feedable):
+            return
+        for load in self._sites:
+            argv = (substrate.python, "-m", MODULE)
+            await substrate.start_unit(load.host, Process(name=UNIT, argv=argv, is_fed=True))
+            load.is_warm = True
+
     async def start(self, settings: LoadSettings) -> None:
         """Start every site's load."""
         substrate = self._cluster.substrate
@@ -155,7 +168,11 @@ class Loads:
                 direct_path=str(load.direct_path) if through else None,
                 reads_path=str(load.reads_path) if settings.reads_per_s else None,
             )
-            argv = (substrate.python, "-m", "chaos.load.worker")
+            if load.is_warm and isinstance(substrate, Feedable):
+                load.is_warm = False
+                await substrate.feed_unit(load.host, UNIT, config.to_line())
+                continue
+            argv = (substrate.python, "-m", MODULE)
             unit = Process(name=UNIT, argv=argv, stdin=config.to_line())
             await substrate.start_unit(load.host, unit)
         self.is_running = True

@@ -6,7 +6,7 @@ The SQL goes over the nodes' consoles, so it needs no place in the sites' networ
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -18,9 +18,10 @@ from chaos.load.admin import superuser_session
 from chaos.load.final_read import FinalReadConfig
 from chaos.scenarios.model import WorkloadSpec
 from chaos.workloads.registry import kind_of
+from cluster.errors import ClusterError
 from cluster.patroni.config import POSTGRES_PORT
 from cluster.raised import RaisedCluster
-from cluster.substrates.base import Process
+from cluster.substrates.base import Feedable, Process
 from replication import StorageError
 from replication.monitoring.lag import heartbeat_row
 from replication.schema.own import make_role
@@ -29,6 +30,7 @@ from replication.wire import Address, Session
 LOOK_TIMEOUT_S = 10.0
 """For a cluster that is whole to say so: at once, but on a busy machine answers are late."""
 FINAL_READ_UNIT = "final-read"
+FINAL_READ_MODULE = "chaos.load.final_read"
 
 
 async def prepare(cluster: RaisedCluster, password: str, spec: WorkloadSpec) -> str:
@@ -81,10 +83,27 @@ async def as_admin(cluster: RaisedCluster, what: str) -> AsyncIterator[Session]:
         raise PreflightError(f"{what} could not be made on {primary}: {error}") from error
 
 
-async def start_final_read(
-    cluster: RaisedCluster, host: str, folder: Path, password: str, spec: WorkloadSpec
+async def warm_up_final_read(cluster: RaisedCluster, host: str) -> bool:
+    """Start the process of the final read ahead, where that can be; whether it waits now."""
+    substrate = cluster.substrate
+    if not isinstance(substrate, Feedable):
+        return False
+    argv = (substrate.python, "-m", FINAL_READ_MODULE)
+    await substrate.start_unit(host, Process(name=FINAL_READ_UNIT, argv=argv, is_fed=True))
+    return True
+
+
+async def start_final_read(  # noqa: PLR0913 (what it is to read, and how)
+    cluster: RaisedCluster,
+    host: str,
+    folder: Path,
+    password: str,
+    spec: WorkloadSpec,
+    *,
+    is_warm: bool = False,
 ) -> None:
-    """Start the process that reads what the workload left on every node, on a client's host."""
+    """Start the process that reads what the workload left on every node, on a client's host; one
+    that waits there is told what to read."""
     substrate = cluster.substrate
     config = FinalReadConfig(
         nodes=tuple(
@@ -98,6 +117,10 @@ async def start_final_read(
         deadline_s=kind_of(spec.options).final_read_s,
         workload=spec,
     )
-    argv = (substrate.python, "-m", "chaos.load.final_read")
+    if is_warm and isinstance(substrate, Feedable):
+        with suppress(ClusterError):  # it has ended: another one
+            await substrate.feed_unit(host, FINAL_READ_UNIT, config.to_line())
+            return
+    argv = (substrate.python, "-m", FINAL_READ_MODULE)
     unit = Process(name=FINAL_READ_UNIT, argv=argv, stdin=config.to_line())
     await substrate.start_unit(host, unit)

@@ -27,6 +27,8 @@ class Process:
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     stdin: str | None = field(default=None, repr=False)
+    is_fed: bool = False
+    """Its standard input comes later (``Feedable``); ``stdin`` is None then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +179,19 @@ class ProcessSteerable(Protocol):
 
         Raises:
             ClusterError: the host has no power.
+        """
+        ...
+
+
+@runtime_checkable
+class Feedable(Protocol):
+    """A process can be started before it is known what it finds on its standard input."""
+
+    async def feed_unit(self, host: str, unit: str, text: str) -> None:
+        """Give a process that was started with ``is_fed`` its standard input, all of it.
+
+        Raises:
+            ClusterError: it does not run, or was given it before.
         """
         ...
 

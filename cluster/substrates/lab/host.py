@@ -138,8 +138,17 @@ class LabHost:
             env={**self._base_environment(), **unit.env, **unit.secrets},
             log=str(self._logs / f"{self.name}.{unit.name}.log"),
             stdin=unit.stdin,
+            is_fed=unit.is_fed,
             as_root=as_root,
         )
+
+    async def feed_unit(self, name: str, text: str) -> None:
+        """Give a process that was started with ``is_fed`` its standard input, all of it.
+
+        Raises:
+            HostError: it does not run, or was given it before; or the host is down.
+        """
+        await self._ask(op="feed", unit=name, stdin=text)
 
     async def run_unit(self, unit: Process) -> int:
         """Run a process to its end, which is expected of it; its exit status.

@@ -13,8 +13,10 @@ the host's IPC namespace. A killed PostgreSQL leaves both behind; they vanish wh
 its power.
 
 Standard input, one JSON object a line, each answered in turn:
-    {"op": "start", "unit", "argv", "env", "log", "stdin", "as_root"}
-                                            stdin: text or null; as_root: it is part of the machine
+    {"op": "start", "unit", "argv", "env", "log", "stdin", "is_fed", "as_root"}
+                                            stdin: text or null; is_fed: it comes later, by "feed";
+                                            as_root: it is part of the machine
+    {"op": "feed", "unit", "stdin"}                         all that it finds there; once
     {"op": "signal", "pid", "signal"}                       pid: as seen inside the host
     {"op": "signal-each", "pids", "signal"}                 those that have ended are passed over
     {"op": "signal-all", "signal"}                          all but this one, in one moment
@@ -51,9 +53,14 @@ class HostInit:
 
     def __init__(self) -> None:
         self.pids: dict[str, int] = {}
+        self.inputs: dict[str, int] = {}
+        """The ends of pipes that are still to be written to."""
 
     def start(self, request: "dict[str, Any]") -> int:
-        """Fork a unit: own session, output to its log, text of ``stdin`` in a memory file."""
+        """Fork a unit: own session, output to its log, text of ``stdin`` in a memory file, or a
+        pipe where that comes later."""
+        if request["is_fed"]:
+            request["pipe"], self.inputs[request["unit"]] = os.pipe()
         pid = os.fork()
         if pid == 0:
             try:
@@ -62,8 +69,16 @@ class HostInit:
                 os.write(2, f"cannot start {request['argv']}: {error!r}\n".encode())
             finally:
                 os._exit(127)
+        if request["is_fed"]:
+            os.close(request["pipe"])
         self.pids[request["unit"]] = pid
         return pid
+
+    def feed(self, request: "dict[str, Any]") -> int:
+        """Give a unit its standard input; the pipe holds it until it is read."""
+        with os.fdopen(self.inputs.pop(request["unit"]), "wb") as end:
+            end.write(request["stdin"].encode())
+        return self.pids[request["unit"]]
 
     def signal(self, request: "dict[str, Any]") -> int:
         """Send a signal to any process of this host; after SIGKILL wait for its end."""
@@ -109,6 +124,8 @@ class HostInit:
             for unit, unit_pid in list(self.pids.items()):
                 if unit_pid == pid:
                     del self.pids[unit]
+                    if unit in self.inputs:
+                        os.close(self.inputs.pop(unit))
                     tell(event="exited", unit=unit, status=os.waitstatus_to_exitcode(status))
 
     def handle(self, line: bytes) -> None:
@@ -120,6 +137,7 @@ class HostInit:
                 return
             pid = {
                 "start": self.start,
+                "feed": self.feed,
                 "signal": self.signal,
                 "signal-each": self.signal_each,
                 "signal-all": self.signal_all,
@@ -136,7 +154,9 @@ def become_unit(request: "dict[str, Any]") -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    if request["stdin"] is None:
+    if request["is_fed"]:
+        stdin = request["pipe"]
+    elif request["stdin"] is None:
         stdin = os.open("/dev/null", os.O_RDONLY)
     else:
         stdin = os.memfd_create("stdin")

@@ -166,6 +166,10 @@ class Lab(LabProcessFaults):
         """Start a process on a host."""
         await self._hosts[host].start_unit(unit)
 
+    async def feed_unit(self, host: str, unit: str, text: str) -> None:
+        """Give a process that was started with ``is_fed`` its standard input."""
+        await self._hosts[host].feed_unit(unit, text)
+
     async def stop_unit(self, host: str, unit: str, *, timeout_s: float) -> int:
         """SIGTERM, wait, SIGKILL; the exit status."""
         return await self._hosts[host].stop_unit(unit, timeout_s=timeout_s)

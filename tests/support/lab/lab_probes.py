@@ -421,6 +421,25 @@ async def no_such_program(lab: Lab, exits: list[ProcessExit]) -> None:
     assert "/nonexistent/program" in (Path(sys.argv[2]) / f"{A}.ghost.log").read_text()
 
 
+async def fed_later(lab: Lab, exits: list[ProcessExit]) -> None:
+    """A process waits for its standard input, has all of it, and has it once; one that ended
+    before has none."""
+    script = "import sys; sys.exit(0 if sys.stdin.read() == 'the config' else 3)"
+    unit = Process(name="fed", argv=(lab.python, "-c", script), is_fed=True)
+    await lab.start_unit(A, unit)
+    await lab.start_unit(B, unit)  # a second one, whose input stays open meanwhile
+    with anyio.move_on_after(SILENCE_S):
+        await lab.wait_unit(A, "fed")
+    assert not exits, "it did not wait"
+    await lab.feed_unit(A, "fed", "the config")
+    assert await lab.wait_unit(A, "fed") == 0
+    with pytest.raises(HostError, match="feed fed on db-paris"):
+        await lab.feed_unit(A, "fed", "again")
+    await lab.stop_unit(B, "fed", timeout_s=DEADLINE_S)
+    with pytest.raises(HostError, match="feed fed on db-orsay"):
+        await lab.feed_unit(B, "fed", "the config")
+
+
 PROBES: dict[str, Callable[[Lab, list[ProcessExit]], Awaitable[None]]] = {
     probe.__name__: probe
     for probe in (
@@ -437,6 +456,7 @@ PROBES: dict[str, Callable[[Lab, list[ProcessExit]], Awaitable[None]]] = {
         unprivileged,
         shared_memory,
         no_such_program,
+        fed_later,
     )
 }
 
