@@ -25,7 +25,7 @@ KEY = "unfenced-return"
 SERVES_S = 5.0
 SERVES_S_MAX = 600.0
 
-Serve = Callable[[RaisedCluster, str, float], Awaitable[str]]
+ServeByHand = Callable[[RaisedCluster, str, float], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ async def come_back(stage: Stage, victim: Victim, params: UnfencedReturnParams) 
     if machine.has_power(victim.name):
         return "the power was back already"
     # By its name, as a workload names its load: scenarios are read without a database's driver.
-    serve: Serve = resolve_name("chaos.load.unfenced:serve_by_hand")
+    serve: ServeByHand = resolve_name("chaos.load.unfenced:serve_by_hand")
     await machine.start_host(victim.name)
     done = await serve(stage.cluster, victim.name, params.serves_s)
     started = await stage.cluster.start_services(victim.name)

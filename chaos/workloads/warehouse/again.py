@@ -14,7 +14,7 @@ from typing import LiteralString
 from chaos.evidence.records import Operation
 from chaos.workloads.warehouse import WarehouseOptions
 from chaos.workloads.warehouse.feed import WITHDRAW
-from chaos.workloads.warehouse.stewardship import Ask, forget_everywhere
+from chaos.workloads.warehouse.stewardship import AskRows, forget_everywhere
 from replication.wire import Session
 
 WithdrawalValues = tuple[str, str, int, int, str]
@@ -23,7 +23,7 @@ WithdrawalValues = tuple[str, str, int, int, str]
 _KNOWN: LiteralString = "SELECT id FROM identity.withdrawal"
 
 
-async def erase(values: WithdrawalValues, seed: int | None, ask: Ask) -> None:
+async def erase(values: WithdrawalValues, seed: int | None, ask: AskRows) -> None:
     """Take a patient out of the warehouse and of the copies.
 
     Args:

@@ -206,11 +206,11 @@ class StewardAct:
         return {}
 
 
-Ask = Callable[[LiteralString, tuple[Any, ...]], Awaitable[Sequence[tuple[Any, ...]]]]
+AskRows = Callable[[LiteralString, tuple[Any, ...]], Awaitable[Sequence[tuple[Any, ...]]]]
 """Runs a statement with its parameters, and returns its rows."""
 
 
-async def forget_everywhere(seed: int, person: int, ask: Ask) -> None:
+async def forget_everywhere(seed: int, person: int, ask: AskRows) -> None:
     """Delete a patient from the copies of every steward's project that there is now. Only after the
     patient's row in the warehouse was locked (``feed.withdraw``)."""
     for (schema,) in await ask(_COPIES, ()):

@@ -5,53 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.evidence import tiny
-from support.evidence.accesses import (
-    AT_S,
-    DOORS,
-    NODES,
-    OWN,
-    PROBES,
-    answer,
-    fingerprint,
-    probe,
-    with_access,
-    with_answers,
-    with_print,
-)
+from support.evidence.accesses import DOORS, OWN, answer, with_access, with_answers
 from support.evidence.tiny import A, B, run
+from support.evidence.trails import CAST, VALUE, asked_run, weekly, with_value
 
 from chaos.checkers import retention, seals, trail_values
 from chaos.checkers.retention import kept_days
 from chaos.evidence.run import Run
 from chaos.findings import Verdict
 from chaos.judge.judging import judge
-from chaos.scenarios.access import AccessSpec
-
-VALUE = "canari-0123456789ab"
-CAST = "casts a name"
-ASKED = AccessSpec(
-    probes=(*PROBES, probe(CAST, "error")), trail=True, trail_days=183.0, sealed_values=(VALUE,)
-)
-KEPT = {
-    "setting log_truncate_on_rotation": "off",
-    "setting log_rotation_age": "1440",
-    "setting log_filename": "postgresql-%Y-%m-%d_%H%M%S.log",
-}
-
-
-def asked_run() -> Run:
-    """All is well: errors were made on both nodes, and no log has a value."""
-    found = with_access(run([*tiny.load(0.0, 50.0)]), ASKED)
-    answers = [one for one in found.access.answers if one.probe != CAST]
-    prints = tuple(replace(one, doors={**DOORS, **KEPT}) for one in found.access.prints)
-    found = replace(found, access=replace(found.access, answers=tuple(answers), prints=prints))
-    casts = [
-        answer(CAST, node, AT_S[moment], moment=moment, outcome="error", sqlstate="22P02")
-        for node in NODES
-        for moment in ("before", "promoted", "rejoined")
-    ]
-    return with_answers(found, *casts)
 
 
 def verdict_of(judged: Run, checker: str) -> Verdict:
@@ -72,11 +34,7 @@ def test_nothing_is_asked_where_no_value_is_named() -> None:
 
 
 def test_a_sealed_value_in_a_log_is_found() -> None:
-    found = asked_run()
-    trails = tuple(
-        replace(one, values={VALUE: "3"}) if one.node == B else one for one in found.access.trails
-    )
-    found = replace(found, access=replace(found.access, trails=trails))
+    found = with_value(asked_run(), B)
     [finding] = trail_values.check(found)
     assert (finding.kind, finding.verdict) == (trail_values.VALUE_IN_TRAIL, Verdict.INVALID)
     assert dict(finding.evidence[0]) == {"node": B, "value": VALUE, "lines": 3}
@@ -105,12 +63,7 @@ def test_an_error_that_must_be_is_no_other_answer(wrong: object, kind: object) -
 
 
 def test_logs_that_would_be_written_over_are_found() -> None:
-    weekly = {
-        "setting log_truncate_on_rotation": "on",
-        "setting log_filename": "postgresql-%a.log",
-    }
-    changed = fingerprint(A, "promoted", doors={**DOORS, **KEPT, **weekly})
-    found = with_print(asked_run(), changed)
+    found = weekly(asked_run(), A)
     [finding] = retention.check(found)
     assert (finding.kind, finding.verdict) == (retention.TRAIL_OVERWRITTEN, Verdict.INVALID)
     [proof] = finding.evidence

@@ -96,5 +96,5 @@ def test_several_runs_are_added_up_and_a_restore_has_its_own_column() -> None:
     assert matrix["S1"]["restored"].words == "held (12)"
     lines = list(matrix_lines(matrix, ["warehouse-host-loss", "restore"]))
     assert lines[0] == "Of 2 runs: warehouse-host-loss, restore."
-    assert "| W5 | not judged | not judged | not judged | not judged |" in lines
+    assert "| W5 | not looked at | not looked at | not looked at | not looked at |" in lines
     assert len(lines) == 4 + len(INVARIANTS)

@@ -24,8 +24,10 @@ from support.evidence.forked import forking, single, whole
 from support.evidence.listed import LONG_FORK, listed, near, txn
 from support.evidence.marks import look, mark, with_reads
 from support.evidence.registered import reading, registered, writing
+from support.evidence.streams import stream, with_reader
 from support.evidence.takers import taker, taking
 from support.evidence.tiny import POWER_CUT, A, B, event, is_phase, life, op, read, run, scenario
+from support.evidence.trails import asked_run, weekly, with_value
 from support.evidence.warehoused import bad_warehouse
 
 from chaos.checkers import completeness, needs
@@ -53,6 +55,8 @@ SPECIAL = {"shared-units", "stale-reads", "read-service", "restore", "restored"}
     "powers",
     "withdrawal",
     "trail",
+    "trail-values",
+    "retention",
 }
 """Those that are asked only where the load, or the scenario's probes, did what they judge."""
 
@@ -246,6 +250,8 @@ def _bad_runs() -> Iterator[Run]:
     yield replace(well, access=replace(well.access, trails=()))
     mighty = {"role alice": "LOGIN SUPERUSER"}
     yield with_print(well, fingerprint(A, "rejoined", rights=mighty))
+    yield weekly(with_value(asked_run(), B), A)
+    yield with_reader([stream(15.0, B)])
     yield withdrawn_run(_good(), [answer(OWN, B, 30.0, rows=100)])
     # Of two PostgreSQL one is lost, and the other one acknowledges, alone.
     yield run(
@@ -331,7 +337,7 @@ def test_the_checkers_of_a_workload_are_those_that_know_it() -> None:
     assert names["write-skew"] - common == {"takers"}
     assert names["long-fork"] - common == {"forks"}
     assert names["warehouse"] - common == {
-        *("feeds", "warehouse-totals", "warehouse-reads", "workspaces"),
+        *("feeds", "warehouse-totals", "warehouse-reads", "workspaces", "readers"),
     }
     assert set.union(*names.values()) == {checker.name for checker in CHECKERS}
 

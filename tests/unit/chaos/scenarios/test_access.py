@@ -85,7 +85,7 @@ def test_an_older_folder_asked_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("parts", "words"),
     [
-        ((READS.replace("rows = 12", "rows"),), "probe[0].expect: expected refused, same or rows"),
+        ((READS.replace("rows = 12", "rows"),), "expected refused, same, rows = 100 or error"),
         ((READS.replace('"alice"', "7"),), "probe[0].as: expected a text of one line"),
         (
             (READS.replace("as =", "role ="),),
@@ -121,6 +121,11 @@ def test_the_built_in_ones_ask_what_they_are_for() -> None:
         "trail-survives-rewind",
         "trail-lost-by-rewind",
         "restore",
+        "trail-holds-values",
+        "trail-without-values",
+        "return-unfenced",
+        "return-fenced",
+        "warehouse-restore",
         "warehouse-host-loss",
         "warehouse-site-loss",
     }
@@ -138,7 +143,8 @@ def test_a_workload_asks_besides_what_its_scenario_asks(tmp_path: Path) -> None:
     assert names[0] == "sacha counts"
     assert {"tolerance-own-person", "reponse-tumeur-1-becomes-tolerance"} < set(names)
     assert len(set(names)) == len(names)
-    assert {probe.role for probe in access.probes} == {"camille", "sacha"}
+    assert {probe.role for probe in access.probes} == {"camille", "sacha", "registrar"}
+    assert access.sealed_values
     # What was written down with everything is read back as the same.
     again = tmp_path / "again.toml"
     again.write_text(to_toml(load_scenario("warehouse-host-loss")))
