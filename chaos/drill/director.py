@@ -48,14 +48,8 @@ from chaos.live.board import Board
 from chaos.probing.prober import AccessProber, probing
 from cluster.boot import BootWatch
 from cluster.raised import RaisedCluster
-from cluster.substrates.base import (
-    DiskBreakable,
-    ProcessExit,
-    Substrate,
-    inability,
-    missing_abilities,
-    name_of_ability,
-)
+from cluster.substrates.abilities import inability, missing_abilities, name_of_ability
+from cluster.substrates.base import DiskBreakable, ProcessExit, Substrate
 from cluster.substrates.raiser import Raiser
 from cluster.topology.model import Topology
 from cluster.topology.settings import why_idle

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast
 
 from chaos.errors import AbilityError
 from chaos.faults.targets import DCS_HOSTS, FORMS, LINKS, SITES, Selector, Target, Victim
-from cluster.substrates.base import DiskBreakable, name_of_ability
+from cluster.substrates.abilities import name_of_ability
+from cluster.substrates.base import DiskBreakable
 from cluster.toml.reader import TomlTable
 from cluster.topology.model import Topology
 

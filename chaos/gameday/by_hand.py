@@ -35,7 +35,7 @@ from chaos.live.board import Board
 from chaos.scenarios.model import FaultStep
 from cluster.errors import ClusterError
 from cluster.patroni.config import POSTGRES_PORT, SUPERUSER
-from cluster.substrates.base import inability, missing_abilities, name_of_ability
+from cluster.substrates.abilities import inability, missing_abilities, name_of_ability
 from cluster.substrates.kind import HowToLook
 from cluster.substrates.open_ports import Hosts, OpenPort, OpenPorts, hosts_of
 from cluster.topology.model import Topology

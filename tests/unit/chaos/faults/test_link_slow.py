@@ -17,7 +17,8 @@ from chaos.faults.link_slow import (
     would_slow_nothing,
 )
 from chaos.faults.targets import Victim
-from cluster.substrates.base import LinkSeen, missing_abilities, name_of_ability
+from cluster.substrates.abilities import missing_abilities, name_of_ability
+from cluster.substrates.base import LinkSeen
 from cluster.substrates.docker.hosts import ContainerHosts
 from cluster.topology.load import load_builtin
 from cluster.topology.wan import PLAIN, LinkQuality

@@ -19,7 +19,8 @@ from support.docker.compose_probes import CLIENT, DEADLINE_S, SERVER, conversati
 from support.docker.docker_things import docker, run_of, things_of
 
 from cluster.errors import HostError
-from cluster.substrates.base import ABILITIES, Process, ProcessExit, missing_abilities
+from cluster.substrates.abilities import ABILITIES, missing_abilities
+from cluster.substrates.base import Process, ProcessExit
 from cluster.substrates.docker import client as docker_client
 from cluster.substrates.docker.hosts import ContainerHosts
 from cluster.substrates.docker.labels import RUN

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.substrates.base import ABILITIES, inability, missing_abilities
+from cluster.substrates.abilities import ABILITIES, inability, missing_abilities
 from cluster.substrates.docker.hosts import UNABLE, ContainerHosts
 from cluster.topology.load import load_builtin
 

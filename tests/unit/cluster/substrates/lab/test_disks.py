@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import HostError
-from cluster.substrates.base import missing_abilities
+from cluster.substrates.abilities import missing_abilities
 from cluster.substrates.disk import DiskFault
 from cluster.substrates.lab.lab import Lab
 from cluster.topology.load import load_builtin
