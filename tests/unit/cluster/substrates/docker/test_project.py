@@ -162,7 +162,7 @@ def test_every_image_is_built_by_one_service_and_has_this_version() -> None:
     assert {short: [service] for short, service in BUILT_BY.items()}.items() <= builders.items()
 
 
-@pytest.mark.parametrize("others", [set(), {"observe"}, {"grafana"}, {"load"}])
+@pytest.mark.parametrize("others", [set(), {"observe"}, {"grafana"}, {"load"}, {"witness"}])
 def test_whatever_profiles_are_asked_for_their_images_are_built(others: set[str]) -> None:
     asked = {"cluster", *others}
     services = [one for one in FILE["services"].values() if asked & set(one["profiles"])]
