@@ -14,7 +14,7 @@ BENCHMARKS = (
     *("boot.py --runs 7", "boot.py --nodes 10 --runs 3", "boot.py --nodes 30 --runs 1"),
     *("load.py", "rto.py", "writes.py", "bulk.py --rounds 3", "warehouse.py", "exporter.py"),
     *("reroute.py --runs 6", "hung_replica.py", "read_stream.py", "testing.py"),
-    *("sync_overhead.py", "soak.py"),
+    *("sync_overhead.py", "soak.py --no-witness", "witness.py --only host-loss"),
 )
 WITH_DOCKER = ("compose.py", "testing.py --mode docker --runs 3", "substrates.py")
 
