@@ -37,7 +37,7 @@ def stream(begin_s: float, *begun_on: str) -> Operation:
 
 
 def with_reader(streams: Sequence[Operation], *more: RunEvent) -> Run:
-    """A run with these streams and events; the reader is a replica of ``B``'s from the begin on."""
+    """A run with these streams and events; the reader is a replica of ``B``'s at first."""
     found = warehouse_run(streams)
     host = HostInfo(name=READER, roles=("postgres",), tags=TAGS)
     sites = (*found.info.sites, SiteInfo(name="lyon", hosts=(host,)))
