@@ -123,8 +123,10 @@ class _KeptSites:
         now = await take_fingerprint(cluster)
         if isinstance(now, str):
             return now
-        if now != birth:
-            return "the configuration is not the one of the beginning"
+        if isinstance(birth, str):
+            return f"at its birth: {birth}"
+        if changed := now.changed_since(birth):
+            return changed
         try:
             await make_fresh(cluster)
         except (psycopg.Error, StorageError) as error:
