@@ -151,11 +151,6 @@ class RaisedCluster:
         """Change the kept configuration of a service on a host (``Services.configure``)."""
         await self._services.configure(host, role, changes)
 
-    @property
-    def companions(self) -> Mapping[str, Process]:
-        """The processes beside the cluster's, by host."""
-        return self._companions
-
     async def start_companion(self, host: str, process: Process) -> None:
         """Start a process beside the cluster's on a host, now and whenever the host starts again.
 

@@ -86,6 +86,9 @@ def drill_case(  # noqa: PLR0913 (what a run consists of)
         pg_bindir=pg_bindir,
         display="none",
     )
+    # Witnesses are started by each drill, and stay until the lab ends.
+    if request.topology.cluster.witness:
+        keeper = None
     end = run_drill(request) if keeper is None else keeper.drill(request)
     return CaseDrilled(
         end=end,

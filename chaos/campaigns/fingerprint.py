@@ -19,8 +19,8 @@ SETTINGS = """
     FROM pg_settings
     WHERE source IN ('configuration file', 'command line', 'override')
       AND name <> ALL (ARRAY['primary_conninfo', 'primary_slot_name', 'synchronous_standby_names',
-                             'recovery_target_timeline', 'transaction_read_only',
-                             'in_hot_standby', 'data_checksums'])
+                             'transaction_read_only', 'in_hot_standby', 'data_checksums'])
+      AND NOT starts_with(name, 'recovery_target')
 """
 """Every setting of a node but those that follow from who leads: Patroni writes some of them into
 the configuration of a replica alone (patroni/postgresql/config.py, ``build_recovery_params``)."""

@@ -24,13 +24,7 @@ from chaos.drill.observer import ClusterObserver
 from chaos.drill.recorder import Recorder
 from chaos.drill.schedule import Schedule
 from chaos.drill.wan import measure_wan
-from chaos.drill.witnesses import (
-    WitnessObserver,
-    key_names,
-    latest_change,
-    start_witnesses,
-    wait_witnesses,
-)
+from chaos.drill.witnesses import WitnessObserver, start_witnesses
 from chaos.errors import AbilityError, PreflightError
 from chaos.evidence.events import (
     BootStepDone,
@@ -207,13 +201,8 @@ class Director:
                     await loads.warm_up()
                 await self._preflight(cluster, prober)
                 if self._topology.cluster.witness:
-                    after = await latest_change(cluster)
-                    watchers.start_soon(WitnessObserver(cluster, self._recorder, after=after).run)
-                    if cluster.companions:  # of the drill before, in a lab that was kept
-                        names = key_names(self._topology)
-                        await wait_witnesses(cluster, self._recorder, names)
-                    else:
-                        await start_witnesses(cluster, self._folder, self._recorder)
+                    watchers.start_soon(WitnessObserver(cluster, self._recorder).run)
+                    await start_witnesses(cluster, self._folder, self._recorder)
                     if idle := why_idle(self._topology.cluster):
                         self._recorder.say(f"the witnesses stand aside: {idle}", loud=True)
                 accompany()

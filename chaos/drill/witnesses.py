@@ -106,22 +106,6 @@ async def start_witnesses(
             else {},
         )
         await cluster.start_companion(host, process)
-    await wait_witnesses(cluster, recorder, names)
-
-
-async def wait_witnesses(cluster: RaisedCluster, recorder: Recorder, names: KeyNames) -> None:
-    """Wait until a witness watches beside the etcd of every site.
-
-    Args:
-        cluster: with witnesses that were started.
-        recorder: is told of each.
-        names: of their keys.
-
-    Raises:
-        PreflightError: one of them is not there in time.
-    """
-    topology = cluster.substrate.topology
-    hosts = [host.name for host in topology.witness_hosts]
     waiting = {host: topology.site_of(host).name for host in hosts}
     with anyio.move_on_after(START_TIMEOUT_S):
         while waiting:
@@ -138,22 +122,12 @@ async def wait_witnesses(cluster: RaisedCluster, recorder: Recorder, names: KeyN
     recorder.say(f"witnesses watch on {', '.join(hosts)}")
 
 
-async def latest_change(cluster: RaisedCluster) -> int:
-    """etcd's revision, if witnesses stood here before: what they did then is no news. Else 0."""
-    if not cluster.companions:
-        return 0
-    known = [await cluster.etcd.revision(host) for host in cluster.dcs_hosts]
-    return max((one for one in known if one is not None), default=0)
-
-
 class WitnessObserver:
-    """Reports what the witnesses do after a revision of etcd, as their keys say, until
-    cancelled."""
+    """Reports what the witnesses do, as their keys say, until cancelled."""
 
-    def __init__(self, cluster: RaisedCluster, recorder: Recorder, *, after: int) -> None:
+    def __init__(self, cluster: RaisedCluster, recorder: Recorder) -> None:
         self._cluster = cluster
         self._recorder = recorder
-        self._after = after
         self._names = key_names(cluster.substrate.topology)
         self._voted = set[str]()
 
@@ -169,7 +143,7 @@ class WitnessObserver:
         )
 
     def _changed(self, key: str, value: bytes | None, revision: int) -> None:
-        if value is None or revision <= self._after:
+        if value is None:
             return
         now_s = time.monotonic()
         said = json.loads(value)

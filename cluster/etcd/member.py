@@ -170,11 +170,6 @@ class EtcdRest:
         found = None if answer is None else answer.get("kvs")
         return b64decode(found[0]["value"]).decode() if found else None
 
-    async def revision(self, host: str) -> int | None:
-        """How many changes its keys have seen, as the member on ``host`` knows; None: no answer."""
-        answer = await self.call(host, "/v3/kv/range", {"key": b64encode(b"/").decode()})
-        return None if answer is None else int(answer["header"]["revision"])
-
     async def _ask(
         self, host: str, port: int, path: str, timeout_s: float, body: bytes | None = None
     ) -> object | None:

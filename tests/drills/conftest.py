@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.commands.commands import HALF_LOAD, bascule
+from support.commands.commands import LOW_LOAD, bascule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,21 +28,24 @@ class Drilled:
 
 @pytest.fixture(scope="session")
 def drilled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Drilled]:
-    """Runs a built-in scenario with a workload (the ledger), as it comes or without witnesses, each
-    combination once a session."""
+    """Runs a built-in scenario with a workload (the ledger), each combination once a session.
+
+    Without witnesses, unless a test asks for them: several drills share two cores here, and three
+    witnesses in each would leave the loads too little.
+    """
     mine = tmp_path_factory.getbasetemp()
     base = (mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine) / "drills"
     base.mkdir(exist_ok=True)
 
     @cache
-    def run(scenario: str, workload: str = "ledger", *, is_stock: bool = False) -> Drilled:
-        folder = base / f"{scenario}-{workload}{'-stock' if is_stock else ''}"
+    def run(scenario: str, workload: str = "ledger", *, is_stock: bool = True) -> Drilled:
+        folder = base / f"{scenario}-{workload}{'' if is_stock else '-witnessed'}"
         said = base / f"{folder.name}.json"
         with (base / f"{folder.name}.lock").open("w") as lock:  # another worker may be at it
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not said.exists():
                 options = ["--seed", "7", "--workload", workload, "--out", str(folder)]
-                options += HALF_LOAD if workload == "ledger" else ()
+                options += LOW_LOAD if workload == "ledger" else ()
                 options += ["--no-witness"] if is_stock else []
                 done = bascule("drill", scenario, *options)
                 said.write_text(json.dumps([done.returncode, done.stdout, done.stderr]))

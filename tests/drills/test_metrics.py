@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from support.commands.commands import (
-    HALF_LOAD,
+    LOW_LOAD,
     bascule,
     events,
     running,
@@ -67,7 +67,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         begin_s = time.time()
         # Without witnesses: an outage that many scrapes see.
         with running(
-            *("drill", "host-loss", "--no-witness", *HALF_LOAD),
+            *("drill", "host-loss", "--no-witness", *LOW_LOAD),
             *("--metrics", str(port), "--out", str(run)),
         ) as drill:
             output, errors = drill.communicate(timeout=DRILL_TIMEOUT_S)

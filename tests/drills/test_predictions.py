@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.commands.commands import HALF_LOAD, bascule, events
+from support.commands.commands import LOW_LOAD, bascule, events
 
 from cluster.topology.load import find_topology, to_toml
 from cluster.topology.model import Topology
@@ -55,7 +55,7 @@ def drilled(
     (folder / "scenario.toml").write_text(text)
     done = bascule(
         *("drill", str(folder / "scenario.toml"), "--topology", str(folder / "topology.toml")),
-        *("--out", str(folder / "run"), "--seed", "7", *HALF_LOAD),
+        *("--out", str(folder / "run"), "--seed", "7", *LOW_LOAD),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"no service{where} until healed" in done.stdout

@@ -196,7 +196,7 @@ def test_steady_finds_nothing_and_nobody_fails_over(drilled: Drill) -> None:
 
 def test_async_loss_is_seen_and_every_lost_entry_is_named(drilled: Drill) -> None:
     """The proof that the instrument can see."""
-    run = drilled("async-loss")
+    run = drilled("async-loss", is_stock=False)
     assert run.exit_code == 1, run.output + run.errors
     assert run.verdict["verdict"] == "invalid"
     missing = acknowledged(run.folder) - on_the_primary(run.folder)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.commands.commands import HALF_LOAD, LOW_LOAD, bascule, events
+from support.commands.commands import LOW_LOAD, bascule, events
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +17,7 @@ machine is idle, and was 3.2 s where others kept it busy."""
 
 def test_by_default_a_lost_host_is_replaced_in_a_moment_and_nothing_is_lost(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    done = bascule("drill", "host-loss", *HALF_LOAD, "--json", "--out", str(run))
+    done = bascule("drill", "host-loss", *LOW_LOAD, "--json", "--out", str(run))
     assert done.returncode == 0, done.stdout + done.stderr
     verdict = json.loads(done.stdout)
     assert (verdict["verdict"], verdict["lost"], verdict["findings"]) == ("valid", 0, [])

@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 
 import psycopg
 import pytest
-from support.commands.commands import HALF_LOAD, running, wait_phase, wait_until
+from support.commands.commands import LOW_LOAD, running, wait_phase, wait_until
 from support.docker.docker_things import docker
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -311,7 +311,7 @@ def test_a_drill_is_seen_while_it_runs_and_its_failover_reaches_alertmanager(
             for alert in alerts
         )
 
-    drill = ("drill", "switchover", *HALF_LOAD, "--metrics", "9188", "--keep", "--out", str(run))
+    drill = ("drill", "switchover", *LOW_LOAD, "--metrics", "9188", "--keep", "--out", str(run))
     with running(*drill) as process:
         wait_phase(process, run, "done")
         wait_until(changed, timeout_s=ALERT_TIMEOUT_S, what="the alert on the drill's failover")

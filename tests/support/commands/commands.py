@@ -15,12 +15,9 @@ import psutil
 
 BASCULE: tuple[str, ...] = (sys.executable, "-m", "chaos")
 """A test's own machine puts its way in before it (the fixture ``machine``)."""
-HALF_LOAD = ("--rate", "50")
-"""Of the ledger. Several drills share two cores in ``make test``: with the default load the
-machine, and not the cluster, would decide whether it is reached (``load-too-low``). ``make drill``
-has the default."""
 LOW_LOAD = ("--rate", "20")
-"""Likewise, of drills in containers: they share the cores with two more tests."""
+"""Several drills share two cores in ``make test``: with the default load the machine, and not the
+cluster, would decide whether it is reached (``load-too-low``). ``make drill`` has the default."""
 PHASE_TIMEOUT_S = 120.0
 GONE_TIMEOUT_S = 60.0
 POLL_S = 0.05

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.commands.commands import HALF_LOAD
+from support.commands.commands import LOW_LOAD
 from support.house.house_copy import copy_house
 
 pytestmark = pytest.mark.slow
@@ -100,7 +100,7 @@ def test_a_fault_of_one_file_and_one_line_runs_a_drill(tmp_path: Path) -> None:
     (tmp_path / "shower.toml").write_text(SCENARIO)
     run = tmp_path / "run"
     scenario = str(tmp_path / "shower.toml")
-    drill = ("-m", "chaos", "drill", scenario, "--seed", "3", *HALF_LOAD, "--out", str(run))
+    drill = ("-m", "chaos", "drill", scenario, "--seed", "3", *LOW_LOAD, "--out", str(run))
     done = copy.python(*drill, timeout_s=240)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "VALID   the rain on " in done.stdout

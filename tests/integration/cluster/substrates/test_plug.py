@@ -6,7 +6,7 @@ import json
 import subprocess
 
 import pytest
-from support.commands.commands import HALF_LOAD
+from support.commands.commands import LOW_LOAD
 from support.house.house_copy import HouseCopy, copy_house
 
 pytestmark = pytest.mark.slow
@@ -43,7 +43,7 @@ def bascule_of(copy: HouseCopy, *arguments: str) -> subprocess.CompletedProcess[
 
 def test_it_is_drilled_on_and_says_what_it_cannot_prove(copy: HouseCopy) -> None:
     run = copy.folder / "run"
-    options = ("--substrate", "twin", "--seed", "7", *HALF_LOAD, "--out", str(run))
+    options = ("--substrate", "twin", "--seed", "7", *LOW_LOAD, "--out", str(run))
     done = bascule_of(copy, "drill", "steady", *options)
     assert done.returncode == 0, done.stderr
     assert json.loads((run / "run.json").read_text())["substrate"]["name"] == "twin"
