@@ -78,6 +78,10 @@ def test_the_page_names_what_is_not_as_promised(tmp_path: Path) -> None:
     page = scenarios.page_of(kept(tmp_path, invalid))
     assert f"`host-loss` on `{PAIR[1]}`, seed 1: INVALID, must be VALID." in page
     assert "Not as promised" not in scenarios.page_of(kept(tmp_path, DRILLED))
+    busy = replace(invalid, findings=["load-too-low", "stuck-cluster"])
+    page = scenarios.page_of(kept(tmp_path, busy))
+    assert "Not as promised" not in page
+    assert "To be run again:\n\n- `host-loss`" in page
 
 
 def test_a_finding_that_hangs_on_a_moment_is_as_promised_and_any_other_is_not() -> None:
