@@ -63,14 +63,17 @@ class Container:
         """It was started and has not ended."""
         return not self._gone.is_set()
 
-    async def start(self, tasks: anyio.abc.TaskGroup, stdin: str | None = None) -> None:
+    async def start(
+        self, tasks: anyio.abc.TaskGroup, stdin: str | None = None, *, ends_input: bool = False
+    ) -> None:
         """Start it; returns when it runs, or has run already.
 
         Args:
             tasks: owns the task that stands by; that raises EngineError when the container's state
                 can no longer be found out.
-            stdin: what it finds on its standard input; where the container was made for it
-                (``--attach stdin``) it finds the end there too.
+            stdin: what it finds on its standard input.
+            ends_input: it finds the end there too. For a container that was made for it (``--attach
+                stdin``): to others the client lets go of what they print, too.
 
         Raises:
             HostError: it runs already, or the engine did not start it; with the engine's words.
@@ -95,7 +98,8 @@ class Container:
         if stdin is not None and client.stdin is not None:
             with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
                 await client.stdin.send(stdin.encode())
-                await client.stdin.aclose()
+                if ends_input:
+                    await client.stdin.aclose()
         with anyio.move_on_after(START_TIMEOUT_S):
             while self.is_up:
                 running, began = (

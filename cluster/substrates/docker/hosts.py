@@ -361,7 +361,7 @@ class ContainerHosts(ProcessFaults):
         )
         self._units[host][unit.name] = container
         await self._links.arrive(host, container.name)
-        await container.start(self._tasks, unit.stdin or "")
+        await container.start(self._tasks, unit.stdin or "", ends_input=True)
 
     async def _make_room(self, host: str, unit: str) -> None:
         """A unit that has ended may be started again. One beside a service that an earlier process
