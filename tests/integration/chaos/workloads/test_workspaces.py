@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, LiteralString
 
 import anyio
 import psycopg
@@ -21,6 +22,7 @@ from support.postgres.patroni_answers import rest_api
 from support.postgres.synchronous import wait_until
 from support.postgres.warehouses import BLOCKED, ask, storage_on
 
+from chaos.workloads.warehouse.again import erase
 from chaos.workloads.warehouse.escapes import SealProbe, probes_of
 from chaos.workloads.warehouse.fill import fill_through
 from chaos.workloads.warehouse.generator import Generator
@@ -39,7 +41,6 @@ from chaos.workloads.warehouse.stewardship import (
     BORN_FROM,
     StewardAct,
     drill_key,
-    forget_everywhere,
 )
 from chaos.workloads.warehouse.workspaces import load_workspaces
 from replication import Transaction
@@ -71,9 +72,12 @@ async def test_no_copy_has_who_withdrew_whoever_comes_first(
         assert others
 
         async def withdraw(person: int, transaction: Transaction) -> None:
-            values = (f"w-{person}", person, person)
-            await transaction.execute("SELECT feed.withdraw(%s, 'x', %s, %s, 'erasure')", values)
-            await forget_everywhere(7, person, transaction)
+            async def rows(
+                statement: LiteralString, values: tuple[Any, ...]
+            ) -> Sequence[tuple[Any, ...]]:
+                return (await transaction.execute(statement, values)).rows
+
+            await erase((f"w-{person}", "x", person, person, "erasure"), 7, rows)
 
         async def held(work: Work, done: anyio.Event, go: anyio.Event) -> None:
             """Do it, and commit when it is time."""
