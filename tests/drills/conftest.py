@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.commands.commands import LOW_LOAD, bascule
+from support.commands.commands import LOW_LOAD, bascule_drill
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +44,10 @@ def drilled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Drilled]:
         with (base / f"{folder.name}.lock").open("w") as lock:  # another worker may be at it
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not said.exists():
-                options = ["--seed", "7", "--workload", workload, "--out", str(folder)]
+                options = ["--seed", "7", "--workload", workload]
                 options += LOW_LOAD if workload == "ledger" else ()
                 options += ["--no-witness"] if is_stock else []
-                done = bascule("drill", scenario, *options)
+                done = bascule_drill(folder, scenario, *options)
                 said.write_text(json.dumps([done.returncode, done.stdout, done.stderr]))
         exit_code, output, errors = json.loads(said.read_text())
         return Drilled(

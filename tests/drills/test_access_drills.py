@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.commands.commands import LOW_LOAD, bascule
+from support.commands.commands import LOW_LOAD, bascule_drill
 
 pytestmark = pytest.mark.slow
 
@@ -115,7 +115,7 @@ def drill(tmp_path_factory: pytest.TempPathFactory) -> Access:
     folder = tmp_path_factory.mktemp("access")
     path = folder / "access.toml"
     path.write_text(SCENARIO)
-    done = bascule("drill", str(path), "--seed", "7", *LOW_LOAD, "--out", str(folder / "run"))
+    done = bascule_drill(folder / "run", str(path), "--seed", "7", *LOW_LOAD)
     assert done.returncode in {0, 1}, done.stdout + done.stderr
     return Access(folder / "run", done.returncode, done.stdout)
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.commands.commands import LOW_LOAD, bascule, events
+from support.commands.commands import LOW_LOAD, bascule_drill, events
 
 from chaos.scenarios.load import scenario_source
 
@@ -36,7 +36,7 @@ def test_a_promotion_by_hand_loses_what_was_not_copied_and_nothing_else(tmp_path
         text = text.replace(ours, quicker)
     scenario, folder = tmp_path / "cloud.toml", tmp_path / "run"
     scenario.write_text(text)
-    done = bascule("drill", str(scenario), *LOW_LOAD, "--seed", "7", "--out", str(folder))
+    done = bascule_drill(folder, str(scenario), *LOW_LOAD, "--seed", "7")
     said = done.stdout + done.stderr
     assert done.returncode == 1, said
     verdict = json.loads((folder / "verdict.json").read_text())

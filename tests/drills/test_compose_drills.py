@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.commands.commands import LOW_LOAD, bascule, events
+from support.commands.commands import LOW_LOAD, bascule_drill, events
 from support.docker.docker_things import things_of
 
 from .conftest import Drilled
@@ -32,8 +32,7 @@ def contained(tmp_path_factory: pytest.TempPathFactory) -> Drill:
     def run(scenario: str) -> Drilled:
         folder = base / scenario
         how = ("--substrate", "compose", "--no-witness", "--seed", "7", *LOW_LOAD)
-        options = (*how, "--out", str(folder))
-        done = bascule("drill", scenario, *options, timeout_s=DRILL_TIMEOUT_S)
+        done = bascule_drill(folder, scenario, *how, timeout_s=DRILL_TIMEOUT_S)
         assert (folder / "verdict.json").exists(), done.stderr
         return Drilled(
             folder=folder,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.commands.commands import LOW_LOAD, bascule
+from support.commands.commands import LOW_LOAD, bascule_drill
 
 from chaos.scenarios.load import scenario_source
 
@@ -46,7 +46,7 @@ def test_both_are_found_and_nothing_else(tmp_path: Path) -> None:
         text = text.replace(lines[0], short)
     path, out = tmp_path / "both.toml", tmp_path / "run"
     path.write_text(text, encoding="utf-8")
-    done = bascule("drill", str(path), "--witness", "--seed", "7", *LOW_LOAD, "--out", str(out))
+    done = bascule_drill(out, str(path), "--witness", "--seed", "7", *LOW_LOAD)
     assert done.returncode == 1, done.stdout + done.stderr
     verdict: dict[str, Any] = json.loads((out / "verdict.json").read_text())
     found = {one["kind"]: one for one in verdict["findings"] if one["verdict"] == "invalid"}

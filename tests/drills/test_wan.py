@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from support.commands.commands import LOW_LOAD, bascule, events
+from support.commands.commands import LOW_LOAD, bascule_drill, events
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +19,7 @@ def test_slow_links_slow_the_service_and_nobody_fails_over(tmp_path: Path) -> No
     folder = tmp_path / "run"
     # Where the cloud leads, a commit takes 40 ms: two workers could not offer what is asked.
     options = ("--topology", "on-premise-and-cloud", "--workers", "8", "--seed", "7", *LOW_LOAD)
-    done = bascule("drill", "slow-wan", *options, "--out", str(folder))
+    done = bascule_drill(folder, "slow-wan", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads((folder / "verdict.json").read_text())["lost"] == 0
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.commands.commands import LOW_LOAD, bascule, events
+from support.commands.commands import LOW_LOAD, bascule, bascule_drill, events
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +17,7 @@ machine is idle, and was 3.2 s where others kept it busy."""
 
 def test_by_default_a_lost_host_is_replaced_in_a_moment_and_nothing_is_lost(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    done = bascule("drill", "host-loss", *LOW_LOAD, "--json", "--out", str(run))
+    done = bascule_drill(run, "host-loss", *LOW_LOAD, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     verdict = json.loads(done.stdout)
     assert (verdict["verdict"], verdict["lost"], verdict["findings"]) == ("valid", 0, [])
@@ -67,7 +67,7 @@ def test_a_site_that_is_cut_off_serves_no_read_past_its_bound(tmp_path: Path) ->
     run, scenario = tmp_path / "run", tmp_path / "cut.toml"
     scenario.write_text(SITE_CUT)
     how = (*PATRONIS_DEFAULTS, *LOW_LOAD, "--reads-per-s", "20")
-    done = bascule("drill", str(scenario), *how, "--json", "--out", str(run))
+    done = bascule_drill(run, str(scenario), *how, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     verdict = json.loads(done.stdout)
     assert (verdict["verdict"], verdict["lost"], verdict["findings"]) == ("valid", 0, [])

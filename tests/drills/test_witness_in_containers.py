@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.commands.commands import LOW_LOAD, bascule, events
+from support.commands.commands import LOW_LOAD, bascule_drill, events
 from support.docker.docker_things import things_of
 
 from .test_witness import RTO_S_MAX
@@ -20,9 +20,7 @@ DRILL_TIMEOUT_S = 400.0
 def test_a_lost_host_is_replaced_in_a_moment_and_nothing_is_left(tmp_path: Path) -> None:
     run = tmp_path / "run"
     how = ("--witness", "--substrate", "compose", *LOW_LOAD)
-    done = bascule(
-        "drill", "host-loss", *how, "--json", "--out", str(run), timeout_s=DRILL_TIMEOUT_S
-    )
+    done = bascule_drill(run, "host-loss", *how, "--json", timeout_s=DRILL_TIMEOUT_S)
     assert done.returncode == 0, done.stdout + done.stderr
     verdict = json.loads(done.stdout)
     assert (verdict["verdict"], verdict["lost"], verdict["findings"]) == ("valid", 0, [])
