@@ -19,7 +19,7 @@ from chaos.gameday.labs import LivingLab, find, names
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.usefixtures("images")]
 
-UP = ("up", "c", "--substrate", "compose", "--rate", "20", "--quiet", "--json")
+UP = ("up", "c", "--substrate", "compose", "--no-witness", "--rate", "20", "--quiet", "--json")
 END_TIMEOUT_S = 180.0
 
 
