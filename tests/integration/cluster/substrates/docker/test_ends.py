@@ -30,7 +30,7 @@ from cluster.substrates.owner import this_process
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.usefixtures("images")]
 
 END_TIMEOUT_S = 180.0
-DRILL = ("drill", "--substrate", "compose")
+DRILL = ("drill", "--substrate", "compose", "--no-witness")
 AFTERWARDS_S = 5.0
 """An engine that is asked to make a container has done so by then."""
 THINGS_MIN = 6 + 10 + 6
