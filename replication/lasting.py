@@ -3,7 +3,7 @@
 A task group in which one task is cancelled, by nobody of ours (asyncio, or a library that swallowed
 the wrong cancellation), ends without an error and takes the other tasks along. For what asks the
 members who the primary is, that would be an application that never finds it again, and no word of
-it: once in some fifty drills a site's questions had stopped so.
+it. In one drill a site's questions had stopped; why was not found, and this fits it.
 """
 
 from __future__ import annotations

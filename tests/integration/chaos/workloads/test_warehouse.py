@@ -221,16 +221,21 @@ RECORD = (
 )
 
 
-async def test_who_withdrew_stays_away_whoever_comes_first(
-    pair: tuple[LocalPostgres, LocalPostgres], database: str
-) -> None:
-    primary, _ = pair
+async def fill_a_hundred(primary: LocalPostgres, database: str) -> None:
+    """A warehouse of a hundred patients."""
     async with (
         rest_api(primary=True) as answers,
         storage_on(primary, answers, database) as storage,
     ):
         await install(storage)
         await fill_through(storage, Generator(Profile(name="tiny", patients=100), 7))
+
+
+async def test_who_withdrew_stays_away_whoever_comes_first(
+    pair: tuple[LocalPostgres, LocalPostgres], database: str
+) -> None:
+    primary, _ = pair
+    await fill_a_hundred(primary, database)
 
     def connect() -> psycopg.Connection[Any]:
         conninfo = psycopg.conninfo.make_conninfo(
@@ -288,12 +293,7 @@ async def test_who_was_erased_is_erased_again_and_a_gap_is_refused(
 ) -> None:
     """A restored database knows neither the erasures nor the deliveries since its point."""
     primary, _ = pair
-    async with (
-        rest_api(primary=True) as answers,
-        storage_on(primary, answers, database) as storage,
-    ):
-        await install(storage)
-        await fill_through(storage, Generator(Profile(name="tiny", patients=100), 7))
+    await fill_a_hundred(primary, database)
     done = [
         op(
             f"withdrawal-paris-{number}",
