@@ -13,6 +13,7 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
 from functools import partial
 from pathlib import Path
@@ -369,8 +370,13 @@ class EventLog:
         self._file.flush()
 
     def close(self) -> None:
-        """Closes the file; a second call does nothing."""
-        self._file.close()
+        """Closes the file; a second call does nothing.
+
+        What a full disk did not take was told by ``append``: that it takes it no more is not
+        told again.
+        """
+        with suppress(OSError):
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from support.commands.commands import bascule
+from support.commands.commands import bascule_drill
 
 from chaos.workloads.warehouse.deliveries import deliver
 from chaos.workloads.warehouse.profiles import PROFILES
@@ -32,7 +32,7 @@ def lines(folder: Path, pattern: str) -> Iterator[dict[str, Any]]:
 
 def test_a_host_loss_tears_no_delivery_and_brings_nobody_back(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    done = bascule("drill", "warehouse-host-loss", "--seed", "7", "--out", str(run))
+    done = bascule_drill(run, "warehouse-host-loss", "--seed", "7")
     assert done.returncode == 0, done.stdout + done.stderr
     verdict = json.loads((run / "verdict.json").read_text())
     schema = json.loads((files("chaos.judge") / "verdict.schema.json").read_text())

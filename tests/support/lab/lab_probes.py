@@ -50,10 +50,14 @@ while True:
     for ready in select.select(sockets, [], [])[0]:
         if ready is server:
             sockets.append(server.accept()[0])
-        elif data := ready.recv(4096):
-            ready.sendall(data)
         else:
-            sockets.remove(ready)
+            try:
+                data = ready.recv(4096)
+                ready.sendall(data)
+            except OSError:  # the other side gave up: the server goes on
+                data = b""
+            if not data:
+                sockets.remove(ready)
 """
 
 
