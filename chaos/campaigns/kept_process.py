@@ -25,6 +25,7 @@ from anyio.abc import TaskStatus
 
 from chaos.campaigns.fingerprint import Fingerprint, make_fresh, take_fingerprint
 from chaos.drill.director import Director
+from chaos.drill.loads import start_loads_ahead
 from chaos.drill.recorder import Recorder
 from chaos.errors import ChaosError, leaves
 from chaos.evidence.events import EventLog, Interrupted
@@ -65,6 +66,7 @@ class _KeptSites:
         self._boot = BootWatch(folder / LOGS)
         self._scope = anyio.CancelScope()
         self._died_between = ""
+        self._are_loads_ahead = False
 
     async def run(self, requests: int, replies: int) -> int:
         """Raise the cluster and serve until nothing is asked any more; the exit code."""
@@ -84,6 +86,10 @@ class _KeptSites:
                 birth = await take_fingerprint(cluster)
                 async for folder in _lines(requests):
                     code = await self._drill(cluster, Path(folder))
+                    self._are_loads_ahead = False
+                    with suppress(ClusterError):  # a host that is down is told below
+                        # Those of the next run, while this one is judged.
+                        self._are_loads_ahead = not code and await start_loads_ahead(cluster)
                     unfit = await self._why_unfit(cluster, birth, code)
                     line = json.dumps(asdict(KeptReply(code=code, unfit=unfit)))
                     os.write(replies, f"{line}\n".encode())
@@ -103,7 +109,7 @@ class _KeptSites:
             director = Director(info, self._topology, self._raiser, folder, recorder)
             reason, code = "", 0
             try:
-                await director.run_in(cluster)
+                await director.run_in(cluster, are_loads_ahead=self._are_loads_ahead)
             except* (ChaosError, ClusterError, OSError) as errors:
                 reason = "; ".join(dict.fromkeys(str(error) for error in leaves(errors)))
                 code = COULD_NOT_RUN

@@ -10,8 +10,7 @@ import click
 
 from chaos.cli.main import bascule
 from chaos.errors import ChaosError
-from chaos.gameday.errors import ClusterInTestsError
-from chaos.gameday.labs import LabDiedError
+from chaos.gameday.errors import ClusterInTestsError, LabDiedError
 from chaos.judge.exit_codes import COULD_NOT_RUN, INTERRUPTED, USAGE
 from cluster.errors import BackupError, ClusterError, EngineError, PrerequisiteError
 

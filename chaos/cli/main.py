@@ -3,27 +3,9 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from pkgutil import resolve_name
 
 import click
-
-from chaos.cli.backup import backup
-from chaos.cli.campaign import campaign
-from chaos.cli.check import check, report
-from chaos.cli.compose import compose
-from chaos.cli.doctor import doctor
-from chaos.cli.drill import drill
-from chaos.cli.enter import enter
-from chaos.cli.evidence import evidence
-from chaos.cli.exporter import exporter
-from chaos.cli.hands import heal, load, strike, switchover
-from chaos.cli.judge import judge
-from chaos.cli.lint import lint_command
-from chaos.cli.look import logs, psql, status, watch
-from chaos.cli.monitoring import monitoring
-from chaos.cli.scenarios import scenarios
-from chaos.cli.topologies import topologies
-from chaos.cli.up import down, up
-from chaos.cli.witness import witness
 
 EPILOG = """\b
 Exit codes: 0 passed, 1 findings, 2 usage or configuration, 3 could not run,
@@ -31,7 +13,52 @@ Exit codes: 0 passed, 1 findings, 2 usage or configuration, 3 could not run,
 """
 
 
+COMMANDS = {
+    "backup": "chaos.cli.backup:backup",
+    "campaign": "chaos.cli.campaign:campaign",
+    "check": "chaos.cli.check:check",
+    "compose": "chaos.cli.compose:compose",
+    "doctor": "chaos.cli.doctor:doctor",
+    "down": "chaos.cli.up:down",
+    "drill": "chaos.cli.drill:drill",
+    "enter": "chaos.cli.enter:enter",
+    "evidence": "chaos.cli.evidence:evidence",
+    "exporter": "chaos.cli.exporter:exporter",
+    "heal": "chaos.cli.hands:heal",
+    "judge": "chaos.cli.judge:judge",
+    "lint": "chaos.cli.lint:lint_command",
+    "load": "chaos.cli.hands:load",
+    "logs": "chaos.cli.look:logs",
+    "monitoring": "chaos.cli.monitoring:monitoring",
+    "psql": "chaos.cli.look:psql",
+    "report": "chaos.cli.check:report",
+    "scenarios": "chaos.cli.scenarios:scenarios",
+    "status": "chaos.cli.look:status",
+    "strike": "chaos.cli.hands:strike",
+    "switchover": "chaos.cli.hands:switchover",
+    "topologies": "chaos.cli.topologies:topologies",
+    "up": "chaos.cli.up:up",
+    "watch": "chaos.cli.look:watch",
+    "witness": "chaos.cli.witness:witness",
+}
+"""Where each subcommand is: its module is loaded when it is asked for, since all of them together
+take a second."""
+
+
+class _Subcommands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        found = resolve_name(COMMANDS[cmd_name])
+        assert isinstance(found, click.Command)
+        return found
+
+
 @click.group(
+    cls=_Subcommands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EPILOG,
 )
@@ -48,34 +75,3 @@ def bascule() -> None:
       bascule scenarios        what else can be broken
       bascule up               sites that stay, to be broken by hand
     """
-
-
-for command in (
-    drill,
-    campaign,
-    scenarios,
-    topologies,
-    lint_command,
-    check,
-    report,
-    evidence,
-    judge,
-    up,
-    status,
-    watch,
-    psql,
-    strike,
-    heal,
-    switchover,
-    load,
-    logs,
-    enter,
-    down,
-    exporter,
-    witness,
-    backup,
-    monitoring,
-    compose,
-    doctor,
-):
-    bascule.add_command(command)

@@ -33,9 +33,9 @@ from chaos.decode import encode
 from chaos.drill.launch import default_folder
 from chaos.errors import RunFolderError
 from chaos.evidence.events import EVENTS, Interrupted, Phase, PhaseBegan, read_events
-from chaos.gameday.errors import ClusterInTestsError
+from chaos.gameday.errors import ClusterInTestsError, LabDiedError
 from chaos.gameday.lab_view import LabView
-from chaos.gameday.labs import DEFAULT_NAME, LOG, LabDiedError, LabNameError, LivingLab, find
+from chaos.gameday.labs import DEFAULT_NAME, LOG, LabNameError, LivingLab, find
 from chaos.gameday.plan import RATE_PER_S
 from chaos.gameday.raising import LabRequest, LabUrls, RaisingLab, start
 from chaos.gameday.requests import Done, Request

@@ -19,7 +19,7 @@ import anyio
 import anyio.abc
 
 from chaos.drill import setup
-from chaos.drill.loads import ROLE, Loads, LoadSettings
+from chaos.drill.loads import ROLE, Loads, LoadSettings, start_loads_ahead
 from chaos.drill.observer import ClusterObserver
 from chaos.drill.recorder import Recorder
 from chaos.drill.schedule import Schedule
@@ -110,7 +110,7 @@ class Director:
         self._recorder = recorder
         self._password = secrets.token_urlsafe(18)
         self._boot = BootWatch(folder / "logs")
-        self._final_read_is_warm = False
+        self._is_read_ahead = False
 
     @property
     def _board(self) -> Board:
@@ -149,8 +149,12 @@ class Director:
                     await afterwards(cluster)
                 company.cancel_scope.cancel()
 
-    async def run_in(self, cluster: RaisedCluster) -> None:
+    async def run_in(self, cluster: RaisedCluster, *, are_loads_ahead: bool) -> None:
         """Run the drill to its end on a cluster that stands already, and leave it standing.
+
+        Args:
+            cluster: is whole.
+            are_loads_ahead: the processes of the load were started ahead.
 
         Raises:
             ClusterError: a fault could not be brought about.
@@ -160,7 +164,7 @@ class Director:
         self._require_abilities(cluster.substrate)
         async with anyio.create_task_group() as ticking:
             ticking.start_soon(self._recorder.tick)
-            await self._drill(cluster, lambda: None)
+            await self._drill(cluster, lambda: None, are_loads_ahead=are_loads_ahead)
             ticking.cancel_scope.cancel()
 
     def _require_abilities(self, sites: object) -> None:
@@ -184,9 +188,16 @@ class Director:
         self._recorder.unit_exit(unit)
         self._boot.unit_exited(unit)
 
-    async def _drill(self, cluster: RaisedCluster, accompany: Callable[[], None]) -> None:
+    async def _drill(
+        self,
+        cluster: RaisedCluster,
+        accompany: Callable[[], None],
+        *,
+        are_loads_ahead: bool = False,
+    ) -> None:
         observer = ClusterObserver(cluster, self._recorder)
         loads = Loads(cluster, self._folder, self._board)
+        loads.are_ahead = are_loads_ahead
         stage = Stage(cluster=cluster, folder=self._folder)
         schedule = Schedule(self._info.scenario, stage, self._recorder, self._info.seed)
         access = self._info.scenario.access
@@ -197,8 +208,8 @@ class Director:
             watchers.start_soon(observer.run)
             watchers.start_soon(loads.follow)
             try:
-                if self._hands is None:
-                    await loads.warm_up()
+                if self._hands is None and not loads.are_ahead:
+                    loads.are_ahead = await start_loads_ahead(cluster)
                 await self._preflight(cluster, prober)
                 if self._topology.cluster.witness:
                     watchers.start_soon(WitnessObserver(cluster, self._recorder).run)
@@ -368,7 +379,7 @@ class Director:
         if unserved:
             self._recorder.say(f"still not served: {', '.join(unserved)}", loud=True)
         if missing is None:
-            self._final_read_is_warm = await setup.warm_up_final_read(cluster, loads.reader_host)
+            self._is_read_ahead = await setup.start_final_read_ahead(cluster, loads.reader_host)
         await anyio.sleep(scenario.after_heal_s)
 
     async def _quiesce(self, loads: Loads) -> None:
@@ -389,7 +400,7 @@ class Director:
             self._folder,
             self._password,
             workload,
-            is_warm=self._final_read_is_warm,
+            is_ahead=self._is_read_ahead,
         )
         await cluster.substrate.wait_unit(host, setup.FINAL_READ_UNIT)
         members = await cluster.members()

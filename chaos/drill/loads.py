@@ -10,6 +10,7 @@ from pathlib import Path
 
 import anyio
 
+from chaos.drill.fed import start_ahead, start_with
 from chaos.evidence.history import End, HistoryTail, direct_path, history_path
 from chaos.evidence.reads import reads_path
 from chaos.live.board import Board, SiteBoard
@@ -19,7 +20,7 @@ from chaos.workloads.config import LoadConfig
 from chaos.workloads.kind import ClientName
 from cluster.patroni.config import POSTGRES_PORT, REST_PORT
 from cluster.raised import RaisedCluster
-from cluster.substrates.base import Feedable, Process
+from cluster.topology.model import Topology
 from cluster.topology.proxies import ProxyRole
 from cluster.topology.settings import SyncMode
 from replication import Member
@@ -66,8 +67,6 @@ class LoadProcess:
         """When the newest of the acknowledged attempts began."""
         self._history = HistoryTail(self.history_path)
         self._recent: deque[float] = deque()
-        self.is_warm = False
-        """It runs, and waits for what it is asked to do."""
 
     def follow(self, board: SiteBoard, now_s: float) -> None:
         """Read what was written since the last time."""
@@ -97,39 +96,44 @@ class LoadProcess:
             board.last_attempt_s = self.last_attempt_s
 
 
+def load_hosts(topology: Topology) -> dict[str, str]:
+    """By site that has a client, the host of its load."""
+    found = {}
+    for site in topology.sites:
+        clients = [host.name for host in site.hosts if "client" in host.roles]
+        if clients:
+            found[site.name] = clients[0]
+    return found
+
+
+async def start_loads_ahead(cluster: RaisedCluster) -> bool:
+    """Start every site's process ahead, where that can be; whether all of them wait now."""
+    substrate = cluster.substrate
+    hosts = load_hosts(substrate.topology).values()
+    return all([await start_ahead(substrate, host, UNIT, MODULE) for host in hosts])
+
+
 class Loads:
     """All of them.
 
     Attributes:
         is_running: load is offered.
+        are_ahead: the processes were started ahead, and wait for what they are asked to do.
     """
 
     def __init__(self, cluster: RaisedCluster, folder: Path, board: Board) -> None:
         self._cluster = cluster
         self._board = board
         self.is_running = False
-        topology = cluster.substrate.topology
-        self._sites: list[LoadProcess] = []
-        for site in topology.sites:
-            clients = [host.name for host in site.hosts if "client" in host.roles]
-            if clients:
-                self._sites.append(LoadProcess(site.name, clients[0], folder))
-                board.sites[site.name] = SiteBoard()
+        self.are_ahead = False
+        hosts = load_hosts(cluster.substrate.topology)
+        self._sites = [LoadProcess(site, host, folder) for site, host in hosts.items()]
+        board.sites.update({site: SiteBoard() for site in hosts})
 
     @property
     def reader_host(self) -> str:
         """A host from which the final read can be made."""
         return self._sites[0].host
-
-    async def warm_up(self) -> None:
-        """Start every site's process ahead, where that can be: Python takes a second to load."""
-        substrate = self._cluster.substrate
-        if not isinstance(substrate, Feedable):
-            return
-        for load in self._sites:
-            argv = (substrate.python, "-m", MODULE)
-            await substrate.start_unit(load.host, Process(name=UNIT, argv=argv, is_fed=True))
-            load.is_warm = True
 
     async def start(self, settings: LoadSettings) -> None:
         """Start every site's load."""
@@ -168,13 +172,9 @@ class Loads:
                 direct_path=str(load.direct_path) if through else None,
                 reads_path=str(load.reads_path) if settings.reads_per_s else None,
             )
-            if load.is_warm and isinstance(substrate, Feedable):
-                load.is_warm = False
-                await substrate.feed_unit(load.host, UNIT, config.to_line())
-                continue
-            argv = (substrate.python, "-m", MODULE)
-            unit = Process(name=UNIT, argv=argv, stdin=config.to_line())
-            await substrate.start_unit(load.host, unit)
+            line = config.to_line()
+            await start_with(substrate, load.host, UNIT, MODULE, line, is_ahead=self.are_ahead)
+        self.are_ahead = False
         self.is_running = True
 
     async def follow(self) -> None:

@@ -6,11 +6,12 @@ The SQL goes over the nodes' consoles, so it needs no place in the sites' networ
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psycopg
 
+from chaos.drill.fed import start_ahead, start_with
 from chaos.drill.loads import DBNAME, ROLE
 from chaos.errors import PreflightError
 from chaos.load import prepare as ground
@@ -18,10 +19,8 @@ from chaos.load.admin import superuser_session
 from chaos.load.final_read import FinalReadConfig
 from chaos.scenarios.model import WorkloadSpec
 from chaos.workloads.registry import kind_of
-from cluster.errors import ClusterError
 from cluster.patroni.config import POSTGRES_PORT
 from cluster.raised import RaisedCluster
-from cluster.substrates.base import Feedable, Process
 from replication import StorageError
 from replication.monitoring.lag import heartbeat_row
 from replication.schema.own import make_role
@@ -83,14 +82,9 @@ async def as_admin(cluster: RaisedCluster, what: str) -> AsyncIterator[Session]:
         raise PreflightError(f"{what} could not be made on {primary}: {error}") from error
 
 
-async def warm_up_final_read(cluster: RaisedCluster, host: str) -> bool:
+async def start_final_read_ahead(cluster: RaisedCluster, host: str) -> bool:
     """Start the process of the final read ahead, where that can be; whether it waits now."""
-    substrate = cluster.substrate
-    if not isinstance(substrate, Feedable):
-        return False
-    argv = (substrate.python, "-m", FINAL_READ_MODULE)
-    await substrate.start_unit(host, Process(name=FINAL_READ_UNIT, argv=argv, is_fed=True))
-    return True
+    return await start_ahead(cluster.substrate, host, FINAL_READ_UNIT, FINAL_READ_MODULE)
 
 
 async def start_final_read(  # noqa: PLR0913 (what it is to read, and how)
@@ -100,7 +94,7 @@ async def start_final_read(  # noqa: PLR0913 (what it is to read, and how)
     password: str,
     spec: WorkloadSpec,
     *,
-    is_warm: bool = False,
+    is_ahead: bool = False,
 ) -> None:
     """Start the process that reads what the workload left on every node, on a client's host; one
     that waits there is told what to read."""
@@ -117,10 +111,6 @@ async def start_final_read(  # noqa: PLR0913 (what it is to read, and how)
         deadline_s=kind_of(spec.options).final_read_s,
         workload=spec,
     )
-    if is_warm and isinstance(substrate, Feedable):
-        with suppress(ClusterError):  # it has ended: another one
-            await substrate.feed_unit(host, FINAL_READ_UNIT, config.to_line())
-            return
-    argv = (substrate.python, "-m", FINAL_READ_MODULE)
-    unit = Process(name=FINAL_READ_UNIT, argv=argv, stdin=config.to_line())
-    await substrate.start_unit(host, unit)
+    await start_with(
+        substrate, host, FINAL_READ_UNIT, FINAL_READ_MODULE, config.to_line(), is_ahead=is_ahead
+    )

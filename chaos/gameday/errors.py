@@ -1,11 +1,33 @@
-"""What a cluster for tests raises: one root, with the node and the tails of the logs beside it.
+"""What a lab that stays, and a cluster for tests, raise.
+
+Those of a cluster for tests have one root, with the node and the tails of the logs beside it.
 
 No name begins with ``Test``: pytest would take it for a test when a module imports it.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from chaos.errors import ChaosError, leaves
+
+
+class LabDiedError(ChaosError):
+    """The supervisor of a lab died: nothing of it runs, and its folder was removed.
+
+    Attributes:
+        run: its run folder.
+    """
+
+    def __init__(self, name: str, run: Path | None) -> None:
+        words = (
+            f"the supervisor of lab {name} has died, and its sites with it; "
+            "what was left of it has been removed"
+        )
+        if run is not None:
+            words += f"\n  what it recorded until then: bascule check {run}"
+        super().__init__(words)
+        self.run = run
 
 
 class ClusterInTestsError(ChaosError):

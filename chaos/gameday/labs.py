@@ -22,6 +22,7 @@ from typing import TypeVar
 from chaos.drill.launch import LAB_PID
 from chaos.errors import ChaosError
 from chaos.gameday import channel
+from chaos.gameday.errors import LabDiedError
 from chaos.gameday.plan import LabPlan, read_plan
 from chaos.gameday.requests import Request
 from cluster.errors import ClusterError
@@ -43,24 +44,6 @@ LOOK_TIMEOUT_S = 10.0
 
 class LabNameError(ChaosError):
     """There is no lab of that name, or there is one already."""
-
-
-class LabDiedError(ChaosError):
-    """The supervisor of a lab died: nothing of it runs, and its folder was removed.
-
-    Attributes:
-        run: its run folder.
-    """
-
-    def __init__(self, name: str, run: Path | None) -> None:
-        words = (
-            f"the supervisor of lab {name} has died, and its sites with it; "
-            "what was left of it has been removed"
-        )
-        if run is not None:
-            words += f"\n  what it recorded until then: bascule check {run}"
-        super().__init__(words)
-        self.run = run
 
 
 def folder_of(name: str) -> Path:

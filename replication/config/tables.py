@@ -58,7 +58,12 @@ Sessions = Annotated[int, Field(ge=1, le=10_000, description="a whole number fro
 class Table(BaseModel):
     """A table; unknown keys are refused, and a text is not taken for a number."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        hide_input_in_errors=True,
+        defer_build=True,  # by the first file that is read: every process imports this module
+    )
 
 
 class TlsTable(Table):

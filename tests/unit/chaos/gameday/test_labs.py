@@ -12,7 +12,8 @@ import pytest
 from support.gameday.plans import plan_of
 
 from chaos.gameday import labs
-from chaos.gameday.labs import LabDiedError, LabNameError, claim, find, living, names, the_one
+from chaos.gameday.errors import LabDiedError
+from chaos.gameday.labs import LabNameError, claim, find, living, names, the_one
 from chaos.gameday.plan import write_plan
 from cluster.errors import EngineError
 from cluster.substrates.lab.kind import LAB
