@@ -5,10 +5,10 @@ late, or the service may have been back unnoticed. Each such stall can make the 
 by at most its own length. The timing is UNKNOWN only if that could change something:
 
 - the limit of the scenario lies within the measured gap plus or minus the stalls that touch it, or
-- they add up to more than a tenth of a measured outage.
+- they add up to more than a tenth of a measured outage, and to more than half a second.
 
-Every other stall is only counted (``stalls`` and ``longest_stall_s`` of each site in
-``verdict.json``).
+Every other stall is counted (``stalls`` and ``longest_stall_s`` of each site in ``verdict.json``),
+and told beside the outage that it touches (``outage_blur_s``).
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ STALLED_LOAD = FindingKind(
 
 BLUR_SHARE_MAX = 0.10
 """The share of an outage that stalls may make up before its length is not to be believed."""
+BLUR_S_MAX = 0.5
+"""So much is told beside a short outage, and leaves the verdict. A lost primary that is replaced
+within a second would else be UNKNOWN by every stall that is counted (``STALL_S_MAX``), although
+nobody doubts that the limit was kept."""
 
 
 def check(run: Run, timing: Timing) -> list[Finding]:
@@ -47,7 +51,7 @@ def check(run: Run, timing: Timing) -> list[Finding]:
             continue
         blur_s = sum(stall.stall_s for stall in touching)
         undecided = gap.gap_s - blur_s <= limit_s < gap.gap_s + blur_s
-        if undecided or (is_outage and blur_s > BLUR_SHARE_MAX * gap.gap_s):
+        if undecided or (is_outage and blur_s > max(BLUR_S_MAX, BLUR_SHARE_MAX * gap.gap_s)):
             findings.append(_finding(site.site, gap, touching, limit_s))
     return findings
 

@@ -99,6 +99,8 @@ def facts(verdict: VerdictFile) -> list[str]:
     predicted = verdict.rto_predicted_s
     if verdict.rto_s is not None:
         words = f"{verdict.rto_s:.1f} s"
+        if verdict.rto_blur_s:
+            words += f", give or take {verdict.rto_blur_s:.1f} s: a load process stood still"
         if predicted is not None:
             words += f" ({_predicted(predicted.of_rto)})"
         rows.append(("RTO", words))

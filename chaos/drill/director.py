@@ -70,8 +70,9 @@ class Reins:
 Hands = Callable[[Reins], Awaitable[None]]
 """Breaks a cluster by hand; returns when that is over."""
 
-FIRST_WRITE_TIMEOUT_S = 20.0
-"""From the start of a load process to its first acknowledged write: a second when all is well."""
+FIRST_WRITE_TIMEOUT_S = 60.0
+"""From the start of a load process to its first acknowledged write: a second when all is well, and
+more than twenty where containers share two cores with other drills."""
 HEAL_TIMEOUT_S = 20.0
 """For healing on the way out, after an error or an interruption."""
 HISTORY_LOOPS = 3

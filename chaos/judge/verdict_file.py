@@ -212,6 +212,13 @@ class VerdictFile:
     manifest: Manifest | None
     """Whether the run folder is what it was when the drill ended; None where it has no manifest."""
 
+    @property
+    def rto_blur_s(self) -> float:
+        """By so much ``rto_s`` may be wrong, either way, for stalls of a load process."""
+        return max(
+            (one.outage_blur_s for one in self.sites if one.outage_s == self.rto_s), default=0.0
+        )
+
     def answer_of(self, checker: str) -> Verdict:
         """What one checker said; UNKNOWN where it was not asked."""
         answers = [one.verdict for one in self.checkers if one.name == checker]
@@ -321,6 +328,7 @@ def _site_json(site: SiteTiming) -> Json:
         "last_acknowledged_before_s": _rounded(site.last_acknowledged_before_s),
         "first_acknowledged_after_s": _rounded(site.first_acknowledged_after_s),
         "outage_s": _rounded(site.outage_s),
+        "outage_blur_s": _rounded(site.outage_blur_s),
         "served_again": site.served_again,
         "could_be_served": site.could_be_served,
         "not_due": [

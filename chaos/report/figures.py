@@ -196,6 +196,9 @@ def _outage(run: Run, verdict: VerdictFile) -> Figure:
     if predicted and predicted.of_rto.stock_s:
         low_s, high_s = predicted.of_rto.stock_s
         notes.append(f"without witnesses: {low_s:.1f} to {high_s:.1f}\u00a0s")
+    if verdict.rto_s is not None and verdict.rto_blur_s:
+        blur = seconds(verdict.rto_blur_s)
+        notes.insert(0, f"give or take {blur}: a load process stood still")
     notes.append(f"allowed: {limit_s:g} s")
     if verdict.through is not None:
         notes.append(through_words(verdict.through))

@@ -96,6 +96,8 @@ class SiteTiming:
     stalls: int = 0
     """How often the load process itself stood still for longer than ``STALL_S_MAX``."""
     longest_stall_s: float = 0.0
+    outage_blur_s: float = 0.0
+    """By so much ``outage_s`` may be wrong, either way: stalls of the load process touch it."""
     not_due: tuple[NotDue, ...] = ()
     """When it could not be served, in order. Its outage then is no finding, unless it lasts longer
     than the scenario allows after the heal."""

@@ -243,6 +243,16 @@ def test_stalls_of_more_than_a_tenth_of_the_outage_blur_it() -> None:
     assert (finding.kind, finding.verdict) == (STALLED_LOAD, Verdict.UNKNOWN)
 
 
+def test_half_a_second_beside_a_short_outage_is_told_and_no_more() -> None:
+    outage = _outage(10.0, 12.2)
+    assert _stalls(outage, (12.2, 0.4)) == []
+    assert _stalls(outage, (11.0, 0.3), (12.2, 0.3))
+    assert _stalls(outage, (12.2, 0.4), rto_s_max=2.0)  # which of them kept the limit, is open
+    stalls_there = [Stall(site="paris", t_s=12.2, stall_s=0.4)]
+    [paris, *_] = measure(run(outage, events=STRUCK, stalls=stalls_there)).sites
+    assert (paris.outage_s, paris.outage_blur_s) == (pytest.approx(2.2, abs=0.1), 0.4)
+
+
 def test_a_stall_that_could_turn_the_answer_blurs_it() -> None:
     outage = _outage(10.0, 32.0)
     assert _stalls(outage, (32.0, 0.5), rto_s_max=22.5)  # too late, perhaps
