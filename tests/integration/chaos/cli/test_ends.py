@@ -10,7 +10,15 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.commands.commands import bascule, descendants, events, running, wait_gone, wait_phase
+from support.commands.commands import (
+    LOW_LOAD,
+    bascule,
+    descendants,
+    events,
+    running,
+    wait_gone,
+    wait_phase,
+)
 from support.lab.own_machine import OwnMachine
 
 from cluster.binaries import find_binaries
@@ -23,7 +31,7 @@ END_TIMEOUT_S = 30.0
 @pytest.mark.slow
 def test_success_leaves_nothing(tmp_path: Path, machine: OwnMachine) -> None:
     before = machine.surroundings()
-    with running("drill", "steady", "--out", str(tmp_path / "run")) as process:
+    with running("drill", "steady", *LOW_LOAD, "--out", str(tmp_path / "run")) as process:
         wait_phase(process, tmp_path / "run", "fault")
         lab = descendants(process.pid)
         _, errors = process.communicate(timeout=END_TIMEOUT_S * 2)
