@@ -63,7 +63,8 @@ class RowSource:
         start = start or Start(number=1, position=0, line=1)
         encode, rows = row_encoder(), 0
         chunk = _Growing(start)
-        async for batch in _batches(self._rows, skip=start.position):
+        batches = _batches(self._rows, skip=start.position, chunk_rows=self._chunk_rows)
+        async for batch in batches:
             for row in batch:
                 try:
                     encode(row, chunk.buffer)
@@ -125,23 +126,22 @@ class _Growing:
 
 
 async def _batches(
-    rows: Iterable[Row] | AsyncIterable[Row], *, skip: int
+    rows: Iterable[Row] | AsyncIterable[Row], *, skip: int, chunk_rows: int
 ) -> AsyncIterator[list[Row]]:
-    """The rows after the first ``skip``, in small lists."""
-    async for batch in _all_batches(rows):
-        if skip >= len(batch):
-            skip -= len(batch)
-            continue
-        yield batch[skip:] if skip else batch
-        skip = 0
+    """The rows after the first ``skip``, in small lists.
 
-
-async def _all_batches(rows: Iterable[Row] | AsyncIterable[Row]) -> AsyncIterator[list[Row]]:
+    No list of an async iterable crosses the end of a chunk: a source that trickles would else hold
+    back rows that make a whole chunk until as many more have come.
+    """
     if isinstance(rows, AsyncIterable):
         batch: list[Row] = []
+        taken = -skip
         async for row in rows:
+            taken += 1
+            if taken <= 0:
+                continue
             batch.append(row)
-            if len(batch) == BATCH_ROWS:
+            if len(batch) == BATCH_ROWS or taken % chunk_rows == 0:
                 yield batch
                 batch = []
         if batch:
@@ -149,5 +149,7 @@ async def _all_batches(rows: Iterable[Row] | AsyncIterable[Row]) -> AsyncIterato
         return
     iterator = iter(rows)
     while batch := list(islice(iterator, BATCH_ROWS)):
-        yield batch
+        if skip < len(batch):
+            yield batch[skip:]
+        skip = max(0, skip - len(batch))
         await anyio.lowlevel.checkpoint()

@@ -91,6 +91,25 @@ def test_a_source_cuts_the_same_from_any_chunk_on(
         assert cut(source(), chunks[at].start) == chunks[at:]
 
 
+@pytest.mark.parametrize("from_chunk", [1, 2])
+def test_a_source_that_trickles_holds_back_no_whole_chunk(from_chunk: int) -> None:
+    """The rows of a chunk are there, and the next one never comes."""
+
+    async def trickle() -> AsyncIterator[tuple[object, ...]]:
+        for n in range(3 * from_chunk):
+            yield (n,)
+        await anyio.sleep_forever()
+
+    async def first() -> Chunk:
+        source = RowSource("load", trickle(), chunk_rows=3, chunk_bytes_max=10**9)
+        start = Start(number=from_chunk, position=3 * from_chunk - 3, line=3 * from_chunk - 2)
+        with anyio.fail_after(5.0):
+            return await anext(source.chunks(start))
+
+    chunk = anyio.run(first)
+    assert (chunk.start.number, chunk.position_end) == (from_chunk, 3 * from_chunk)
+
+
 def test_the_row_that_cannot_be_encoded_is_named() -> None:
     with pytest.raises(ChunkRefused) as caught:
         cut(row_source([(1,), (2,), (3,), (4,), (object(),)]))
