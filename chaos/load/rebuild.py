@@ -35,6 +35,7 @@ import psycopg
 from psycopg import sql
 
 from chaos.evidence.access import Withdrawn, read_access_evidence
+from chaos.evidence.events import EVENTS, FaultStruck, read_events
 from chaos.evidence.folder import read_run, read_run_json
 from chaos.evidence.rebuilds import Rebuild, read_rebuilds, write_rebuild
 from chaos.load.admin import superuser_session
@@ -78,6 +79,12 @@ FROM {} WHERE written_at <= clock_timestamp() - make_interval(secs => %s)
 ORDER BY written_at DESC LIMIT 1
 """
 """The newest entry of at least that age."""
+POINT_TIMEOUT_S = 60.0
+"""For an entry that is younger than the backup: of 600,000 patients a copy takes a minute, and a
+read of a cohort, which makes an entry, half of one."""
+BACKUP = "backup"
+"""The fault that takes one (``chaos/faults/backup.py``)."""
+POLL_S = 0.5
 ERASE = 'for one; do rm -rf "$one" && test ! -e "$one" || exit 1; done'
 TAKE_OVER = """
 set -e
@@ -104,7 +111,7 @@ async def lose_everything(cluster: RaisedCluster, evidence: Path | None, back_s:
     hosts = backed_up_hosts(cluster)
     workload = kind_of(read_run_json(evidence).scenario.workload.options)
     async with primary_session(cluster) as session:
-        found = await _name(session, workload, back_s)
+        found = await _name(session, workload, back_s, younger_than_s=_backed_up_s(evidence))
         [(lsn,)] = await session.fetch(FLUSHED)
         for host in hosts:
             await wait_archived(session, host, lsn)
@@ -182,34 +189,50 @@ async def restore_everything(
     )
 
 
-async def _name(session: Session, workload: WorkloadKind, back_s: float) -> Rebuild:
-    """The entry that names the point.
+def _backed_up_s(evidence: Path) -> float:
+    """When the last backup was taken and verified: nobody can go back to a moment before that,
+    since a copy that is taken meanwhile is consistent at its end only (manual, 26.3.3)."""
+    strikes = [one for one in read_events(evidence / EVENTS, []) if isinstance(one, FaultStruck)]
+    return max(
+        (one.t_s + (one.took_s or 0.0) for one in strikes if one.fault == BACKUP), default=0.0
+    )
+
+
+async def _name(
+    session: Session, workload: WorkloadKind, back_s: float, *, younger_than_s: float
+) -> Rebuild:
+    """The entry that names the point; it is waited for.
 
     Raises:
-        ClusterError: there is none of that age, or the workload writes none.
+        ClusterError: there is none of that age in time, or the workload writes none.
     """
     if not workload.points:
         able = " or ".join(kind.key for kind in WORKLOADS.values() if kind.points)
         words = "the point in time of a restore is named by an entry of the load, and the workload"
         raise ClusterError(f"{words} {workload.key} writes none that could: use {able}")
     table = sql.Identifier(*workload.points.split("."))
-    try:
-        rows = await session.fetch(sql.SQL(NAMED).format(table), (back_s,))
-    except psycopg.errors.UndefinedTable:
+    given_up_s = time.monotonic() + POINT_TIMEOUT_S
+    while True:
         rows = []
-    if not rows:
-        raise ClusterError(
-            f"the point in time of a restore is named by an entry in {workload.points}, and there "
-            f"is none that is {back_s:g} s old: let the load run for as long"
-        )
-    [(id_, xid, age_s)] = rows
-    return Rebuild(
-        entry=id_,
-        xid=xid,
-        age_s=float(age_s),
-        named_s=time.monotonic(),
-        named_timeline=session.timeline,
-    )
+        with suppress(psycopg.errors.UndefinedTable):
+            rows = await session.fetch(sql.SQL(NAMED).format(table), (back_s,))
+        for id_, xid, age_s in rows:
+            now_s = time.monotonic()
+            if now_s - float(age_s) > younger_than_s:
+                return Rebuild(
+                    entry=id_,
+                    xid=xid,
+                    age_s=float(age_s),
+                    named_s=now_s,
+                    named_timeline=session.timeline,
+                )
+        if time.monotonic() > given_up_s or not rows:
+            raise ClusterError(
+                f"the point in time of a restore is named by an entry in {workload.points}, and "
+                f"there is none that is {back_s:g} s old and younger than the backup: let the load "
+                "run for as long"
+            )
+        await anyio.sleep(POLL_S)
 
 
 def _homes(cluster: RaisedCluster) -> dict[str, list[Path]]:
