@@ -206,10 +206,19 @@ def demand_end_s(run: Run, history: SiteHistory, window: Window) -> float:
     load, where the process closed its history or the whole run was broken off; and the moment of
     its death, where it died alone. A history that is cut short though its process ended as it
     should has lost lines, and says nothing about service after the last one.
+
+    When the load is told to end it begins nothing more. A site in which something is acknowledged
+    after that was served to the end: whoever still waits then, waits for long work of his own.
     """
     if not history.operations:
         return window.end_s
     last_s = _span(history)[1]
+    acknowledged_s = max(
+        (op.ended_s for op in history.operations if op.outcome == "ok" and op.ended_s is not None),
+        default=-math.inf,
+    )
+    if not was_broken_off(run) and acknowledged_s >= window.end_s:
+        return acknowledged_s
     if all(op.ended_s is not None for op in history.operations):
         return last_s
     if history.complete:

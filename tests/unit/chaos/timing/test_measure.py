@@ -148,6 +148,14 @@ def test_a_site_without_service_at_the_end_outweighs_a_longer_outage() -> None:
     assert (timing.rto_site, timing.rto_s) == ("toul", None)
 
 
+def test_who_still_waits_when_others_are_served_after_the_end_waits_for_work_of_his_own() -> None:
+    long_work = op("steward", 45.0, took_s=12.0, outcome="info")
+    [paris] = _measured([*tiny.load(0.0, 49.9), op("last", 49.95, took_s=0.06), long_work]).sites
+    assert (paris.served_again, paris.due_at_end) == (True, True)
+    [paris] = _measured([*tiny.load(0.0, 48.5), long_work]).sites
+    assert paris.served_again is False
+
+
 def test_availability_counts_the_gaps_that_users_notice() -> None:
     whole = _measured(tiny.load(0.0, 50.0)).sites[0]
     short = _measured([*tiny.load(0.0, 20.0), *tiny.load(20.7, 50.0)]).sites[0]
