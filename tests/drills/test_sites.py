@@ -62,7 +62,7 @@ def test_without_a_witness_the_site_that_is_left_refuses_to_take_over(drilled: D
     assert run.verdict["rto_predicted_s"]["service"] == "none-until-healed"
     assert json.loads((run.folder / "run.json").read_text())["topology"] == "two-sites-no-witness"
     [struck_s], [healed_s] = times_s(run, "fault"), times_s(run, "heal")
-    assert healed_s - struck_s >= 45.0
+    assert healed_s - struck_s >= 44.9  # the phase lasts 45 s, and the strike took a moment of it
     meanwhile = [
         event["holder"]
         for event in events(run.folder, "leader-key")
