@@ -6,7 +6,14 @@ import signal
 from pathlib import Path
 
 import pytest
-from support.commands.commands import bascule, descendants, running, wait_gone, wait_phase
+from support.commands.commands import (
+    LOW_LOAD,
+    bascule,
+    descendants,
+    running,
+    wait_gone,
+    wait_phase,
+)
 from support.lab.own_machine import OwnMachine
 
 END_TIMEOUT_S = 30.0
@@ -18,7 +25,7 @@ def test_a_kept_lab_can_be_looked_into_and_ends_with_a_signal(
 ) -> None:
     before = machine.surroundings()
     run = tmp_path / "run"
-    with running("drill", "steady", "--keep", "--out", str(run)) as process:
+    with running("drill", "steady", "--keep", *LOW_LOAD, "--out", str(run)) as process:
         wait_phase(process, run, "done")
         lab = descendants(process.pid)
         for _ in range(100):  # the password file comes a moment after the last event
