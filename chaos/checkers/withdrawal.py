@@ -1,14 +1,15 @@
 """How long after its acknowledgement a withdrawn right was still admitted, and by whom.
 
 Two demands. Every node that could be asked all the time refuses within the bound of the scenario:
-a replica that lags or is cut off admits until it has replayed the withdrawal. And a node that was
-away when the right was withdrawn, and comes back with older data, admits nobody at all: it has not
-to open before it has caught up.
+a replica that lags, is cut off or restarts admits until it has replayed the withdrawal. And a node
+that was away for longer than this bound, and comes back with older data, admits nobody at all: it
+has not to open before it has caught up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from chaos.checkers.base import Checker, Gap
@@ -22,7 +23,7 @@ from chaos.wording import counted, joined
 STILL_ADMITTED = FindingKind(
     word="still-admitted",
     meaning="INVALID: a right that was withdrawn was admitted for longer than the scenario allows, "
-    "or by a node that came back with older data.",
+    "or by a node that came back with older data after a longer absence.",
     heading="Withdrawn right that was still admitted",
     proved="a withdrawn right was still admitted",
     undecided="it is not known when a withdrawn right was refused everywhere",
@@ -41,7 +42,7 @@ class NodeWithdrawal:
     stale: tuple[ProbeAnswer, ...]
     """Answers that were asked for after the acknowledgement, and showed rows."""
     came_back: tuple[ProbeAnswer, ...]
-    """Those of them that came after the node had been away."""
+    """Those of them that came after the node had been away for longer than the bound."""
     refused: bool
     """It has refused in the end."""
 
@@ -76,35 +77,46 @@ def courses(run: Run) -> tuple[WithdrawalCourse, ...]:
         WithdrawalCourse(
             asked=asked,
             done=done[asked.probe],
-            nodes=tuple(_of_node(run, node, done[asked.probe]) for node in run.info.nodes),
+            nodes=tuple(
+                _of_node(run, node, done[asked.probe], asked.within_s) for node in run.info.nodes
+            ),
         )
         for asked in run.info.scenario.access.withdrawals
         if asked.probe in done
     )
 
 
-def _of_node(run: Run, node: str, done: Withdrawn) -> NodeWithdrawal:
-    answers = sorted(
-        (one for one in run.access.answers if (one.probe, one.node) == (done.probe, node)),
-        key=lambda one: one.begin_s,
+def _of_node(run: Run, node: str, done: Withdrawn, within_s: float) -> NodeWithdrawal:
+    of_node = sorted(
+        (one for one in run.access.answers if one.node == node), key=lambda one: one.begin_s
     )
-    before = [one for one in answers if one.begin_s < done.end_s]
-    later = answers[len(before) :]
-    was_away = bool(before) and _is_away(before[-1])
-    stale: list[ProbeAnswer] = []
-    came_back: list[ProbeAnswer] = []
-    for one in later:
-        was_away = was_away or _is_away(one)
-        if one.admits:
-            stale.append(one)
-            if was_away:
-                came_back.append(one)
+    back_s = _back_s(of_node, done.end_s, within_s)
+    later = [one for one in of_node if one.probe == done.probe and one.begin_s >= done.end_s]
+    stale = tuple(one for one in later if one.admits)
     return NodeWithdrawal(
         node=node,
-        stale=tuple(stale),
-        came_back=tuple(came_back),
+        stale=stale,
+        came_back=tuple(one for one in stale if one.begin_s >= back_s),
         refused=bool(later) and later[-1].outcome == "refused",
     )
+
+
+def _back_s(of_node: Sequence[ProbeAnswer], acknowledged_s: float, within_s: float) -> float:
+    """When a node first answered again, after the acknowledgement, that had not for longer than
+    the bound; infinite: none such."""
+    there_s: float | None = None
+    is_gone = False
+    for one in of_node:
+        if _is_away(one):
+            is_gone = True
+            there_s = one.begin_s if there_s is None else there_s
+            continue
+        if is_gone and one.begin_s >= acknowledged_s:
+            assert there_s is not None
+            if one.begin_s - there_s > within_s:
+                return one.begin_s
+        is_gone, there_s = False, one.end_s
+    return math.inf
 
 
 def _is_away(answer: ProbeAnswer) -> bool:

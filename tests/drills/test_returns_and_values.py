@@ -19,7 +19,6 @@ pytestmark = pytest.mark.slow
 SHORTER = {
     "fault_s = 32": "fault_s = 14",
     "at_s = 29": "at_s = 12",
-    "within_s = 10": "within_s = 100",
     "steady_s = 5": 'steady_s = 1\ntrail = true\ntrail_days = 183\nsealed_values = ["canari-01"]',
     'fault = "unfenced-return"': 'fault = "unfenced-return"\nserves_s = 3',
 }

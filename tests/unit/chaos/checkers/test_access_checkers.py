@@ -224,15 +224,23 @@ def test_a_replica_that_admits_for_too_long_is_found() -> None:
 
 def test_a_node_that_comes_back_with_older_data_must_not_open() -> None:
     away = gone(B, 12.1, "unanswered")
-    [finding] = withdrawal.check(withdrawn_run(LOADED, [away, *stale(B, 13.0), gone(B, 13.2)]))
+    [finding] = withdrawal.check(withdrawn_run(LOADED, [away, *stale(B, 20.0), gone(B, 20.2)]))
     assert "admitted 1 time after that node came back with older data" in finding.summary
     cancelled = answer(OWN, B, 12.1, outcome="unanswered", sqlstate="40001")
-    assert withdrawal.check(withdrawn_run(LOADED, [cancelled, *stale(B, 13.0)])) == []
+    assert withdrawal.check(withdrawn_run(LOADED, [cancelled, *stale(B, 20.0)])) == []
+
+
+def test_a_node_that_only_restarts_may_lag_as_long_as_any_other() -> None:
+    there, away = answer(ESCAPE, B, 11.5, outcome="refused"), gone(B, 12.1, "unanswered")
+    restarted = [there, away, *stale(B, 13.0, 21.0), gone(B, 21.4)]
+    assert withdrawal.check(withdrawn_run(LOADED, restarted)) == []
+    [finding] = withdrawal.check(withdrawn_run(LOADED, [*restarted, *stale(B, 22.2)]))
+    assert "still admitted it 10.2 s after" in finding.summary
 
 
 def test_a_node_that_was_away_already_when_the_right_was_withdrawn_counts_too() -> None:
     away = gone(B, 11.0, "unanswered")
-    [finding] = withdrawal.check(withdrawn_run(LOADED, [away, *stale(B, 13.0)]))
+    [finding] = withdrawal.check(withdrawn_run(LOADED, [away, *stale(B, 21.5)]))
     assert "came back with older data" in finding.summary
 
 
