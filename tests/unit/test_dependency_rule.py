@@ -71,7 +71,9 @@ def test_the_command_starts_without_numpy() -> None:
     """It takes longer to import than the rest together, and only ``bascule judge`` needs it: no
     scenario does, whatever its workload."""
     program = (
-        "import sys, chaos.cli.main; from chaos.scenarios.load import builtin_scenarios;"
+        "import sys; from pkgutil import resolve_name; from chaos.cli.main import COMMANDS;"
+        " [resolve_name(one) for one in COMMANDS.values()];"
+        " from chaos.scenarios.load import builtin_scenarios;"
         " builtin_scenarios(); print('\\n'.join(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
@@ -79,6 +81,17 @@ def test_the_command_starts_without_numpy() -> None:
     assert "chaos.cli.judge" in loaded
     heavy = ("numpy", "scipy", "orjson", "chaos.consistency")
     assert [name for name in loaded if name.startswith(heavy)] == []
+
+
+def test_a_subcommand_loads_no_other_one() -> None:
+    program = (
+        "import sys; from chaos.cli.main import bascule;"
+        " bascule.main(['lint', '--help'], standalone_mode=False); print('\\n'.join(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    loaded = set(done.stdout.decode().splitlines())
+    assert "chaos.cli.lint" in loaded
+    assert not {"chaos.cli.campaign", "chaos.cli.doctor", "chaos.drill", "chaos.report"} & loaded
 
 
 def test_no_module_is_too_long() -> None:
