@@ -14,7 +14,7 @@ from chaos.evidence.reads import ReadKind
 from chaos.evidence.records import Scalar
 from chaos.evidence.run import Run
 from chaos.findings import Finding, FindingKind, Verdict
-from chaos.timing.load import UNSERVED_S_MIN, phase_window, touching_stalls
+from chaos.timing.load import UNSERVED_S_MIN, blur_s, phase_window
 from chaos.timing.model import ReadTiming, ServiceGap, Timing
 from chaos.timing.reads import DEMANDED
 
@@ -44,8 +44,7 @@ def check(run: Run, timing: Timing) -> list[Finding]:
         if one.kind not in DEMANDED:
             continue
         for gap, limit_s, setting in _demands(run, one):
-            blur_s = sum(stall.stall_s for stall in touching_stalls(gap, stalls.get(one.site, ())))
-            if gap.gap_s - blur_s > limit_s:
+            if gap.gap_s - blur_s(gap, stalls.get(one.site, ())) > limit_s:
                 findings.append(_finding(one, gap, limit_s, setting))
                 break
     return findings

@@ -15,7 +15,7 @@ from chaos.evidence.events import Phase
 from chaos.evidence.records import Scalar
 from chaos.evidence.run import Run
 from chaos.findings import Finding, FindingKind, Verdict
-from chaos.timing.load import phase_window, touching_stalls
+from chaos.timing.load import blur_s, phase_window
 from chaos.timing.model import ServiceGap, SiteTiming, Timing
 
 SERVICE_NOT_KEPT = FindingKind(
@@ -84,7 +84,7 @@ def _demands(run: Run, site: SiteTiming) -> tuple[_Demand, ...]:
             gap=gap,
             limit_s=limit_s,
             setting=setting,
-            blur_s=sum(stall.stall_s for stall in touching_stalls(gap, stalls)),
+            blur_s=blur_s(gap, stalls),
         )
         for gap, limit_s, setting in limits
         if gap is not None

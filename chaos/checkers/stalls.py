@@ -20,7 +20,7 @@ from chaos.checkers.base import Checker
 from chaos.evidence.records import Scalar, Stall
 from chaos.evidence.run import Run
 from chaos.findings import Finding, FindingKind, Verdict
-from chaos.timing.load import touching_stalls
+from chaos.timing.load import blur_s, touching_stalls
 from chaos.timing.model import ServiceGap, SiteTiming, Timing
 
 STALLED_LOAD = FindingKind(
@@ -49,9 +49,9 @@ def check(run: Run, timing: Timing) -> list[Finding]:
         touching = () if gap is None else touching_stalls(gap, stalls[site.site])
         if gap is None or not touching:
             continue
-        blur_s = sum(stall.stall_s for stall in touching)
-        undecided = gap.gap_s - blur_s <= limit_s < gap.gap_s + blur_s
-        if undecided or (is_outage and blur_s > max(BLUR_S_MAX, BLUR_SHARE_MAX * gap.gap_s)):
+        wrong_s = blur_s(gap, touching)
+        undecided = gap.gap_s - wrong_s <= limit_s < gap.gap_s + wrong_s
+        if undecided or (is_outage and wrong_s > max(BLUR_S_MAX, BLUR_SHARE_MAX * gap.gap_s)):
             findings.append(_finding(site.site, gap, touching, limit_s))
     return findings
 
@@ -67,7 +67,6 @@ def _judged_gap(site: SiteTiming) -> tuple[ServiceGap | None, bool]:
 
 
 def _finding(site: str, gap: ServiceGap, touching: Sequence[Stall], limit_s: float) -> Finding:
-    blur_s = sum(stall.stall_s for stall in touching)
     evidence: list[dict[str, Scalar]] = [
         {"site": site, "from_s": gap.from_s, "to_s": gap.to_s, "rto_s_max": limit_s},
     ]
@@ -76,8 +75,8 @@ def _finding(site: str, gap: ServiceGap, touching: Sequence[Stall], limit_s: flo
     return Finding(
         kind=STALLED_LOAD,
         verdict=Verdict.UNKNOWN,
-        summary=f"The load process of {site} itself stood still for {blur_s:.2f} s around the "
-        f"{gap.gap_s:.2f} s without service that were measured there.",
+        summary=f"The load process of {site} itself stood still for {blur_s(gap, touching):.2f} s "
+        f"around the {gap.gap_s:.2f} s without service that were measured there.",
         evidence=tuple(evidence),
     )
 

@@ -253,6 +253,11 @@ def touching_stalls(gap: ServiceGap, stalls: Sequence[Stall]) -> tuple[Stall, ..
     )
 
 
+def blur_s(gap: ServiceGap, stalls: Sequence[Stall]) -> float:
+    """By so much the length of a gap may be wrong, either way: the stalls that touch it."""
+    return sum(stall.stall_s for stall in touching_stalls(gap, stalls))
+
+
 def percentile(ordered: Sequence[float], share: float) -> float | None:
     """The nearest-rank percentile of values in ascending order; None when there is none."""
     if not ordered:

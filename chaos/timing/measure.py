@@ -26,12 +26,12 @@ from chaos.timing.load import (
     STALL_S_MAX,
     SiteGaps,
     Window,
+    blur_s,
     demand_end_s,
     load_window,
     percentile,
     phase_window,
     site_gaps,
-    touching_stalls,
     unserved_s_min,
 )
 from chaos.timing.model import NotDue, Prediction, ServiceGap, SiteTiming, Timing
@@ -253,9 +253,7 @@ def _measure_site(  # noqa: PLR0913, PLR0917 - every argument is a value that th
         p99_ms=percentile(latencies_ms, 0.99),
         stalls=len(stalls_s),
         longest_stall_s=max(stalls_s, default=0.0),
-        outage_blur_s=sum(stall.stall_s for stall in touching_stalls(outage, history.stalls))
-        if outage and not outage.open
-        else 0.0,
+        outage_blur_s=blur_s(outage, history.stalls) if outage and not outage.open else 0.0,
     )
 
 
